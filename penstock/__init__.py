@@ -1,0 +1,1 @@
+"""penstock: Spark pipelines into Amazon SageMaker Feature Store."""
