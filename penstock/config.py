@@ -1,8 +1,8 @@
 """Where a project runs: ``conf/base.yaml`` + ``conf/<environment>.yaml`` + flags, read once.
 
-The result is one frozen record; unknown keys, wrong types and missing files end in one line that names
-file, line and fix. Every value knows where it came from (:meth:`Settings.origin`). Secrets are never
-values here: AWS credentials come from botocore's own resolver.
+The result is one frozen record; unknown keys, wrong types and missing files end in one line that
+names file, line and fix. Every value knows where it came from (:meth:`Settings.origin`). Secrets
+are never values here: AWS credentials come from botocore's own resolver.
 """
 
 from __future__ import annotations
@@ -133,9 +133,7 @@ class Settings(_Record):
         return self.groups.get(name, Group())
 
 
-def load(
-    directory: Path, environment: str, flags: Mapping[str, Any] | None = None
-) -> Settings:
+def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = None) -> Settings:
     """Read ``directory``'s base and environment files and lay flags over them.
 
     Args:
@@ -165,7 +163,9 @@ def load(
 def _read(path: Path, directory: Path) -> yaml.Node | None:
     if not path.is_file():
         there = sorted(one.stem for one in directory.glob("*.yaml") if one.stem != "base")
-        choice = f"There are: {', '.join(there)}" if there else "Run 'penstock init DIR' for a project"
+        choice = (
+            f"There are: {', '.join(there)}" if there else "Run 'penstock init DIR' for a project"
+        )
         raise ConfigError(f"{path}: no such configuration file", choice)
     if path.stat().st_size > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes", "Keep data out of conf/")
@@ -189,7 +189,8 @@ def _refuse_aliases(text: str, path: Path) -> None:
     """Aliases can grow a small file into gigabytes; configuration needs none."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            mark = event.start_mark
+            line = mark.line + 1 if mark else 1
             raise ConfigError(f"{path}:{line}: YAML aliases are not read", "Write the value out")
 
 
@@ -245,7 +246,11 @@ def _explain(error: ValidationError, origins: Mapping[str, str], default: Path) 
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts)
     place = next(
-        (origins[".".join(parts[:n])] for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in origins),
+        (
+            origins[".".join(parts[:n])]
+            for n in range(len(parts), 0, -1)
+            if ".".join(parts[:n]) in origins
+        ),
         f"{default}:1",
     )
     where = "command line" if place == "flag" else place

@@ -1,7 +1,8 @@
 """What a feature group is and how it is fed: meaning only.
 
 No bucket, no role, no rate stands here (that is ``conf/``), and nothing here needs Spark or AWS.
-Everything is frozen and validated once, when it is built, so that a project with a mistake does not import.
+Everything is frozen and validated once, when it is built, so that a project with a mistake does
+not import.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -58,7 +59,8 @@ class Expectation:
         type: Snake-case name, for example ``expect_column_values_to_be_between``.
         column: The column it looks at; None for table expectations.
         arguments: Keyword arguments of the expectation, JSON values only.
-        on_fail: ``fail`` ends the run with exit 65 before anything is published; ``quarantine`` moves
+        on_fail: ``fail`` ends the run with exit 65 before anything is published; ``quarantine``
+            moves
             the row aside; ``drop`` counts and forgets the row; ``warn`` only reports.
     """
 
@@ -75,6 +77,12 @@ class Expectation:
             message = f"{self.type}: on_fail {self.on_fail!r} is unknown"
             raise ContractError(message, "Use fail, warn, drop or quarantine")
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it looks at one column."""
+        pair = self.type.startswith("expect_column_pair_")
+        return self.type.startswith("expect_column_") and not pair
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.type, self.column, dict(self.arguments), self.on_fail))
@@ -124,10 +132,16 @@ class FeatureGroup:
         _check_name("feature group", self.name)
         names = [one.name for one in self.features]
         if not names or len(names) > MAX_FEATURES:
-            raise ContractError(f"feature group {self.name!r} has {len(names)} features", "1 to 2500")
-        twice = {name.lower() for name in names if [n.lower() for n in names].count(name.lower()) > 1}
+            raise ContractError(
+                f"feature group {self.name!r} has {len(names)} features", "1 to 2500"
+            )
+        twice = {
+            name.lower() for name in names if [n.lower() for n in names].count(name.lower()) > 1
+        }
         if twice:  # Glue and Athena fold case
-            message = f"feature group {self.name!r}: features that differ in case only: {sorted(twice)}"
+            message = (
+                f"feature group {self.name!r}: features that differ in case only: {sorted(twice)}"
+            )
             raise ContractError(message)
         for role in (self.record_identifier, self.event_time):
             if role not in names:
@@ -137,7 +151,9 @@ class FeatureGroup:
             message = f"feature group {self.name!r}: event time {self.event_time!r} is Integral"
             raise ContractError(message, "The service takes String or Fractional")
         if self.fraction_digits not in (0, 3, 6, 9):
-            raise ContractError(f"feature group {self.name!r}: fraction_digits must be 0, 3, 6 or 9")
+            raise ContractError(
+                f"feature group {self.name!r}: fraction_digits must be 0, 3, 6 or 9"
+            )
 
     def feature(self, name: str) -> Feature:
         """The feature called ``name``; raises KeyError."""
@@ -150,6 +166,21 @@ class FeatureGroup:
     def names(self) -> tuple[str, ...]:
         """Feature names in contract order."""
         return tuple(one.name for one in self.features)
+
+    @property
+    def all_expectations(self) -> tuple[Expectation, ...]:
+        """The features' expectations, bound to their feature as column, then the group's."""
+        bound = [
+            replace(one, column=feature.name) if one.column is None and one.is_single else one
+            for feature in self.features
+            for one in feature.expectations
+        ]
+        return (*bound, *self.expectations)
+
+    @property
+    def meaning(self) -> str:
+        """Hash (16 hex digits) of what decides the rows; descriptions and tags do not."""
+        return _hash(_plain(self))
 
 
 @dataclass(frozen=True)
@@ -165,7 +196,8 @@ class Source:
     """A raw input as declared: columns are named, never inferred; where it lies is in ``conf``.
 
     Args:
-        columns: The columns to read; a missing one stops the run (exit 2), an extra one is reported.
+        columns: The columns to read; a missing one stops the run (exit 2), an extra one is
+            reported.
         null_texts: Texts that mean null in text formats.
         time: A timestamp column by which a window's read is narrowed; None reads all of it.
         lookback: How far before a window's start rows are still needed.
@@ -208,7 +240,8 @@ class Pipeline:
     Args:
         group: The contract of what comes out.
         sources: Source by name; the names are the transform's keyword arguments.
-        transform: ``(**frames) -> DataFrame`` with the group's features as columns, pure. None passes
+        transform: ``(**frames) -> DataFrame`` with the group's features as columns, pure. None
+            passes
             the only source through.
         window: Natural size of a backfill window.
         lateness: How long after a window's end rows for it may still arrive.
@@ -225,7 +258,9 @@ class Pipeline:
         if not self.sources:
             raise ContractError(f"pipeline {self.group.name!r} has no source")
         if self.transform is None and len(self.sources) != 1:
-            message = f"pipeline {self.group.name!r} has {len(self.sources)} sources and no transform"
+            message = (
+                f"pipeline {self.group.name!r} has {len(self.sources)} sources and no transform"
+            )
             raise ContractError(message)
         if self.transform is not None:
             wanted = set(inspect.signature(self.transform).parameters)
@@ -238,25 +273,31 @@ class Pipeline:
 
     @property
     def meaning(self) -> str:
-        """Hash (16 hex digits) over what decides the rows: contract, sources, the transform's module."""
+        """Hash (16 hex digits) of what decides the rows: contract, sources, transform's module."""
         parts = [
             _plain(self.group),
             {name: _plain(source) for name, source in sorted(self.sources.items())},
             self.window,
             _source_text(self.transform),
         ]
-        text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(parts)
+
+
+def _hash(plain: Any) -> str:
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check_name(kind: str, name: str) -> None:
     if not NAME_PATTERN.fullmatch(name):
         message = f"{kind} {name!r} is not a name the service takes"
-        raise ContractError(message, "Letters, digits, - and _, at most 64, alphanumeric at both ends")
+        raise ContractError(
+            message, "Letters, digits, - and _, at most 64, alphanumeric at both ends"
+        )
 
 
 def _source_text(transform: Transform | None) -> str:
-    """The text of the whole module, for helpers of a transform change its rows as it does itself."""
+    """The text of the whole module: a transform's helpers change its rows as it does itself."""
     if transform is None:
         return ""
     module = inspect.getmodule(transform)

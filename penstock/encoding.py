@@ -1,11 +1,11 @@
 """The one table of types, and the strict conversions it needs, on Arrow arrays.
 
-Source gate and feature gate convert with the same functions, on executors and on the driver alike. They
-depend on nothing but their arguments: no Spark expression is involved, so neither the session's time zone
-nor ANSI mode can change a result.
+Source gate and feature gate convert with the same functions, on executors and on the driver alike.
+They depend on nothing but their arguments: no Spark expression is involved, so neither the
+session's time zone nor ANSI mode can change a result.
 
-A conversion never guesses and never throws on data: it answers the values and, for each row, whether the
-value was fit. Unfit values come back as null beside the name of the rule they broke.
+A conversion never guesses and never throws on data: it answers the values and, for each row,
+whether the value was fit. Unfit values come back as null beside the name of the rule they broke.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ COLUMNS: dict[ColumnType, tuple[pa.DataType, str]] = {
 MAX_IDENTIFIER_BYTES = 2_048  # AWS developer guide, quotas: record identifier 2 KB
 MAX_RECORD_BYTES = 358_400  # quotas: 350 KB a record; API model: 358,400 characters a value
 MAX_EXACT_DOUBLE = 2**53  # the largest integer below which a double has no gaps
+#: Instants further from the epoch than this (years 1684 to 2255) do not fit 64 bits safely.
+MAX_NANOS = 9_000_000_000_000_000_000
 #: A number below this is no plausible count of epoch seconds (1973-03-03): 2024 is a year.
 MIN_EPOCH_SECONDS = 100_000_000
 
@@ -82,7 +84,9 @@ def to_long(array: pa.Array) -> Converted:
     if pa.types.is_floating(kind):
         return _long_from_double(pc.cast(array, pa.float64()))
     if pa.types.is_decimal(kind):
-        return _long_from_text(pc.cast(pc.round(array), pa.string()), pc.equal(pc.round(array), array))
+        return _long_from_text(
+            pc.cast(pc.round(array), pa.string()), pc.equal(pc.round(array), array)
+        )
     if _is_text(kind):
         return _long_from_text(array, pc.match_substring_regex(array, _WHOLE))
     return _none_fits(array, pa.int64())
@@ -196,7 +200,7 @@ def event_time(array: pa.Array, kind: FeatureType, digits: int, latest: datetime
 
 
 def _event_nanos(array: pa.Array) -> Converted:
-    """Nanoseconds since the epoch; int64 holds the years 1678 to 2262, what lies outside is RANGE."""
+    """Nanoseconds since the epoch; int64 holds 1678 to 2262, what lies outside is RANGE."""
     kind = array.type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return _nanos_from_micros(pc.cast(pc.cast(array, pa.timestamp("us", "UTC")), pa.int64()))
@@ -211,7 +215,7 @@ def _event_nanos(array: pa.Array) -> Converted:
 
 
 def _nanos_from_micros(micros: pa.Array) -> Converted:
-    bound = 9_000_000_000_000_000
+    bound = MAX_NANOS // 1000
     inside = pc.and_(pc.less(micros, bound), pc.greater(micros, -bound))
     rule = pc.if_else(pc.greater_equal(micros, bound), FUTURE, pc.if_else(inside, None, RANGE))
     return Converted(pc.multiply(pc.if_else(inside, micros, None), 1000), rule)
@@ -252,13 +256,13 @@ def _instant(text: str | None) -> tuple[int | None, str | None]:
     if match[8] != "Z":
         sign = -1 if match[8][0] == "-" else 1
         nanos -= sign * (int(match[8][1:3]) * 60 + int(match[8][4:6])) * 60_000_000_000
-    if nanos >= 9_000_000_000_000_000_000:
+    if nanos >= MAX_NANOS:
         return None, FUTURE
-    return (nanos, None) if nanos > -9_000_000_000_000_000_000 else (None, RANGE)
+    return (nanos, None) if nanos > -MAX_NANOS else (None, RANGE)
 
 
 def _iso_text(micros: pa.Array, nanos_below: pa.Array, digits: int) -> pa.Array:
-    """UTC text with ``digits`` digits after the second; ``nanos_below`` is the part under a second."""
+    """UTC text, ``digits`` digits after the second; ``nanos_below`` is the part under a second."""
     below = _floor_mod(micros, 1_000_000)
     seconds = pc.cast(pc.divide(pc.subtract(micros, below), 1_000_000), pa.timestamp("s"))
     text = pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%S")
@@ -269,7 +273,7 @@ def _iso_text(micros: pa.Array, nanos_below: pa.Array, digits: int) -> pa.Array:
 
 
 def _floor_mod(array: pa.Array, by: int) -> pa.Array:
-    """Remainder with the sign of ``by``: Arrow divides towards zero, instants before 1970 need floor."""
+    """Remainder with the sign of ``by``: Arrow rounds to zero, instants before 1970 need floor."""
     rest = pc.subtract(array, pc.multiply(pc.divide(array, by), by))
     return pc.if_else(pc.less(rest, 0), pc.add(rest, by), rest)
 
@@ -313,19 +317,24 @@ def _double_from_text(array: pa.Array) -> Converted:
     values = pc.cast(candidate, pa.float64())
     finite = pc.is_finite(values)
     values = pc.if_else(finite, values, None)
-    rule = pc.if_else(shaped, pc.if_else(finite, None, NON_FINITE), pc.if_else(odd, NON_FINITE, TYPE))
+    rule = pc.if_else(
+        shaped, pc.if_else(finite, None, NON_FINITE), pc.if_else(odd, NON_FINITE, TYPE)
+    )
     return Converted(values, pc.if_else(pc.is_valid(array), rule, None))
 
 
 def _valid_text(array: pa.Array) -> Converted:
-    """Spark's strings are bytes and may hold what is not UTF-8; the whole array is checked at once."""
+    """Spark's strings are bytes and may not be UTF-8; the whole array is checked at once."""
     text = pc.cast(array, pa.string()) if not pa.types.is_string(array.type) else array
     try:
         text.validate(full=True)
     except pa.ArrowInvalid:
         raw = pc.cast(text, pa.binary()).to_pylist()
         checked = [_decoded(one) for one in raw]
-        rules = [None if one is None or good is not None else ENCODING for one, good in zip(raw, checked, strict=True)]
+        rules = [
+            None if one is None or good is not None else ENCODING
+            for one, good in zip(raw, checked, strict=True)
+        ]
         return Converted(pa.array(checked, pa.string()), pa.array(rules, pa.string()))
     return _all_fit(text)
 
@@ -342,7 +351,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _rule_where(unfit: pa.Array, rule: str) -> pa.Array:
-    return pc.if_else(pc.fill_null(unfit, fill_value=False), pa.scalar(rule), pa.scalar(None, pa.string()))
+    return pc.if_else(
+        pc.fill_null(unfit, fill_value=False), pa.scalar(rule), pa.scalar(None, pa.string())
+    )
 
 
 def _all_fit(values: pa.Array) -> Converted:

@@ -3,16 +3,17 @@
 ::
 
     PenstockError                 70  a defect or a figure that does not add up: never guessed over
-    ├── UsageError                 2  the command, the configuration or a contract is wrong; nothing touched
-    │   ├── ConfigError            2  … with file and line
+    ├── UsageError                 2  the command, the configuration or a contract is wrong;
+    nothing touched │   ├── ConfigError            2  … with file and line
     │   └── ContractError          2  … with the feature group
     ├── DataGateError             65  the data failed a gate; nothing was published by that gate
     ├── MismatchError             70  counts that must agree do not
     ├── TemporaryError            75  run the same command again
     └── CredentialsError          77  who we are, or what we may do
 
-An error is one line (what, which) and a remedy (what next). All of them pickle, so that an executor can
-raise them to the driver. Exit codes follow sysexits (facts: reliability, failure model).
+An error is one line (what, which) and a remedy (what next). All of them pickle, so that an
+executor can raise them to the driver. Exit codes follow sysexits (facts: reliability, failure
+model).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class ConfigError(UsageError):
 
 
 class ContractError(UsageError):
-    """A feature group, pipeline or source is declared wrongly, or a source lacks a declared column."""
+    """A group, pipeline or source is declared wrongly, or a source lacks a declared column."""
 
 
 class DataGateError(PenstockError):

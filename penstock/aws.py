@@ -1,0 +1,153 @@
+"""Which AWS is spoken to, and how to reach it from the driver and from executors alike.
+
+An :class:`Endpoint` is a value without secrets: it travels to executors, and each process finds
+its own credentials through botocore's resolver. The embedded AWS runs as a child process that ends
+when we do.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import botocore.session
+from botocore.config import Config
+
+from penstock.config import Settings
+from penstock.errors import ConfigError, CredentialsError, PenstockError, TemporaryError
+
+#: Codes that say who we are or what we may do is the trouble (facts: reliability, retry rules).
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccessForbidden",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "UnrecognizedClientException",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where AWS is.
+
+    Args:
+        region: AWS region.
+        url: One endpoint for all services; None means AWS's own.
+        credentials_file: An AWS INI file whose default profile is used; None asks botocore's
+            resolver.
+    """
+
+    region: str
+    url: str | None = None
+    credentials_file: str | None = None
+
+
+@lru_cache(maxsize=8)
+def session(endpoint: Endpoint) -> botocore.session.Session:
+    """One botocore session per endpoint and process; its credentials refresh by themselves."""
+    made = botocore.session.Session()
+    made.set_config_variable("region", endpoint.region)
+    if endpoint.credentials_file is not None:
+        # The embedded AWS has a key of its own: what stands in the environment is somebody else's.
+        made.set_config_variable("credentials_file", endpoint.credentials_file)
+        made.set_config_variable("profile", "default")
+    return made
+
+
+def client(endpoint: Endpoint, service: str) -> Any:
+    """A boto3 client of a control-plane service, with standard retries.
+
+    Raises:
+        CredentialsError: No credentials were found.
+    """
+    found = session(endpoint)
+    if found.get_credentials() is None:
+        message = "no AWS credentials were found"
+        raise CredentialsError(
+            message, "Set a profile or role; 'penstock doctor' shows what is seen"
+        )
+    config = Config(
+        connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
+    )
+    made: Any = boto3.Session(botocore_session=found)  # the stubs want the service's name literally
+    return made.client(service, endpoint_url=endpoint.url, config=config)
+
+
+def explained(error: Exception) -> PenstockError | None:
+    """A botocore error as ours, or None where it is not botocore's."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        message = (
+            f"{error.operation_name}: {code}: {error.response.get('Error', {}).get('Message')}"
+        )
+        if code in _DENIED:
+            return CredentialsError(message, "Check the role's policy and the clock")
+        return TemporaryError(message, "Run the same command again")
+    if isinstance(
+        error, (botocore.exceptions.NoCredentialsError, botocore.exceptions.TokenRetrievalError)
+    ):
+        return CredentialsError("no AWS credentials were found", "Set a profile or role")
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return TemporaryError(f"AWS did not answer: {error}", "Run the same command again")
+    return None
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Endpoint]:
+    """The endpoint the settings name; the embedded AWS runs as long as the context.
+
+    Raises:
+        ConfigError: No region is known.
+        TemporaryError: The embedded AWS did not start.
+    """
+    if settings.aws.embedded:
+        data = Path(settings.state).resolve().parent / "aws"
+        with embedded(data, settings.aws.region or "us-east-1") as endpoint:
+            yield endpoint
+        return
+    region = settings.aws.region or botocore.session.Session().get_config_variable("region")
+    if not region:
+        raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
+    yield Endpoint(region, settings.aws.endpoint_url)
+
+
+@contextmanager
+def embedded(data: Path, region: str, port: int = 0) -> Iterator[Endpoint]:
+    """Run the embedded AWS on ``data``: a child process that also ends when this one is killed.
+
+    Raises:
+        TemporaryError: It did not start.
+    """
+    command = [sys.executable, "-m", "penstock.emulator", "--data", str(data), "--region", region]
+    command += ["--port", str(port), "--exit-with-stdin"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        try:
+            yield _announced(child)
+        finally:
+            if child.stdin is not None:
+                child.stdin.close()
+            child.wait(timeout=30)
+
+
+def _announced(child: subprocess.Popen[bytes]) -> Endpoint:
+    line = child.stdout.readline() if child.stdout is not None else b""
+    if not line:
+        raise TemporaryError("the embedded AWS did not start", "Its own message stands above")
+    said = json.loads(line)
+    return Endpoint(said["region"], f"http://127.0.0.1:{said['port']}", said["credentials"])

@@ -1,0 +1,216 @@
+"""Whether a record fits its group: a fast way for good ones, a careful way that says why not.
+
+Both ways accept exactly the same records. The size of a record is the UTF-8 length of its feature
+names and values (how the service counts its 350 KB is not documented).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Literal, NamedTuple
+
+from penstock.emulator.instants import number_key, text_key
+from penstock.emulator.refusal import Refusal
+
+MAX_IDENTIFIER_BYTES = 2_048  # AWS developer guide, quotas: 2 KB
+MAX_RECORD_BYTES = 358_400  # quotas: 350 KB
+
+Key = str | float
+dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+_INTEGRAL = re.compile(r"[+-]?[0-9]+")
+_FRACTIONAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_SAFE_DIGITS = 18  # any such count of digits is below 2**63
+_QUICK_IDENTIFIER = MAX_IDENTIFIER_BYTES // 4  # characters that are 2 KB at most
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature definition: its type, and its collection if it is one."""
+
+    name: str
+    type: Literal["Integral", "Fractional", "String"]
+    collection: Literal["List", "Set", "Vector"] | None = None
+    dimension: int | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What records of a feature group look like; built once per version of the group.
+
+    Args:
+        features: By name.
+        identifier: Name of the record identifier feature.
+        event_time: Name of the event time feature.
+    """
+
+    features: Mapping[str, Feature]
+    identifier: str
+    event_time: str
+    checks: Mapping[str, Callable[[Any], bool]] = field(init=False)
+    instant: Callable[[str], Key] = field(init=False)
+
+    def __post_init__(self) -> None:
+        checks = {
+            name: _never if feature.collection else _CHECKS[feature.type]
+            for name, feature in self.features.items()
+        }
+        object.__setattr__(self, "checks", checks)
+        kind = self.features[self.event_time].type
+        object.__setattr__(self, "instant", text_key if kind == "String" else number_key)
+
+
+class Checked(NamedTuple):
+    """A record that fits: identifier, event time, its ordering key, and the JSON text to keep."""
+
+    identifier: str
+    event_time: str
+    instant: Key
+    body: str
+
+
+def quick(layout: Layout, record: Any) -> Checked | None:
+    """The record if it is plainly good, else None: then ``careful`` decides."""
+    checks = layout.checks
+    values: dict[str, str] = {}
+    try:
+        for feature in record:
+            name = feature["FeatureName"]
+            value = feature["ValueAsString"]
+            if len(feature) != 2 or not checks[name](value):  # noqa: PLR2004 - the two just read
+                return None
+            values[name] = value
+        identifier = values[layout.identifier]
+        event_time = values[layout.event_time]
+        instant = layout.instant(event_time)
+    except (KeyError, TypeError, ValueError):
+        return None
+    body = dumps(values)
+    if (
+        len(values) != len(record)
+        or not 0 < len(identifier) <= _QUICK_IDENTIFIER
+        or len(body) > MAX_RECORD_BYTES
+        or "\\ud" in body
+    ):
+        return None
+    return Checked(identifier, event_time, instant, body)
+
+
+def careful(layout: Layout, record: list[dict[str, Any]]) -> Checked:
+    """The record, or the reason why not. Its JSON shape must have been checked.
+
+    Raises:
+        Refusal: ValidationError that names the feature, never its value.
+    """
+    values = feature_values(layout, record)
+    for name, role in ((layout.identifier, "record identifier"), (layout.event_time, "event time")):
+        if name not in values:
+            raise invalid(f"The {role} feature [{name}] is missing from the record.")
+    size = sum(_bytes(name) + _size(value) for name, value in values.items())
+    if size > MAX_RECORD_BYTES:
+        raise invalid(f"The record is {size} bytes; at most {MAX_RECORD_BYTES} are allowed.")
+    identifier = check_identifier(values[layout.identifier])
+    event_time = values[layout.event_time]
+    return Checked(identifier, event_time, event_instant(layout, event_time), dumps(values))
+
+
+def feature_values(layout: Layout, record: list[dict[str, Any]]) -> dict[str, Any]:
+    """Name to value of each feature, every one checked against its definition."""
+    values: dict[str, Any] = {}
+    for item in record:
+        name = item["FeatureName"]
+        feature = layout.features.get(name)
+        if feature is None:
+            raise invalid(f"The feature [{name}] is not defined in the feature group.")
+        if name in values:
+            raise invalid(f"The feature [{name}] is given more than once.")
+        values[name] = _value(feature, item)
+    return values
+
+
+def event_instant(layout: Layout, text: str) -> Key:
+    """Ordering key of an event time given as text."""
+    try:
+        return layout.instant(text)
+    except ValueError:
+        kind = layout.features[layout.event_time].type
+        form = "yyyy-MM-dd'T'HH:mm:ss[.SSSSSSSSS]Z" if kind == "String" else "Unix epoch seconds"
+        raise invalid(f"The event time feature [{layout.event_time}] must be {form}.") from None
+
+
+def check_identifier(identifier: str) -> str:
+    """The identifier, if it is not empty and at most 2 KB of UTF-8."""
+    if not 0 < _bytes(identifier) <= MAX_IDENTIFIER_BYTES:
+        text = f"The record identifier must have 1 to {MAX_IDENTIFIER_BYTES} bytes."
+        raise invalid(text)
+    return identifier
+
+
+def invalid(text: str) -> Refusal:
+    """The runtime's refusal of a record; exact texts of the service are not recorded."""
+    return Refusal("ValidationError", text)
+
+
+def _value(feature: Feature, item: dict[str, Any]) -> Any:
+    single, several = item.get("ValueAsString"), item.get("ValueAsStringList")
+    wanted, other = (several, single) if feature.collection else (single, several)
+    if wanted is None or other is not None:
+        member = "ValueAsStringList" if feature.collection else "ValueAsString"
+        raise invalid(f"The feature [{feature.name}] must be given as {member} alone.")
+    check = _CHECKS[feature.type]
+    for value in wanted if feature.collection else (wanted,):
+        if not check(value):
+            raise invalid(f"The value of feature [{feature.name}] is not of type {feature.type}.")
+        _bytes(value)
+    _check_collection(feature, wanted)
+    return wanted
+
+
+def _check_collection(feature: Feature, values: Any) -> None:
+    if feature.collection == "Set" and len(set(values)) != len(values):
+        raise invalid(f"The values of feature [{feature.name}] are not unique.")
+    if feature.collection == "Vector" and len(values) != feature.dimension:
+        raise invalid(f"The feature [{feature.name}] must have {feature.dimension} values.")
+
+
+def _bytes(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise invalid("A value is not valid UTF-8.") from None
+
+
+def _size(value: Any) -> int:
+    return sum(map(_bytes, value)) if isinstance(value, list) else _bytes(value)
+
+
+def _is_integral(value: Any) -> bool:
+    if _INTEGRAL.fullmatch(value) is None:
+        return False
+    if len(value) <= _SAFE_DIGITS:
+        return True
+    digits = value.lstrip("+-0")
+    return len(digits) <= _SAFE_DIGITS + 1 and -(2**63) <= int(value) < 2**63
+
+
+def _is_fractional(value: Any) -> bool:
+    return _FRACTIONAL.fullmatch(value) is not None and isfinite(float(value))
+
+
+def _is_string(value: Any) -> bool:
+    return type(value) is str
+
+
+def _never(value: Any) -> bool:  # noqa: ARG001 - collections always take the careful way
+    return False
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "Integral": _is_integral,
+    "Fractional": _is_fractional,
+    "String": _is_string,
+}

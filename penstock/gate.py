@@ -1,0 +1,340 @@
+"""The two validation gates, as functions of Arrow batches.
+
+The source gate turns raw columns into typed ones; the feature gate turns a transform's output into
+rows as they are stored and sent. Both split a batch into rows that are fit and rows that are put
+aside, each with the first rule it broke and where it came from. They run inside Spark's Python
+workers and need no Spark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock import encoding
+from penstock.contract import Expectation, FeatureGroup, FeatureType, Source
+from penstock.encoding import Converted
+from penstock.expectation import compile_row, split
+
+FILE, POSITION, ORIGIN, PROBLEM = "_file", "_position", "_source", "_problem"
+SHAPE = "SHAPE"  # a row that does not parse, or has another number of fields than the header
+
+ORIGIN_TYPE = pa.struct([("file", pa.string()), ("position", pa.int64())])
+#: A row put aside. ``position`` counts lines from 1 in text, rows from 0 in Parquet and Delta.
+BAD = pa.schema(
+    [
+        ("row_key", pa.string()),
+        ("stage", pa.string()),
+        ("source", pa.string()),
+        ("file", pa.string()),
+        ("position", pa.int64()),
+        ("column", pa.string()),
+        ("rule", pa.string()),
+        ("findings", pa.string()),
+        ("payload", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Gated:
+    """One batch after a gate: ``rows_in = rows + bad + dropped + outside``, each counted by itself.
+
+    Args:
+        rows_in: Rows of the batch.
+        rows: Fit rows.
+        bad: Rows put aside, in the schema :data:`BAD`.
+        dropped: Rows an expectation with ``on_fail: drop`` removed.
+        outside: Rows that do not belong to the window.
+    """
+
+    rows_in: int
+    rows: pa.Table
+    bad: pa.Table
+    dropped: int
+    outside: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Half-open range of instants ``[start, end)``; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def contains(self, instants: pa.Array) -> pa.Array:
+        """Which timestamps lie inside; null is outside of nothing and counts as inside."""
+        return self._within(instants, lambda at: pa.scalar(at, instants.type))
+
+    def contains_event_time(self, values: pa.Array, kind: FeatureType, digits: int) -> pa.Array:
+        """The same for event times in their stored form."""
+
+        def bound(at: datetime) -> pa.Scalar:
+            array = pa.array([at], pa.timestamp("us", "UTC"))
+            return encoding.event_time(array, kind, digits, _LAST).values[0]
+
+        return self._within(values, bound)
+
+    def _within(self, values: pa.Array, bound: Callable[[datetime], pa.Scalar]) -> pa.Array:
+        inside = pa.repeat(pa.scalar(value=True), len(values))
+        if self.start is not None:
+            inside = pc.and_(inside, pc.greater_equal(values, bound(self.start)))
+        if self.end is not None:
+            inside = pc.and_(inside, pc.less(values, bound(self.end)))
+        return pc.fill_null(inside, fill_value=True)
+
+
+_LAST = datetime(9999, 1, 1, tzinfo=timezone.utc)
+
+
+class SourceGate:
+    """Raw rows of one declared source → typed columns plus ``_source`` (file and position).
+
+    A batch in has the declared columns (text or typed), :data:`FILE` and :data:`POSITION`, and may
+    have :data:`PROBLEM`: the raw text of a row that could not be read at all.
+    """
+
+    def __init__(self, name: str, source: Source, bounds: Bounds) -> None:
+        self._name, self._source, self._bounds = name, source, bounds
+        self._rules = _row_rules(source.expectations)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of the fit rows."""
+        columns = [(one.name, encoding.COLUMNS[one.type][0]) for one in self._source.columns]
+        return pa.schema([*columns, (ORIGIN, ORIGIN_TYPE)])
+
+    def check(self, batch: pa.RecordBatch) -> Gated:
+        """Split one batch."""
+        converted = {
+            one.name: encoding.CONVERTERS[one.type](batch.column(one.name))
+            for one in self._source.columns
+        }
+        findings = _Findings(len(batch))
+        if PROBLEM in batch.schema.names:
+            findings.add(None, _where(pc.is_valid(batch.column(PROBLEM)), SHAPE))
+        for name, column in converted.items():
+            findings.add(name, column.rule)
+        typed = pa.RecordBatch.from_arrays(
+            [*(column.values for column in converted.values()), _origin(batch)], schema=self.schema
+        )
+        dropped = findings.expect(self._rules, typed)
+        outside = self._outside(converted, findings)
+        return _split(batch, typed, findings, dropped, outside, self._place())
+
+    def _outside(self, converted: dict[str, Converted], findings: _Findings) -> pa.Array:
+        if self._source.time is None:
+            return pa.repeat(pa.scalar(value=False), findings.size)
+        inside = self._bounds.contains(converted[self._source.time].values)
+        return pc.and_(findings.fit(), pc.invert(inside))
+
+    def _place(self) -> _Place:
+        return _Place("source", self._name, tuple(one.name for one in self._source.columns))
+
+
+class FeatureGate:
+    """A transform's output → rows as they are stored and sent: the features, and ``_source``.
+
+    Args:
+        group: The contract.
+        bounds: The window; rows outside are counted and left out.
+        latest: Event times after this aware instant are put aside.
+    """
+
+    def __init__(self, group: FeatureGroup, bounds: Bounds, latest: datetime) -> None:
+        self._group, self._bounds, self._latest = group, bounds, latest
+        self._rules = _row_rules(group.all_expectations)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of the fit rows."""
+        features = [(one.name, encoding.STORAGE[one.type][0]) for one in self._group.features]
+        return pa.schema([*features, (ORIGIN, ORIGIN_TYPE)])
+
+    def check(self, batch: pa.RecordBatch) -> Gated:
+        """Split one batch that has at least the group's features as columns."""
+        converted = {one.name: self._convert(one.name, batch) for one in self._group.features}
+        findings = _Findings(len(batch))
+        for name in (self._group.record_identifier, self._group.event_time):
+            findings.add(name, _where(pc.is_null(batch.column(name)), encoding.NULL_KEY))
+        for name, column in converted.items():
+            findings.add(name, column.rule)
+        identifier = converted[self._group.record_identifier].values
+        findings.add(self._group.record_identifier, _identifier_rule(identifier))
+        arrays = [column.values for column in converted.values()]
+        findings.add(
+            None,
+            _where(pc.greater(_record_bytes(arrays), encoding.MAX_RECORD_BYTES), encoding.OVERSIZE),
+        )
+        typed = pa.RecordBatch.from_arrays([*arrays, _origin(batch)], schema=self.schema)
+        dropped = findings.expect(self._rules, typed)
+        event_time = self._group.feature(self._group.event_time)
+        inside = self._bounds.contains_event_time(
+            converted[event_time.name].values, event_time.type, self._group.fraction_digits
+        )
+        outside = pc.and_(findings.fit(), pc.invert(inside))
+        place = _Place("feature", self._group.name, self._group.names)
+        return _split(batch, typed, findings, dropped, outside, place)
+
+    def _convert(self, name: str, batch: pa.RecordBatch) -> Converted:
+        feature, array = self._group.feature(name), batch.column(name)
+        if name == self._group.event_time:
+            digits = self._group.fraction_digits
+            return encoding.event_time(array, feature.type, digits, self._latest)
+        return encoding.FEATURES[feature.type](array)
+
+
+def staged_expectations(group: FeatureGroup) -> tuple[Expectation, ...]:
+    """The expectations that look at the whole staged set instead of at single rows."""
+    return split(group.all_expectations).staged
+
+
+def rows_key(parts: Sequence[object]) -> str:
+    """A short stable key of a row put aside."""
+    text = json.dumps([str(part) for part in parts], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class _Place:
+    stage: str
+    source: str
+    columns: tuple[str, ...]
+
+
+_Rule = tuple[Expectation, Callable[[pa.RecordBatch], pa.Array]]
+
+
+class _Findings:
+    """Which rule each row of a batch broke first, and all the others."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._columns: list[tuple[str | None, pa.Array]] = []
+
+    def add(self, column: str | None, rule: pa.Array) -> None:
+        if rule.null_count < len(rule):
+            self._columns.append((column, rule))
+
+    def fit(self) -> pa.Array:
+        """True where no rule is broken so far."""
+        fit = pa.repeat(pa.scalar(value=True), self.size)
+        for _, rule in self._columns:
+            fit = pc.and_(fit, pc.is_null(rule))
+        return fit
+
+    def expect(self, rules: Sequence[_Rule], typed: pa.RecordBatch) -> pa.Array:
+        """Apply row expectations to rows that are fit; answers which rows are dropped."""
+        fit, dropped = self.fit(), pa.repeat(pa.scalar(value=False), self.size)
+        for expectation, fails in rules:
+            failed = pc.and_(fit, pc.fill_null(fails(typed), fill_value=False))
+            if expectation.on_fail == "drop":
+                dropped = pc.or_(dropped, failed)
+            else:
+                self.add(expectation.column, _where(failed, expectation.type))
+        return pc.and_(dropped, self.fit())
+
+    def of(self, row: int) -> list[tuple[str | None, str]]:
+        found = [(column, rule[row].as_py()) for column, rule in self._columns]
+        return [(column, rule) for column, rule in found if rule is not None]
+
+
+def _split(
+    batch: pa.RecordBatch,
+    typed: pa.RecordBatch,
+    findings: _Findings,
+    dropped: pa.Array,
+    outside: pa.Array,
+    place: _Place,
+) -> Gated:
+    fit = findings.fit()
+    kept = pc.and_(fit, pc.invert(pc.or_(dropped, outside)))
+    bad = pc.indices_nonzero(pc.invert(fit)).to_pylist()
+    return Gated(
+        rows_in=len(batch),
+        rows=pa.Table.from_batches([typed.filter(kept)]),
+        bad=pa.Table.from_pylist([_bad_row(batch, row, findings, place) for row in bad], BAD),
+        dropped=pc.sum(dropped).as_py() or 0,
+        outside=pc.sum(pc.and_(outside, pc.invert(dropped))).as_py() or 0,
+    )
+
+
+def _bad_row(batch: pa.RecordBatch, row: int, findings: _Findings, place: _Place) -> dict[str, Any]:
+    found = findings.of(row)
+    origin = _origin(batch)[row].as_py() or {"file": None, "position": None}
+    payload = _payload(batch, row, place.columns)
+    column, rule = found[0]
+    return {
+        "row_key": rows_key(
+            [place.stage, place.source, origin["file"], origin["position"], payload]
+        ),
+        "stage": place.stage,
+        "source": place.source,
+        "file": origin["file"],
+        "position": origin["position"],
+        "column": column,
+        "rule": rule,
+        "findings": json.dumps([f"{one or '*'}:{broken}" for one, broken in found]),
+        "payload": payload,
+    }
+
+
+def _payload(batch: pa.RecordBatch, row: int, columns: Sequence[str]) -> str:
+    """The row as JSON; bytes that are not UTF-8 survive as escapes of lone surrogates."""
+    if PROBLEM in batch.schema.names and batch.column(PROBLEM)[row].is_valid:
+        return json.dumps({PROBLEM: _plain(batch.column(PROBLEM)[row])})
+    return json.dumps({name: _plain(batch.column(name)[row]) for name in columns}, default=str)
+
+
+def _plain(value: pa.Scalar) -> object:
+    if pa.types.is_string(value.type) or pa.types.is_large_string(value.type):
+        raw = value.as_buffer()
+        return None if raw is None else raw.to_pybytes().decode("utf-8", "surrogateescape")
+    return value.as_py()
+
+
+def _origin(batch: pa.RecordBatch) -> pa.Array:
+    names = batch.schema.names
+    if ORIGIN in names:
+        return pc.cast(batch.column(ORIGIN), ORIGIN_TYPE)
+    if FILE in names:
+        file = pc.cast(batch.column(FILE), pa.string())
+        return pa.StructArray.from_arrays(
+            [file, pc.cast(batch.column(POSITION), pa.int64())], fields=list(ORIGIN_TYPE)
+        )
+    return pa.nulls(len(batch), ORIGIN_TYPE)
+
+
+def _row_rules(expectations: Sequence[Expectation]) -> list[_Rule]:
+    return [(one, compile_row(one)) for one in split(expectations).gate]
+
+
+def _identifier_rule(identifier: pa.Array) -> pa.Array:
+    if not pa.types.is_string(identifier.type):
+        return pa.nulls(len(identifier), pa.string())
+    size = pc.binary_length(identifier)
+    empty = _where(pc.equal(size, 0), encoding.NULL_KEY)
+    return pc.coalesce(
+        empty, _where(pc.greater(size, encoding.MAX_IDENTIFIER_BYTES), encoding.OVERSIZE)
+    )
+
+
+def _record_bytes(arrays: Sequence[pa.Array]) -> pa.Array:
+    """UTF-8 bytes of the values of each row; numbers count as the 8 bytes they are stored in."""
+    total = pa.repeat(pa.scalar(0, pa.int64()), len(arrays[0]))
+    for array in arrays:
+        size = pc.cast(pc.binary_length(array), pa.int64()) if pa.types.is_string(array.type) else 8
+        total = pc.add(total, pc.fill_null(size, 0) if isinstance(size, pa.Array) else size)
+    return total
+
+
+def _where(unfit: pa.Array, rule: str) -> pa.Array:
+    unfit = pc.fill_null(unfit, fill_value=False)
+    return pc.if_else(unfit, pa.scalar(rule), pa.scalar(None, pa.string()))

@@ -1,0 +1,152 @@
+"""Events of one generation of one window: small JSON objects, numbered, each put if absent.
+
+State is the fold of the events. The number of an event is the lock: of two drivers that append
+event 7 exactly one succeeds, the other reads what happened and stops. A claim raises the epoch,
+and a driver whose epoch is no longer the newest is fenced at its next event (facts: reliability,
+protocol).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+from penstock.errors import MismatchError, TemporaryError
+from penstock.storage import Storage
+
+
+class State(str, Enum):
+    """How far a window has come, in order; GATED ends a generation without publishing."""
+
+    CLAIMED = "CLAIMED"
+    PLANNED = "PLANNED"
+    STAGED = "STAGED"
+    ONLINE_DONE = "ONLINE_DONE"
+    OFFLINE_COMMITTED = "OFFLINE_COMMITTED"
+    REGISTERED = "REGISTERED"
+    DONE = "DONE"
+    GATED = "GATED"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Args:
+        number: From 1, without gaps.
+        state: What was reached.
+        epoch: Fencing number of the driver that wrote it.
+        at: ISO instant, UTC, of that driver's clock: for people, nothing is decided by it.
+        data: What the state carries, JSON values.
+        previous: SHA-256 of the event before, so that a changed or lost event shows.
+    """
+
+    number: int
+    state: State
+    epoch: int
+    at: str
+    data: Mapping[str, Any]
+    previous: str
+
+
+@dataclass
+class Journal:
+    """The events of one generation in ``folder``; appending needs the newest epoch."""
+
+    storage: Storage
+    folder: str
+    events: list[Event] = field(default_factory=list)
+    _digest: str = ""
+
+    def refresh(self) -> Journal:
+        """Read events that came since.
+
+        Raises:
+            MismatchError: An event is torn, changed or missing.
+        """
+        while True:
+            path = self._path(len(self.events) + 1)
+            try:
+                data = self.storage.read(path)
+            except FileNotFoundError:
+                break
+            self._take(path, data)
+        self._check_end()
+        return self
+
+    @property
+    def state(self) -> State | None:
+        """State of the newest event that is not a claim; CLAIMED where there are only claims."""
+        reached = [one.state for one in self.events if one.state is not State.CLAIMED]
+        if reached:
+            return reached[-1]
+        return State.CLAIMED if self.events else None
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch; 0 before the first claim."""
+        return max((one.epoch for one in self.events), default=0)
+
+    def data(self, state: State) -> Mapping[str, Any] | None:
+        """What the newest event of a state carries; None where there is none."""
+        found = [one.data for one in self.events if one.state is state]
+        return found[-1] if found else None
+
+    def append(self, state: State, epoch: int, data: Mapping[str, Any], now: datetime) -> None:
+        """Add one event, durably.
+
+        Raises:
+            TemporaryError: Another driver has claimed the window, or was faster.
+        """
+        self.refresh()
+        claims = state is State.CLAIMED
+        if (self.epoch >= epoch) if claims else (self.epoch != epoch):
+            raise self._fenced()
+        number = len(self.events) + 1
+        at = now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        record = {
+            "number": number,
+            "state": state.value,
+            "epoch": epoch,
+            "at": at,
+            "data": dict(data),
+            "previous": self._digest,
+        }
+        text = json.dumps(record, sort_keys=True).encode()
+        if not self.storage.put_if_absent(self._path(number), text):
+            raise self._fenced()
+        self._take(self._path(number), text)
+
+    def _take(self, path: str, data: bytes) -> None:
+        try:
+            record = json.loads(data)
+            event = Event(**{**record, "state": State(record["state"])})
+        except (ValueError, TypeError, KeyError):
+            raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
+        if event.number != len(self.events) + 1 or event.previous != self._digest:
+            message = f"{path}: does not follow the event before it"
+            raise MismatchError(message, "The ledger was changed by hand; restore the files")
+        self.events.append(event)
+        self._digest = hashlib.sha256(data).hexdigest()
+
+    def _check_end(self) -> None:
+        there = [one for one in self.storage.list(self.folder) if _is_event(one)]
+        if len(there) > len(self.events):
+            missing = self._path(len(self.events) + 1)
+            raise MismatchError(f"{missing}: this ledger event is missing", "Restore the file")
+
+    def _path(self, number: int) -> str:
+        return f"{self.folder}/{number:06d}.json"
+
+    def _fenced(self) -> TemporaryError:
+        return TemporaryError("another run has taken this window over", "See 'penstock status'")
+
+
+def _is_event(path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return name.endswith(".json") and name[:-5].isdigit()

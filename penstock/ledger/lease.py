@@ -1,0 +1,98 @@
+"""One driver at a time: a lease beside the journal, renewed by a thread while the run lives.
+
+A lease is a courtesy that saves work. Safety does not rest on it but on the journal's epochs, on
+chunk markers and on Delta's transaction: a lease lost to a slow clock costs a repeated chunk,
+nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from penstock.errors import TemporaryError
+from penstock.storage import Storage
+
+LEASE_S = 60.0
+RENEW_S = 10.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease.
+
+    Args:
+        host: Host name.
+        pid: Process id on that host.
+        born: Start of that process in the kernel's ticks; 0 where it cannot be told.
+        until: Epoch seconds at which the lease ends unless renewed.
+    """
+
+    host: str
+    pid: int
+    born: int
+    until: float
+
+
+def check_free(storage: Storage, path: str, now: float) -> None:
+    """Return when nobody holds the lease.
+
+    A holder on this host whose process has died holds nothing.
+
+    Raises:
+        TemporaryError: Somebody holds it.
+    """
+    try:
+        holder = Holder(**json.loads(storage.read(path)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return
+    if holder.until <= now or (holder.host == socket.gethostname() and not _lives(holder)):
+        return
+    left = holder.until - now
+    message = f"this window is owned by {holder.host}, process {holder.pid}, for {left:.0f} s more"
+    raise TemporaryError(message, "Wait for that run, or run again with --takeover")
+
+
+@contextmanager
+def held(storage: Storage, path: str, clock: Callable[[], float]) -> Iterator[None]:
+    """Hold the lease while the context lives."""
+    stop = threading.Event()
+
+    def write(until: float) -> None:
+        holder = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), until)
+        storage.write(path, json.dumps(asdict(holder)).encode())
+
+    def renew() -> None:
+        while not stop.wait(RENEW_S):
+            write(clock() + LEASE_S)
+
+    write(clock() + LEASE_S)
+    thread = threading.Thread(target=renew, name="penstock-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        write(0.0)
+
+
+def _lives(holder: Holder) -> bool:
+    """Whether the process is still there; where the system does not tell, it is taken to be."""
+    return holder.born == 0 or _born(holder.pid) == holder.born
+
+
+def _born(pid: int) -> int:
+    """Field 22 of /proc/PID/stat: a process id alone may have been given to another process."""
+    try:
+        return int(
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[19]
+        )
+    except (OSError, ValueError, IndexError):
+        return 0

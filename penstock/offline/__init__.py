@@ -1,0 +1,1 @@
+"""The offline store: every valid version of every record, append-only."""

@@ -1,0 +1,202 @@
+"""The offline table of one feature group: a Delta table, one transaction a window and generation.
+
+A window's rows appear all at once or not at all. Delta's transaction identifier makes the append
+happen at most once: it is kept per window, because one per pipeline would lose windows that finish
+out of order (facts: reliability, finding 9). What a commit did is read back from Delta's own
+history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+from pyspark.sql.types import IntegerType, StructField, StructType
+
+from penstock.contract import FeatureGroup
+from penstock.errors import MismatchError
+
+TIE = "_tie"
+HISTORY = 1_000  # commits looked through for one of ours
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Name of one append: ``application`` per group and window, ``version`` its generation."""
+
+    application: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What an append did.
+
+    Args:
+        rows: Rows added, from Delta's metrics.
+        present: Rows left out because the table had them already.
+        version: Version of the table.
+    """
+
+    rows: int
+    present: int
+    version: int
+
+
+class OfflineTable:
+    """The Delta table of ``group`` in folder ``path``.
+
+    Columns: the features in contract order, then ``api_invocation_time``, ``write_time``
+    (timestamps) and ``is_deleted`` (boolean), as the service's own offline store has them.
+
+    Args:
+        spark: A session with Delta.
+        path: Absolute folder.
+        group: The contract.
+        features: Spark schema of the features.
+    """
+
+    def __init__(
+        self, spark: SparkSession, path: str, group: FeatureGroup, features: StructType
+    ) -> None:
+        self._spark, self.path, self._group, self._features = spark, path, group, features
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever committed."""
+        return (Path(self.path) / "_delta_log").is_dir()
+
+    def staged(self, files: Sequence[str], rejected: Sequence[str] = ()) -> DataFrame:
+        """Staged rows with their tie, without those the service rejected.
+
+        Args:
+            files: Staged files of fit rows.
+            rejected: Files of rejected rows: the features as columns, one row an identifier.
+        """
+        schema = StructType([*self._features.fields, StructField(TIE, IntegerType())])
+        if not files:
+            return self._spark.createDataFrame([], schema)
+        rows = self._spark.read.schema(schema).parquet(*files)
+        if not rejected:
+            return rows
+        # A send file has the row with tie 0 of each identifier: that one was rejected, no other.
+        refused = self._spark.read.schema(self._features).parquet(*rejected)
+        refused = refused.select(*self._keys()).withColumn(TIE, F.lit(0))
+        return rows.join(refused, [*self._keys(), TIE], "left_anti")
+
+    def corrections(self, latest: Sequence[str]) -> int:
+        """Latest rows whose identifier and event time are there with other values.
+
+        The online store ignores a second value for the same event time, so the stores would part.
+
+        Args:
+            latest: Send files.
+        """
+        if not self.exists or not latest:
+            return 0
+        rows = self._spark.read.schema(self._features).parquet(*latest)
+        new = self._compared(rows, "left_anti")
+        return new.join(self._stored(), self._keys(), "left_semi").count()
+
+    def append(
+        self,
+        rows: DataFrame,
+        transaction: Transaction,
+        *,
+        api_invocation_time: datetime,
+        write_time: datetime,
+        compare: bool,
+    ) -> Commit:
+        """Append rows exactly once, however often it is called.
+
+        Args:
+            rows: What :meth:`staged` gives.
+            transaction: Name of this append; a repeated one does nothing.
+            api_invocation_time: Aware instant; the n-th tie of an identifier gets n µs less, so
+                that the
+                row the online store has is the current row here too.
+            write_time: Aware instant.
+            compare: Leave out rows the table has already; costs reading it.
+
+        Raises:
+            MismatchError: The commit cannot be found afterwards.
+        """
+        done = self.find(transaction)
+        if done is not None:
+            return done
+        present = 0
+        if compare and self.exists:
+            present = self._compared(rows, "left_semi").count()
+            rows = self._compared(rows, "left_anti")
+        self._write(rows, transaction, api_invocation_time, write_time, present)
+        done = self.find(transaction)
+        if done is None:
+            message = f"{self.path}: commit {transaction.application} is not in the table's history"
+            raise MismatchError(message, "Look at the table's history before running again")
+        return done
+
+    def find(self, transaction: Transaction) -> Commit | None:
+        """The commit of a transaction, if it has happened."""
+        if not self.exists:
+            return None
+        from delta.tables import DeltaTable
+
+        history = DeltaTable.forPath(self._spark, self.path).history(HISTORY)
+        mark = json.dumps(_mark(transaction))[1:-1]
+        found = history.where(F.col("userMetadata").contains(mark)).collect()
+        if not found:
+            return None
+        commit = found[0]
+        rows = int(commit["operationMetrics"].get("numOutputRows", 0))
+        return Commit(rows, json.loads(commit["userMetadata"])["present"], commit["version"])
+
+    def _write(
+        self,
+        rows: DataFrame,
+        transaction: Transaction,
+        api_invocation_time: datetime,
+        write_time: datetime,
+        present: int,
+    ) -> None:
+        micros = _micros(api_invocation_time)
+        complete = rows.select(
+            *(f"`{name}`" for name in self._group.names),
+            F.timestamp_micros(F.lit(micros) - F.col(TIE)).alias("api_invocation_time"),
+            F.timestamp_micros(F.lit(_micros(write_time))).alias("write_time"),
+            F.lit(False).alias("is_deleted"),  # noqa: FBT003 - a literal column
+        )
+        writer = complete.write.format("delta").mode("append")
+        writer = writer.option("txnAppId", transaction.application)
+        writer = writer.option("txnVersion", transaction.version)
+        mark = {**_mark(transaction), "present": present}
+        writer.option("userMetadata", json.dumps(mark)).save(self.path)
+
+    def _compared(self, rows: DataFrame, how: str) -> DataFrame:
+        """Rows that are (left_semi) or are not (left_anti) in the table, equal in every feature."""
+        stored, condition = self._stored(), F.lit(True)  # noqa: FBT003 - a literal column
+        for name in self._group.names:
+            condition = condition & rows[name].eqNullSafe(stored[name])
+        return rows.join(stored, condition, how)
+
+    def _stored(self) -> DataFrame:
+        stored = self._spark.read.format("delta").load(self.path)
+        return stored.where(~F.col("is_deleted")).select(*(f"`{one}`" for one in self._group.names))
+
+    def _keys(self) -> list[str]:
+        return [self._group.record_identifier, self._group.event_time]
+
+
+def _mark(transaction: Transaction) -> dict[str, Any]:
+    return {"penstock": transaction.application, "generation": transaction.version}
+
+
+def _micros(at: datetime) -> int:
+    """Microseconds since the epoch, exactly."""
+    whole = at.replace(microsecond=0)
+    return int(whole.timestamp()) * 1_000_000 + at.microsecond

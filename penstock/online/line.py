@@ -1,0 +1,100 @@
+"""What one process knows of an endpoint, kept across files: connections, pace, operation, keys.
+
+Spark re-uses its Python workers, so the second file starts with warm connections, at the rate the
+first one found, and with the operation the service was found to know.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from penstock.online.keys import Keys
+from penstock.online.pacing import Pacer
+from penstock.online.plain import PlainTransport
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+    from penstock.aws import Endpoint
+    from penstock.online.job import Api, SendJob
+    from penstock.online.transport import Transport
+
+
+class Line:
+    """Shared by all files a process sends to one group; safe between threads.
+
+    Args:
+        transport: Moves the bytes.
+        pacer: The limiter.
+        api: ``auto`` begins with BatchWriteRecord.
+    """
+
+    def __init__(
+        self, transport: Transport, pacer: Pacer, api: Literal["auto", "batch", "put"]
+    ) -> None:
+        self.transport = transport
+        self.api: Api = "put" if api == "put" else "batch"
+        self.proved = False
+        self._pacer = pacer
+        self._auto = api == "auto"
+        self._lock = threading.Lock()
+
+    def take(self, now: float, units: int) -> float:
+        """See :meth:`penstock.online.pacing.Pacer.take`."""
+        with self._lock:
+            return self._pacer.take(now, units)
+
+    def accepted(self, now: float) -> None:
+        """A request was accepted: the operation is the right one."""
+        with self._lock:
+            self.proved = True
+            self._pacer.accepted(now)
+
+    def throttled(self, now: float) -> None:
+        """A request or an entry was throttled."""
+        with self._lock:
+            self._pacer.throttled(now)
+
+    def fall_back(self) -> bool:
+        """PutRecord from now on. False where BatchWriteRecord was asked for."""
+        if self._auto:
+            self.api = "put"
+        return self._auto
+
+
+def line_of(job: SendJob) -> Line:
+    """This process's line for a job.
+
+    Raises:
+        CredentialsError: No credentials were found.
+    """
+    return _line(job.endpoint, job.group, job.api, job.in_flight, job.max_write_units_per_s)
+
+
+@lru_cache(maxsize=16)
+def _line(
+    endpoint: Endpoint,
+    group: str,  # noqa: ARG001 - part of the key: each group has its own pace and rights
+    api: Literal["auto", "batch", "put"],
+    in_flight: int,
+    ceiling: float | None,
+) -> Line:
+    import time
+
+    from penstock import aws
+
+    session = aws.session(endpoint)
+    keys = Keys(lambda: aws.session.__wrapped__(endpoint).get_credentials())
+    bundle = session.get_config_variable("ca_bundle")
+    url = endpoint.url or _url(endpoint.region, session)
+    transport = PlainTransport(url, endpoint.region, keys, in_flight, bundle)
+    return Line(transport, Pacer(time.monotonic(), ceiling), api)
+
+
+def _url(region: str, session: Session) -> str:
+    """AWS's own address of the runtime API (service facts §3.3); the suffix differs in China."""
+    resolver = session.get_component("endpoint_resolver")
+    suffix = resolver.get_partition_dns_suffix(session.get_partition_for_region(region))
+    return f"https://featurestore-runtime.sagemaker.{region}.{suffix}"

@@ -1,0 +1,320 @@
+"""What to send next and what an answer means for whom: the state machine of one file.
+
+It owns no thread and does no input or output but reading the next chunk, so a transport may drive
+it from a pool or from an event loop (see :mod:`penstock.online.transport`). There is one retry
+layer, this one; the classes are those of :mod:`penstock.online.outcome`.
+
+Memory: open chunks × chunk_rows × (Arrow row + JSON row) + in_flight × body, where open chunks
+≤ ``open_limit(job)`` and a body holds at most 25 records or 4 MiB, plus what the reader and the
+marker queue hold.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+import time
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.errors import (
+    CredentialsError,
+    DataGateError,
+    MismatchError,
+    PenstockError,
+    TemporaryError,
+    UsageError,
+)
+from penstock.online.body import BATCH_PATH, MAX_ENTRIES
+from penstock.online.entries import outcomes
+from penstock.online.health import LONGEST_S, POLL_S, Health
+from penstock.online.outcome import (
+    SUSPECT_DELAYS_S,
+    UNKNOWN_TRIES,
+    Outcome,
+    Verdict,
+    classify,
+    delay,
+)
+from penstock.online.parcel import Chunk, Parcel, Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from penstock.online.job import Api, SendJob
+    from penstock.online.line import Line
+    from penstock.online.transport import Answer, Request
+
+GATE_ROWS = 100
+GATE_SHARE = 0.01
+FRUITLESS = 3  # credentials that were refused in a row
+
+
+class Sink(Protocol):
+    """Where finished chunks go; written off the send path."""
+
+    def put(self, chunk: Chunk, seconds: float) -> None:
+        """Take a settled chunk over; never blocks."""
+
+    @property
+    def full(self) -> bool:
+        """Whether finished chunks pile up; raises what writing one raised."""
+
+
+def open_limit(job: SendJob) -> int:
+    """Chunks of one file that may be open: what is in flight, and a few that wait on stragglers."""
+    return 4 + math.ceil(job.in_flight * MAX_ENTRIES / job.chunk_rows)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Clock, wall clock and randomness, handed in."""
+
+    clock: Callable[[], float] = time.monotonic
+    utc: Callable[[], float] = time.time
+    random: Callable[[], float] = random.random
+
+
+class Sender:
+    """A :class:`penstock.online.transport.Work` over the chunks of one file.
+
+    Args:
+        job: What is sent where.
+        line: What this process knows of the endpoint: pace, operation, credentials.
+        chunks: The file's chunks, read and encoded on demand.
+        rows: Rows in the file.
+        sink: Where settled chunks go.
+        timing: Clock and randomness.
+    """
+
+    def __init__(
+        self,
+        job: SendJob,
+        line: Line,
+        chunks: Iterator[Chunk],
+        rows: int,
+        sink: Sink,
+        timing: Timing,
+    ) -> None:
+        self._job, self._line, self._sink, self._timing = job, line, sink, timing
+        self._chunks = chunks
+        self._current: Chunk | None = None
+        self._ready: deque[Parcel] = deque()
+        self._delayed: list[tuple[float, int, Parcel]] = []
+        self._numbers = count()
+        self._limit = open_limit(job)
+        self._gate = max(GATE_ROWS, math.ceil(GATE_SHARE * rows))
+        self._in_flight = self._open = 0
+        self._accepted = self._rejected = self._unknown = 0
+        self._exhausted = False
+        self._health = Health(proved=line.proved, patience=max(16, job.in_flight))
+
+    def take(self) -> Request | float | None:
+        """See :class:`penstock.online.transport.Work`."""
+        now = self._timing.clock()
+        self._check_silence(now)
+        held = self._health.hold(now, self._in_flight)
+        if held > 0:
+            return held
+        api = self._line.api  # read once: another file's answer may change it
+        parcel = self._next(now, api)
+        if parcel is None:
+            return self._idle(now)
+        wait = self._line.take(now, parcel.units)
+        if wait > 0:
+            self._ready.appendleft(parcel)
+            return min(wait, LONGEST_S)
+        return self._sent(parcel, now, api)
+
+    def answered(self, request: Request, answer: Answer) -> None:
+        """See :class:`penstock.online.transport.Work`."""
+        self._in_flight -= 1
+        parcel: Parcel = request.tag
+        now = self._timing.clock()
+        verdict = classify(answer)
+        if verdict.outcome is not Outcome.OK:
+            self._refused(parcel, verdict, answer, batch=request.path == BATCH_PATH)
+        elif request.path != BATCH_PATH:
+            self._accept(parcel, now)
+        else:
+            self._batch_answered(parcel, verdict, answer, now)
+        self._settle(parcel.chunk, now)
+
+    def _next(self, now: float, api: Api) -> Parcel | None:
+        if self._delayed and self._delayed[0][0] <= now:
+            parcel = heapq.heappop(self._delayed)[2]
+        elif self._ready:
+            parcel = self._ready.popleft()
+        else:
+            return self._fresh(api)
+        if api == "put" and len(parcel.rows) > 1:
+            parcel, *others = parcel.singles()
+            self._ready.extendleft(reversed(others))
+        return parcel
+
+    def _fresh(self, api: Api) -> Parcel | None:
+        """Rows nobody has sent yet, from the open chunk or from the next one."""
+        if self._current is not None:
+            parcel = self._current.cut(api)
+            if parcel is not None:
+                return parcel
+            self._current = None
+        if self._exhausted or self._open >= self._limit or self._sink.full:
+            return None
+        self._current = next(self._chunks, None)
+        if self._current is None:
+            self._exhausted = True
+            return None
+        self._open += 1
+        return self._current.cut(api)
+
+    def _idle(self, now: float) -> float | None:
+        if self._delayed:
+            return min(max(self._delayed[0][0] - now, 0.001), LONGEST_S)
+        finished = self._exhausted and not self._open
+        return None if finished else POLL_S
+
+    def _sent(self, parcel: Parcel, now: float, api: Api) -> Request:
+        figures = parcel.chunk.figures
+        if parcel.attempts:
+            figures.repeated += len(parcel.rows)
+        else:
+            figures.sent += len(parcel.rows)
+            parcel.first = now
+        if parcel.chunk.began is None:
+            parcel.chunk.began = now
+        figures.calls += 1
+        parcel.attempts += 1
+        self._in_flight += 1
+        return parcel.request(self._job.group, api)
+
+    def _accept(self, parcel: Parcel, now: float) -> None:
+        parcel.chunk.figures.accepted += len(parcel.rows)
+        self._accepted += len(parcel.rows)
+        self._line.accepted(now)
+        self._health.accepted()
+
+    def _batch_answered(self, parcel: Parcel, verdict: Verdict, answer: Answer, now: float) -> None:
+        """Each entry for itself; one that nobody can place makes all count as unanswered."""
+        named = outcomes(parcel, verdict.document)
+        if named is None:
+            unread = Verdict(Outcome.TRANSIENT, "Unmatched", "an entry came back that was not sent")
+            for single in parcel.singles():
+                self._refused(single, unread, answer, batch=True)
+            return
+        refused = {row for _, rows in named for row in rows}
+        fine = [row for row in parcel.rows if row not in refused]
+        if fine:
+            self._accept(parcel.of(fine), now)
+        for each, rows in named:
+            self._refused(parcel.of(rows), each, answer, batch=True)
+
+    def _refused(self, parcel: Parcel, verdict: Verdict, answer: Answer, *, batch: bool) -> None:
+        figures, rows = parcel.chunk.figures, len(parcel.rows)
+        figures.count(verdict.code, rows)
+        if verdict.outcome is Outcome.NOT_SERVICE:
+            message = f"the endpoint is not SageMaker: {verdict.code}, {verdict.message}"
+            raise MismatchError(message, "Check aws.endpoint_url, proxies and CA bundle")
+        if verdict.outcome in (Outcome.AUTH_DENIED, Outcome.UNSUPPORTED):
+            self._denied(parcel, verdict, batch=batch)
+        elif verdict.outcome is Outcome.AUTH_EXPIRED:
+            self._expired(parcel, verdict, answer)
+        elif verdict.outcome is Outcome.SUSPECT:
+            self._suspect(parcel, verdict)
+        elif verdict.outcome in (Outcome.RECORD, Outcome.UNKNOWN):
+            self._malformed(parcel, verdict)
+        else:
+            throttled = verdict.outcome is Outcome.THROTTLE
+            if throttled:
+                figures.throttled += rows
+                self._line.throttled(self._timing.clock())
+            elif answer.sent:
+                figures.ambiguous += rows
+            self._again(parcel, verdict, failed=not throttled)
+
+    def _denied(self, parcel: Parcel, verdict: Verdict, *, batch: bool) -> None:
+        """BatchWriteRecord refused: PutRecord from now on. PutRecord refused: the end."""
+        if batch and self._line.fall_back():
+            self._ready.appendleft(parcel)
+            return
+        if verdict.outcome is Outcome.AUTH_DENIED:
+            message = f"not allowed to write to {self._job.group}: {verdict.code} {verdict.message}"
+            raise CredentialsError(
+                message, "Allow sagemaker:PutRecord and sagemaker:BatchWriteRecord"
+            )
+        if batch:
+            message = f"the endpoint does not know BatchWriteRecord: {verdict.code}"
+            raise UsageError(message, "Set online.api to auto or put")
+        self._suspect(parcel, verdict)
+
+    def _expired(self, parcel: Parcel, verdict: Verdict, answer: Answer) -> None:
+        if self._health.fruitless(answer.generation):
+            if self._health.refusals >= FRUITLESS:
+                message = f"the service refuses our credentials: {verdict.code} {verdict.message}"
+                raise CredentialsError(message, "Sign in again, and check this machine's clock")
+            self._line.transport.renew(answer.generation)
+        self._again(parcel, verdict)
+
+    def _suspect(self, parcel: Parcel, verdict: Verdict) -> None:
+        parcel.tries += 1
+        if parcel.tries > len(SUSPECT_DELAYS_S):
+            raise self._given_up(f"in {parcel.tries} tries", verdict)
+        suspect = Verdict(Outcome.SUSPECT, verdict.code, verdict.message)
+        self._again(parcel, suspect, attempts=parcel.tries)
+
+    def _malformed(self, parcel: Parcel, verdict: Verdict) -> None:
+        """One bad record spoils a batch: halve it until it stands alone, then reject that one."""
+        if len(parcel.rows) > 1:
+            self._ready.extendleft(reversed(parcel.halves()))
+            return
+        parcel.tries += 1
+        if verdict.outcome is Outcome.UNKNOWN and parcel.tries < UNKNOWN_TRIES:
+            self._again(parcel, verdict)
+            return
+        self._reject(parcel, verdict)
+
+    def _reject(self, parcel: Parcel, verdict: Verdict) -> None:
+        now, utc = self._timing.clock(), self._timing.utc()
+        first = utc - (now - parcel.first)
+        chunk = parcel.chunk
+        chunk.rejects.append(Reject(parcel.rows[0], verdict, parcel.attempts, first, utc))
+        chunk.figures.rejected += 1
+        self._rejected += 1
+        self._unknown += verdict.outcome is Outcome.UNKNOWN
+        nothing = not self._accepted and self._rejected >= self._gate
+        if nothing or self._unknown >= GATE_ROWS:
+            message = (
+                f"the service rejected {self._rejected} records and accepted {self._accepted}, "
+                f"the last with {verdict.code}"
+            )
+            raise DataGateError(message, "Compare the contract with the feature group")
+
+    def _again(
+        self, parcel: Parcel, verdict: Verdict, *, failed: bool = False, attempts: int = 0
+    ) -> None:
+        now = self._timing.clock()
+        at = now + delay(verdict, attempts or parcel.attempts, self._timing.random)
+        if at - parcel.first > self._job.deadline_s:
+            raise self._given_up(f"within {self._job.deadline_s:g} s", verdict)
+        self._health.troubled(now, at, verdict, failed=failed)
+        heapq.heappush(self._delayed, (at, next(self._numbers), parcel))
+
+    def _check_silence(self, now: float) -> None:
+        since, cause = self._health.since, self._health.cause
+        if since is not None and cause is not None and now - since > self._job.silence_s:
+            raise self._given_up(f"for {now - since:.0f} s", cause)
+
+    def _given_up(self, when: str, cause: Verdict) -> PenstockError:
+        message = f"{self._job.group} accepts no records {when}; last answer: {cause.code}"
+        # A message about a record may quote its values.
+        quoting = cause.outcome is Outcome.UNKNOWN or not cause.message
+        words = message if quoting else f"{message} {cause.message[:200]}"
+        return TemporaryError(words, "Run the same command again: it resumes")
+
+    def _settle(self, chunk: Chunk, now: float) -> None:
+        if chunk.settled:
+            self._open -= 1
+            self._sink.put(chunk, now - (now if chunk.began is None else chunk.began))

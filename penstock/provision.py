@@ -1,0 +1,358 @@
+"""Feature groups, created or evolved so that they are what the contract says.
+
+The group on AWS is described first. Where it agrees nothing is written; what it lacks is added;
+whatever else differs is refused with the difference, for the service cannot change it. penstock
+writes the offline store itself, so the groups it makes have an online store only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+from penstock import aws
+from penstock.catalog import ensure_database
+from penstock.config import Settings
+from penstock.contract import Feature, FeatureGroup
+from penstock.errors import (
+    ContractError,
+    CredentialsError,
+    PenstockError,
+    TemporaryError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_sagemaker import SageMakerClient
+
+MAX_ADDITIONS = 100  # SageMaker API model, UpdateFeatureGroup
+MAX_DESCRIPTION = 128  # SageMaker API model, CreateFeatureGroup
+_ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+#: Somebody else is changing the group at this moment.
+_BUSY = frozenset({"ResourceInUse", "ConflictException"})
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long a change of the service's is waited for: ``timeout_s`` for each creation or update.
+
+    Polls start at ``first_s`` and grow by half up to ``poll_s`` seconds. In-memory groups take 10
+    to 15 minutes (AWS developer guide). ``progress`` gets one line per poll that is not the last.
+    """
+
+    timeout_s: float = 1_800.0
+    first_s: float = 0.2
+    poll_s: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    progress: Callable[[str], None] = _silent
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a group on AWS differs from its contract.
+
+    Args:
+        physical: Its name or ARN on AWS.
+        absent: There is no such group.
+        additions: Features it lacks; they can be added.
+        conflicts: One line each for what cannot be changed.
+        extra: Features only AWS has. They stay; records written by the contract leave them null.
+    """
+
+    physical: str
+    absent: bool = False
+    additions: tuple[Feature, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Nothing to do and nothing in the way."""
+        return not (self.absent or self.additions or self.conflicts)
+
+    def lines(self) -> tuple[str, ...]:
+        """For people: ``+`` will be added, ``!`` is in the way, ``~`` stays as it is."""
+        new = ("+ feature group",) if self.absent else ()
+        added = tuple(f"+ {one.name} {one.type.value}" for one in self.additions)
+        blocked = tuple(f"! {one}" for one in self.conflicts)
+        return new + added + blocked + tuple(f"~ {name} (only on AWS)" for name in self.extra)
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """What :func:`provision` did to one group, and the features it added."""
+
+    group: str
+    physical: str
+    action: Literal["created", "updated", "unchanged"]
+    added: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    database_created: bool = False
+
+
+def check(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings) -> Difference:
+    """The difference, without writing anything.
+
+    Raises:
+        CredentialsError: Describing the group was denied.
+        TemporaryError: AWS did not answer.
+    """
+    physical = settings.group(group.name).physical or group.name
+    described = _describe(sagemaker, physical)
+    if described is None:
+        return Difference(physical, absent=True)
+    return difference(group, settings, described)
+
+
+def provision(
+    sagemaker: SageMakerClient,
+    glue: GlueClient | None,
+    group: FeatureGroup,
+    settings: Settings,
+    waiting: Waiting | None = None,
+) -> Provisioned:
+    """Create or evolve one feature group and wait for it; idempotent.
+
+    Args:
+        sagemaker: A SageMaker client.
+        glue: A Glue client to make the catalogue's database with; None, or a configuration that
+            registers nothing, leaves the catalogue alone.
+        group: The contract.
+        settings: Physical name, key, role and storage type of the group; the catalogue's database.
+        waiting: Bounds and reporting of the wait.
+
+    Raises:
+        ContractError: The group differs in what cannot be changed; nothing was written.
+        UsageError: AWS refused the request as it stands.
+        PenstockError: AWS failed to make the change, with its reason.
+        TemporaryError: It was not ready in time, or somebody else is changing it.
+        CredentialsError: AWS denied it.
+    """
+    patience = waiting or Waiting()
+    done = _provision_group(sagemaker, group, settings, patience)
+    if glue is None or not settings.catalog.register_tables:
+        return done
+    made = ensure_database(glue, settings.catalog.database)
+    return replace(done, database_created=made)
+
+
+def difference(group: FeatureGroup, settings: Settings, described: Mapping[str, Any]) -> Difference:
+    """Contract against DescribeFeatureGroup's answer. Pure.
+
+    Not compared: key, role and tags, which serve at creation only and have several spellings.
+    """
+    theirs = {one["FeatureName"]: one for one in described["FeatureDefinitions"]}
+    conflicts = [
+        *_role_conflicts(group, described),
+        *_type_conflicts(group, theirs),
+        *_store_conflicts(settings.group(group.name).storage_type, described),
+    ]
+    return Difference(
+        settings.group(group.name).physical or group.name,
+        additions=tuple(one for one in group.features if one.name not in theirs),
+        conflicts=tuple(conflicts),
+        extra=tuple(sorted(theirs.keys() - set(group.names))),
+    )
+
+
+def create_request(group: FeatureGroup, settings: Settings) -> dict[str, Any]:
+    """The CreateFeatureGroup request: online store only."""
+    place = settings.group(group.name)
+    online: dict[str, Any] = {"EnableOnlineStore": True, "StorageType": place.storage_type}
+    if place.kms_key:
+        online["SecurityConfig"] = {"KmsKeyId": place.kms_key}
+    tags = [{"Key": "penstock:group", "Value": group.name}]
+    request: dict[str, Any] = {
+        "FeatureGroupName": place.physical or group.name,
+        "RecordIdentifierFeatureName": group.record_identifier,
+        "EventTimeFeatureName": group.event_time,
+        "FeatureDefinitions": [_definition(one) for one in group.features],
+        "OnlineStoreConfig": online,
+        "Tags": tags + [{"Key": tag, "Value": ""} for tag in group.tags],
+    }
+    if place.role_arn:
+        request["RoleArn"] = place.role_arn
+    description = " ".join(group.description.split())[:MAX_DESCRIPTION]
+    return {**request, "Description": description} if description else request
+
+
+def _provision_group(
+    sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings, waiting: Waiting
+) -> Provisioned:
+    physical = settings.group(group.name).physical or group.name
+    created = False
+    if _describe(sagemaker, physical) is None:
+        created = _create(sagemaker, group, settings)
+    described = _settled(sagemaker, physical, waiting, None)
+    found = difference(group, settings, described)
+    if found.conflicts:
+        message = f"feature group {physical!r} on AWS differs: {'; '.join(found.conflicts)}"
+        remedy = f"Correct the contract, or set groups.{group.name}.physical to a new name in conf"
+        raise ContractError(message, remedy)
+    for start in range(0, len(found.additions), MAX_ADDITIONS):
+        _add(sagemaker, physical, found.additions[start : start + MAX_ADDITIONS], waiting)
+    added = tuple(one.name for one in found.additions)
+    action: Literal["created", "updated", "unchanged"] = "updated" if added else "unchanged"
+    return Provisioned(group.name, physical, "created" if created else action, added, found.extra)
+
+
+def _create(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings) -> bool:
+    """False where somebody else made it in the meantime."""
+    request = create_request(group, settings)
+    if request["FeatureGroupName"].startswith("arn:"):
+        message = f"there is no feature group {request['FeatureGroupName']}"
+        remedy = f"Create it where it belongs, or set groups.{group.name}.physical to a name"
+        raise UsageError(message, remedy)
+    try:
+        sagemaker.create_feature_group(**request)
+    except ClientError as error:
+        if _code(error) != "ResourceInUse":
+            raise _ours(error, group.name) from error
+        return False
+    return True
+
+
+def _add(
+    sagemaker: SageMakerClient, physical: str, features: tuple[Feature, ...], waiting: Waiting
+) -> None:
+    additions: Any = [_definition(one) for one in features]
+    try:
+        sagemaker.update_feature_group(FeatureGroupName=physical, FeatureAdditions=additions)
+    except ClientError as error:
+        raise _ours(error, physical) from error
+    _settled(sagemaker, physical, waiting, frozenset(one.name for one in features))
+
+
+def _settled(
+    sagemaker: SageMakerClient,
+    physical: str,
+    waiting: Waiting,
+    added: frozenset[str] | None,
+) -> dict[str, Any]:
+    """Describe until the group stands still and shows the features just added, if any were.
+
+    An answer may lag behind (AWS says up to five minutes), so the features are looked for as well.
+    """
+    start, pause = waiting.clock(), waiting.first_s
+    while True:
+        described = _describe(sagemaker, physical)
+        state = "not visible yet" if described is None else _state(described, physical, added)
+        if described is not None and state == "ready":
+            return described
+        waited = waiting.clock() - start
+        if waited >= waiting.timeout_s:
+            message = f"feature group {physical!r} is not ready after {waited:.0f} s: {state}"
+            raise TemporaryError(message, "Run the same command again")
+        waiting.progress(f"{physical}: {state}, {waited:.0f} s")
+        waiting.sleep(min(pause, waiting.timeout_s - waited))
+        pause = min(waiting.poll_s, pause * 1.5)
+
+
+def _state(described: Mapping[str, Any], physical: str, added: frozenset[str] | None) -> str:
+    """``ready``, or what it is busy with; raises where it will not become ready.
+
+    A failed update stops only who made it: it left the group as it was.
+    """
+    status = described.get("FeatureGroupStatus", "Created")
+    update = described.get("LastUpdateStatus", {})
+    if status in ("CreateFailed", "DeleteFailed"):
+        reason = described.get("FailureReason", "no reason given")
+        message = f"feature group {physical!r}: {status}: {reason}"
+        raise PenstockError(message, "Delete the feature group, mend the cause and run again")
+    if status != "Created":
+        return str(status)
+    if added is not None and update.get("Status") == "Failed":
+        reason = update.get("FailureReason", "no reason given")
+        message = f"feature group {physical!r}: its last update failed: {reason}"
+        raise PenstockError(message, "Mend the cause; see the group in SageMaker")
+    if update.get("Status") == "InProgress":
+        return "updating"
+    there = {one["FeatureName"] for one in described["FeatureDefinitions"]}
+    return "ready" if (added or frozenset()) <= there else "features not visible yet"
+
+
+def _describe(sagemaker: SageMakerClient, physical: str) -> dict[str, Any] | None:
+    """All pages of the description, or None where there is no such group."""
+    try:
+        found: dict[str, Any] = dict(sagemaker.describe_feature_group(FeatureGroupName=physical))
+        definitions = list(found["FeatureDefinitions"])
+        token = found.get("NextToken")
+        while token:
+            page: Any = sagemaker.describe_feature_group(FeatureGroupName=physical, NextToken=token)
+            definitions += page["FeatureDefinitions"]
+            token = page.get("NextToken")
+    except ClientError as error:
+        if _code(error) in _ABSENT:
+            return None
+        raise _ours(error, physical) from error
+    return {**found, "FeatureDefinitions": definitions}
+
+
+def _role_conflicts(group: FeatureGroup, described: Mapping[str, Any]) -> list[str]:
+    pairs = (
+        ("record identifier", described["RecordIdentifierFeatureName"], group.record_identifier),
+        ("event time", described["EventTimeFeatureName"], group.event_time),
+    )
+    return [f"{role} is {theirs}, not {ours}" for role, theirs, ours in pairs if theirs != ours]
+
+
+def _type_conflicts(group: FeatureGroup, theirs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    both = [(one, theirs[one.name]) for one in group.features if one.name in theirs]
+    return [
+        f"{ours.name} is {_kind(there)}, not {ours.type.value}"
+        for ours, there in both
+        if _kind(there) != ours.type.value
+    ]
+
+
+def _kind(definition: Mapping[str, Any]) -> str:
+    collection = definition.get("CollectionType")
+    kind = str(definition.get("FeatureType"))
+    return f"{collection} of {kind}" if collection else kind
+
+
+def _store_conflicts(storage: str, described: Mapping[str, Any]) -> list[str]:
+    """What makes our writing wrong: no online store, another tier, a second writer."""
+    online = described.get("OnlineStoreConfig") or {}
+    if not online.get("EnableOnlineStore"):
+        return ["it has no online store"]
+    tier = online.get("StorageType", "Standard")
+    conflicts = [] if tier == storage else [f"its storage type is {tier}, not {storage}"]
+    if described.get("OfflineStoreConfig"):
+        conflicts.append("it has an offline store of its own, which would get no rows any more")
+    return conflicts
+
+
+def _definition(feature: Feature) -> dict[str, str]:
+    return {"FeatureName": feature.name, "FeatureType": feature.type.value}
+
+
+def _ours(error: ClientError, physical: str) -> PenstockError:
+    known = aws.explained(error)
+    if isinstance(known, CredentialsError):
+        return known
+    text = f"{_code(error)}: {error.response['Error'].get('Message', '')}"
+    if _code(error) in _BUSY:
+        message = f"feature group {physical!r} is being changed by somebody else: {text}"
+        return TemporaryError(message, "Run the same command again")
+    if _code(error) == "ResourceLimitExceeded":  # also four creations at a time (AWS quotas)
+        message = f"AWS has no room for feature group {physical!r}: {text}"
+        return TemporaryError(message, "Wait for other creations, or raise the quota; run again")
+    if _code(error) in ("ValidationException", *_ABSENT):
+        message = f"AWS refused feature group {physical!r}: {text}"
+        return UsageError(message, "Correct what it names in the contract or in conf")
+    return known or TemporaryError(text, "Run the same command again")
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"].get("Code", "")

@@ -1,0 +1,55 @@
+"""What every step of a run is handed: session, endpoint, settings, clock, and whom to tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from penstock import aws
+from penstock.config import Settings
+from penstock.progress import Progress, Silent
+from penstock.storage import Storage, storage_of
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of a run.
+
+    Args:
+        spark: A session with Delta.
+        endpoint: Where AWS is.
+        settings: What ``conf`` says.
+        root: Folder that relative paths of sources are relative to.
+        progress: Whom to tell.
+        now: Aware wall clock; for pins and for people.
+        monotonic: Seconds, for durations.
+        takeover: Do not wait for the lease of another run.
+    """
+
+    spark: SparkSession
+    endpoint: aws.Endpoint
+    settings: Settings
+    root: Path
+    progress: Progress = field(default_factory=Silent)
+    now: Callable[[], datetime] = _now
+    monotonic: Callable[[], float] = time.monotonic
+    takeover: bool = False
+
+    @property
+    def storage(self) -> Storage:
+        """Where ledger, staged files and markers are."""
+        return storage_of(self.settings.state)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of a control-plane service."""
+        return aws.client(self.endpoint, service)

@@ -1,0 +1,205 @@
+"""The loop: claim a window, walk the steps that are not done yet, end in figures that agree."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pyspark.sql import DataFrame
+
+from penstock import aws
+from penstock.contract import FeatureGroup, Pipeline
+from penstock.errors import DataGateError, PenstockError, UsageError
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.lease import check_free, held
+from penstock.ledger.window import Window, parse_name
+from penstock.run.context import Context
+from penstock.run.figures import Figures
+from penstock.run.inputs import inputs
+from penstock.run.places import Places, generations, state_folder
+from penstock.run.steps import STEPS, done_figures
+from penstock.run.work import Feed, Work
+from penstock.session import raised
+
+Online = Literal["latest", "never"]
+_ORDER = [step.state for step in STEPS]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a window ended.
+
+    Args:
+        group: Name of the feature group.
+        window: Name of the window.
+        state: ``done``, ``resumed`` (an interrupted run was finished) or ``unchanged``.
+        figures: Its figures; of an unchanged window those of the run that finished it.
+    """
+
+    group: str
+    window: str
+    state: Literal["done", "resumed", "unchanged"]
+    figures: Figures
+
+
+def ingest_pipeline(
+    context: Context, pipeline: Pipeline, window: Window, online: Online = "latest"
+) -> Result:
+    """Bring one window of a pipeline into both stores. Running it again changes nothing.
+
+    An interrupted run is finished first, from what it staged; sources that changed since make a new
+    generation, which adds only rows that are not there yet.
+
+    Raises:
+        PenstockError: See its subclasses for what each means.
+    """
+    with_inputs = _explained(lambda: inputs(context, pipeline))
+    feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
+    return _explained(lambda: _ingest(context, feed, window, online))
+
+
+def ingest_frame(
+    context: Context, frame: DataFrame, group: FeatureGroup, online: Online = "latest"
+) -> Result:
+    """Bring a DataFrame into both stores; it is evaluated once. Rows that are there add nothing.
+
+    Raises:
+        PenstockError: See its subclasses for what each means.
+    """
+    feed = Feed(group, group.meaning, frame=frame)
+    return _explained(lambda: _ingest(context, feed, Window(), online))
+
+
+def _ingest(context: Context, feed: Feed, window: Window, online: Online) -> Result:
+    _check_group(context, feed.group)
+    places = Places(state_folder(context.settings), feed.group.name, window)
+    resumed = False
+    while True:
+        there = generations(context.storage, places)
+        generation = there[-1] if there else 0
+        journal = Journal(context.storage, places.journal(generation)).refresh()
+        if journal.state is State.DONE:
+            if resumed and feed.frame is None and _same(journal, feed, online):
+                return _result(places, journal, "resumed")
+            if not resumed and _same(journal, feed, online):
+                return _result(places, journal, "unchanged")
+            generation += 1
+            journal = Journal(context.storage, places.journal(generation))
+        staged = context.storage.exists(places.manifest(generation))
+        work = _claimed(context, feed, places, generation, journal, online)
+        _walk(work, from_manifest=staged)
+        if not staged:
+            return _result(places, journal, "done")
+        resumed = True
+
+
+def _claimed(
+    context: Context,
+    feed: Feed,
+    places: Places,
+    generation: int,
+    journal: Journal,
+    online: Online,
+) -> Work:
+    if not context.takeover:
+        check_free(context.storage, places.lease, context.now().timestamp())
+    epoch = journal.epoch + 1
+    run = uuid.uuid4().hex[:12]
+    journal.append(State.CLAIMED, epoch, {"run": run}, context.now())
+    return Work(
+        context=context,
+        feed=feed,
+        places=places,
+        generation=generation,
+        epoch=epoch,
+        run=run,
+        journal=journal,
+        online=online,
+        compare=generation > 0 or _overlaps(context, places),
+        began=context.monotonic(),
+    )
+
+
+def _walk(work: Work, *, from_manifest: bool) -> None:
+    """Take every step that is not reached; a window that is not staged yet is planned anew."""
+    context = work.context
+    if from_manifest:
+        work.note("finishing an interrupted run from what it had staged")
+    with held(context.storage, work.places.lease, lambda: context.now().timestamp()):
+        reached = (
+            _ORDER.index(work.journal.state)
+            if from_manifest and work.journal.state in _ORDER
+            else -1
+        )
+        for step in STEPS[reached + 1 :]:
+            try:
+                data = step.act(work)
+            except DataGateError as error:
+                work.journal.append(State.GATED, work.epoch, {"why": str(error)}, context.now())
+                raise
+            work.journal.append(step.state, work.epoch, data, context.now())
+
+
+def _same(journal: Journal, feed: Feed, online: Online) -> bool:
+    """Whether a finished window was made from the same sources with the same meaning."""
+    done: Any = journal.data(State.DONE) or {}
+    if feed.pins is None:
+        return False
+    return bool(
+        done.get("pins") == feed.pins
+        and done.get("meaning") == feed.meaning
+        and done.get("online") == online
+    )
+
+
+def _overlaps(context: Context, places: Places) -> bool:
+    """Whether another window of the group, done or begun, shares time with this one."""
+    folder = places.generations.rsplit("/", 1)[0]
+    names = [path.rsplit("/", 1)[-1] for path in context.storage.list(folder)]
+    return any(
+        _share(parse_name(name), places.window) for name in names if name != places.window.name
+    )
+
+
+def _share(one: Window, other: Window) -> bool:
+    if one.start is None or one.end is None or other.start is None or other.end is None:
+        return True
+    return one.start < other.end and other.start < one.end
+
+
+def _check_group(context: Context, group: FeatureGroup) -> None:
+    """The group must be there before anything is staged for it."""
+    physical = context.settings.group(group.name).physical or group.name
+    sagemaker = context.client("sagemaker")
+    try:
+        status = sagemaker.describe_feature_group(FeatureGroupName=physical)["FeatureGroupStatus"]
+    except sagemaker.exceptions.ResourceNotFound:
+        message = f"there is no feature group {physical!r} in {context.endpoint.region}"
+        raise UsageError(message, f"Run: penstock provision {group.name}") from None
+    if status != "Created":
+        message = f"feature group {physical!r} is {status}"
+        raise UsageError(message, "Wait until it is Created, or provision it anew")
+
+
+def _result(
+    places: Places, journal: Journal, state: Literal["done", "resumed", "unchanged"]
+) -> Result:
+    found = done_figures(journal)
+    assert found is not None
+    return Result(places.group, places.window.name, state, found)
+
+
+def _explained(act: Callable[[], _T]) -> _T:
+    """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
+    try:
+        return act()
+    except PenstockError:
+        raise
+    except Exception as error:
+        ours = raised(error) or aws.explained(error)
+        if ours is None:
+            raise
+        raise ours from error

@@ -1,0 +1,115 @@
+"""The inputs of a run, pinned: what each source was when the run was planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from penstock.catalog.glue import resolve
+from penstock.config import Location, Settings
+from penstock.contract import Pipeline, Source
+from penstock.errors import ConfigError
+from penstock.gate import Bounds
+from penstock.ledger.window import Window
+from penstock.run.context import Context
+from penstock.source.files import Pin, check_unchanged, delta_folder, pins
+from penstock.source.splits import Reading, Split, cut
+from penstock.source.table import current_version, delta_rows
+from penstock.stage.report import Report
+from penstock.stage.spark import SourceStaging
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """Files, pinned by size and modification time."""
+
+    name: str
+    source: Source
+    reading: Reading
+    splits: tuple[Split, ...]
+    pins: tuple[Pin, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def pin(self) -> Any:
+        """Paths, sizes, times."""
+        return [[one.path, one.size, one.modified_ns] for one in self.pins]
+
+    def stage(self, staging: SourceStaging, bounds: Bounds) -> Report:
+        """A task a piece."""
+        return staging.files(self.name, self.source, bounds, self.reading, self.splits)
+
+    def check(self) -> None:
+        """Raise TemporaryError where a file is not what it was pinned to."""
+        check_unchanged(self.pins)
+
+
+@dataclass(frozen=True)
+class DeltaInput:
+    """A Delta table, pinned to a version."""
+
+    name: str
+    source: Source
+    spark: SparkSession
+    folder: str
+    version: int
+    extra: tuple[str, ...]
+
+    @property
+    def pin(self) -> Any:
+        """Folder and version."""
+        return [self.folder, self.version]
+
+    def stage(self, staging: SourceStaging, bounds: Bounds) -> Report:
+        """Spark reads the version."""
+        rows, _ = delta_rows(self.spark, self.folder, self.version, self.source)
+        return staging.frame(self.name, self.source, bounds, rows)
+
+    def check(self) -> None:
+        """A version does not change."""
+
+
+Input = FileInput | DeltaInput
+
+
+def inputs(context: Context, pipeline: Pipeline) -> tuple[Input, ...]:
+    """All sources of a pipeline, pinned to what they are now.
+
+    Raises:
+        ConfigError: ``conf`` does not say where a source lies.
+        ContractError: A file or a declared column is missing.
+        DataGateError: A file is truncated or corrupt.
+    """
+    return tuple(_input(context, name, source) for name, source in sorted(pipeline.sources.items()))
+
+
+def bounds_of(source: Source, window: Window) -> Bounds:
+    """What is read of a source for a window: lookback earlier than its start, up to its end."""
+    start = None if window.start is None else window.start - source.lookback
+    return Bounds(start, window.end)
+
+
+def _input(context: Context, name: str, source: Source) -> Input:
+    location = _location(context, context.settings, name)
+    if location.format == "delta":
+        folder = delta_folder(name, location, context.root)
+        version = current_version(context.spark, folder)
+        _, extra = delta_rows(context.spark, folder, version, source)
+        return DeltaInput(name, source, context.spark, folder, version, extra)
+    pinned = pins(name, location, context.root)
+    reading, splits, extra = cut(location, source, pinned)
+    return FileInput(name, source, reading, tuple(splits), pinned, extra)
+
+
+def _location(context: Context, settings: Settings, name: str) -> Location:
+    if name not in settings.sources:
+        message = f"conf does not say where source {name!r} lies"
+        raise ConfigError(message, f"Add sources.{name} with format and path")
+    location = settings.sources[name]
+    if location.format != "table":
+        return location
+    if location.table is None:
+        raise ConfigError(f"source {name!r} has format table and no table", "Add table: db.table")
+    return resolve(context.client("glue"), location.table)

@@ -1,0 +1,60 @@
+"""The manifest: what exactly was staged. Once it exists, every later step is a function of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from penstock.run.figures import Figures, figures
+from penstock.stage.report import Report, report
+from penstock.storage import Storage
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One staged window.
+
+    Args:
+        run: Identifier of the run that staged it.
+        pins: What the sources were, as JSON values; None for a DataFrame.
+        meaning: Hash of the pipeline's meaning.
+        online: ``latest`` or ``never``.
+        chunk_rows: Rows a marker; fixed here, because markers count in it.
+        compare: Whether rows may be in the offline table already.
+        staged: Files and figures of the feature gate.
+        figures: Figures so far.
+    """
+
+    run: str
+    pins: Any
+    meaning: str
+    online: str
+    chunk_rows: int
+    compare: bool
+    staged: Report
+    figures: Figures
+
+    def encoded(self) -> bytes:
+        """As it is stored."""
+        plain = {**self.__dict__, "staged": self.staged.plain(), "figures": self.figures.plain()}
+        return json.dumps(plain, sort_keys=True).encode()
+
+
+def read_manifest(storage: Storage, path: str) -> Manifest | None:
+    """The manifest at ``path``, or None."""
+    try:
+        plain = json.loads(storage.read(path))
+    except FileNotFoundError:
+        return None
+    made = {**plain, "staged": report(plain["staged"]), "figures": figures(plain["figures"])}
+    return Manifest(**made)
+
+
+def pinned_instant(storage: Storage, path: str, now: datetime) -> datetime:
+    """An instant decided once: ``now`` for the first caller, the same for all others."""
+    text = now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    storage.put_if_absent(path, json.dumps(text).encode())
+    found = json.loads(storage.read(path))
+    return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)

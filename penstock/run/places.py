@@ -1,0 +1,79 @@
+"""Where the durable things of a run lie; names of groups and windows are safe in paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.catalog.table import table_name
+from penstock.config import Settings
+from penstock.ledger.window import Window
+from penstock.storage import Storage, local_path
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders under ``state`` of one window; ``lake`` holds what users read.
+
+    Args:
+        state: Absolute folder of ledger, staged files and markers.
+        group: Logical name of the feature group.
+        window: The window.
+    """
+
+    state: str
+    group: str
+    window: Window
+
+    @property
+    def generations(self) -> str:
+        """Folder of all generations' journals."""
+        return f"{self.state}/ledger/{self.group}/{self.window.name}"
+
+    @property
+    def lease(self) -> str:
+        """The lease of whoever runs the window."""
+        return f"{self.state}/leases/{self.group}/{self.window.name}.json"
+
+    def journal(self, generation: int) -> str:
+        """Folder of one generation's events."""
+        return f"{self.generations}/{generation:04d}"
+
+    def staged(self, generation: int, epoch: int) -> str:
+        """Folder of what one driver staged."""
+        return f"{self._staged(generation)}/{epoch:04d}"
+
+    def manifest(self, generation: int) -> str:
+        """What was staged; the first one written stands for ever."""
+        return f"{self._staged(generation)}/manifest.json"
+
+    def pin(self, generation: int, name: str) -> str:
+        """A value that is decided once."""
+        return f"{self._staged(generation)}/{name}.json"
+
+    def results(self, generation: int) -> str:
+        """Folder of chunk markers and rejects."""
+        return f"{self.state}/online/{self.group}/{self.window.name}/{generation:04d}"
+
+    def _staged(self, generation: int) -> str:
+        return f"{self.state}/staged/{self.group}/{self.window.name}/{generation:04d}"
+
+
+def state_folder(settings: Settings) -> str:
+    """Absolute folder of the state."""
+    return local_path(settings.state)
+
+
+def offline_path(settings: Settings, group: str) -> str:
+    """Absolute folder of a group's offline table."""
+    return f"{local_path(settings.lake)}/offline/{table_name(group, settings)}"
+
+
+def quarantine_path(settings: Settings) -> str:
+    """Absolute folder of the quarantine table."""
+    return f"{local_path(settings.lake)}/quarantine"
+
+
+def generations(storage: Storage, places: Places) -> list[int]:
+    """Numbers of the generations a window has, ascending."""
+    names = (path.rsplit("/", 1)[-1] for path in storage.list(places.generations))
+    return sorted(int(name) for name in names if name.isdigit())

@@ -1,0 +1,150 @@
+"""STAGE: from pinned inputs to files that are fit, counted twice and gated.
+
+The sources go through the source gate into typed files, the transform's output through the feature
+gate; then the whole is judged: share put aside, expectations on the set, corrections that would
+part the stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+
+from penstock import quality
+from penstock.errors import DataGateError, PenstockError
+from penstock.gate import Bounds, staged_expectations
+from penstock.run.figures import Figures, SourceFigures, source_figures
+from penstock.run.inputs import bounds_of
+from penstock.run.manifest import Manifest
+from penstock.run.work import Work
+from penstock.stage.report import Report, check_files
+from penstock.stage.spark import SourceStaging, extra_columns, stage_features
+from penstock.stage.tasks import FeatureTask
+from penstock.storage import local_path
+
+
+def staged_manifest(work: Work) -> Manifest:
+    """Stage a window from scratch; only the manifest, once written, makes it count.
+
+    Raises:
+        ContractError: The transform's output lacks a feature.
+        DataGateError: Too much was put aside, an expectation failed, or values were changed at
+            event
+            times that are written already. What was put aside is in the quarantine all the same.
+        MismatchError: Rows were lost between two counts.
+        TemporaryError: A source changed while it was read.
+    """
+    context, folder = work.context, work.places.staged(work.generation, work.epoch)
+    sources, frame, bad = _sources(work, folder)
+    work.say("transforming, validating and staging")
+    extra = extra_columns(frame, work.group)
+    if extra:
+        work.note(f"columns that are no features are left out: {', '.join(extra)}")
+    task = FeatureTask(
+        group=work.group,
+        bounds=Bounds(work.places.window.start, work.places.window.end),
+        latest=context.now() + timedelta(seconds=context.settings.quality.future_tolerance_s),
+        folder=folder,
+        send=work.online == "latest",
+    )
+    partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    staged = stage_features(frame, task, partitions, context.storage)
+    check_files(f"{work.group.name}: feature gate", staged, context.storage)
+    for one in work.feed.inputs:
+        one.check()
+    found = Figures(
+        sources=sources,
+        produced=staged.rows_in,
+        outside=staged.outside,
+        quarantined=staged.quarantined,
+        dropped=staged.dropped,
+        duplicates=staged.duplicates,
+        ties=staged.ties,
+        valid=staged.fit,
+        identifiers=staged.identifiers,
+    )
+    work.quarantine.add_staged([*bad, *(one.path for one in staged.bad)], work.entry())
+    _check_ratio(work, found)
+    _check_expectations(work, staged)
+    _check_corrections(work, staged)
+    return Manifest(
+        run=work.run,
+        pins=work.feed.pins,
+        meaning=work.feed.meaning,
+        online=work.online,
+        chunk_rows=context.settings.online.chunk_rows,
+        compare=work.compare,
+        staged=staged,
+        figures=found,
+    )
+
+
+def _sources(work: Work, folder: str) -> tuple[tuple[SourceFigures, ...], DataFrame, Sequence[str]]:
+    """Gate every source: figures, the transform's output (lazy), files of rows put aside."""
+    if work.feed.frame is not None:
+        return (), work.feed.frame, ()
+    context, frames = work.context, {}
+    found: list[SourceFigures] = []
+    bad: list[str] = []
+    for one in work.feed.inputs:
+        work.say(f"reading {one.name}")
+        if one.extra:
+            work.note(f"{one.name}: columns nobody declared are left out: {', '.join(one.extra)}")
+        staging = SourceStaging(context.spark, context.storage, f"{folder}/source-{one.name}")
+        report = one.stage(staging, bounds_of(one.source, work.places.window))
+        check_files(f"{work.group.name}: source {one.name}", report, context.storage)
+        found.append(source_figures(one.name, report, one.extra))
+        bad += [file.path for file in report.bad]
+        frames[one.name] = staging.typed(one.source, report)
+    return tuple(found), _transformed(work, frames), bad
+
+
+def _transformed(work: Work, frames: dict[str, DataFrame]) -> DataFrame:
+    if work.feed.transform is None:
+        return next(iter(frames.values()))
+    made = work.feed.transform(**frames)
+    if not isinstance(made, DataFrame):
+        raise PenstockError(f"{work.group.name}: the transform gave no DataFrame but {type(made)}")
+    return made
+
+
+def _check_ratio(work: Work, found: Figures) -> None:
+    limit = work.context.settings.quality.max_quarantine_ratio
+    aside, read = found.all_quarantined, max(found.read, found.produced)
+    if aside > read * limit:
+        message = f"{work.group.name}: {aside} of {read} rows were put aside, more than {limit:.2%}"
+        remedy = "Nothing was published; see 'penstock quarantine list', then mend source or rule"
+        raise DataGateError(message, remedy)
+
+
+def _check_expectations(work: Work, staged: Report) -> None:
+    wanted = staged_expectations(work.group)
+    if not wanted:
+        return
+    work.say(f"checking {len(wanted)} expectations on the staged set")
+    settings = work.context.settings
+    docs = Path(local_path(settings.lake)) / "docs" / work.group.name
+    rows = work.table.staged([one.path for one in staged.rows])
+    rows = rows.select(*(f"`{name}`" for name in work.group.names))
+    verdict = quality.validate(
+        rows, wanted, work.group.name, docs if settings.quality.docs else None
+    )
+    for finding in quality.decide(verdict):
+        work.note(f"warning: the staged set does not meet {finding}")
+
+
+def _check_corrections(work: Work, staged: Report) -> None:
+    if not work.compare:
+        return
+    changed = work.table.corrections([one.path for one in staged.send])
+    if changed:
+        message = (
+            f"{work.group.name}: {changed} identifiers have new values at an event time that is "
+            "written already, which the online store ignores"
+        )
+        raise DataGateError(
+            message, "Nothing was published; give corrected rows a newer event time"
+        )

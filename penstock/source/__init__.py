@@ -1,0 +1,1 @@
+"""Raw inputs: where they lie, what they are pinned to, how their rows are read."""

@@ -1,0 +1,134 @@
+"""Pinned files cut into pieces that tasks read on their own.
+
+A Parquet file is cut at its row groups, text is one piece a file. Reading happens in Python,
+through Arrow, not through Spark's readers: so every row knows its place, text stays text, and
+neither the session's time zone nor ANSI mode has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.config import Location
+from penstock.contract import Source
+from penstock.errors import DataGateError, MismatchError
+from penstock.gate import FILE, POSITION
+from penstock.source.files import Pin
+from penstock.source.text import BATCH_ROWS, check_columns, csv_header, read_csv, read_json
+
+
+@dataclass(frozen=True)
+class Split:
+    """One piece: a file; of Parquet one row group, and the index of its first row."""
+
+    path: str
+    row_group: int = 0
+    first_row: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the pieces of one source are read; travels to executors.
+
+    Args:
+        format: csv, json or parquet.
+        columns: Declared columns.
+        null_texts: Texts that mean null, in text formats.
+    """
+
+    format: str
+    columns: tuple[str, ...]
+    null_texts: tuple[str, ...]
+    delimiter: str = ","
+    header: bool = True
+
+    def batches(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The rows of one piece: declared columns, file and position.
+
+        Raises:
+            DataGateError: The file is truncated or corrupt.
+        """
+        if self.format == "csv":
+            return read_csv(
+                split.path,
+                self.columns,
+                delimiter=self.delimiter,
+                header=self.header,
+                null_texts=self.null_texts,
+            )
+        if self.format == "json":
+            return read_json(split.path, self.columns, null_texts=self.null_texts)
+        return _parquet_batches(split, self.columns)
+
+
+def cut(
+    location: Location, source: Source, pinned: Sequence[Pin]
+) -> tuple[Reading, list[Split], tuple[str, ...]]:
+    """Check every file for the declared columns, and cut the files into pieces.
+
+    Returns:
+        How to read, the pieces, and the names of columns nobody declared, sorted.
+
+    Raises:
+        ContractError: A declared column is missing.
+        DataGateError: A file is truncated or corrupt.
+    """
+    names = tuple(one.name for one in source.columns)
+    reading = Reading(
+        location.format, names, source.null_texts, location.delimiter, location.header
+    )
+    with ThreadPoolExecutor(8) as pool:
+        looked = list(pool.map(lambda pin: _look(reading, pin), pinned))
+    extra = {name for _, more in looked for name in more}
+    return reading, [split for splits, _ in looked for split in splits], tuple(sorted(extra))
+
+
+def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
+    if pin.size == 0:
+        return [], ()
+    if reading.format == "parquet":
+        return _parquet_splits(reading, pin)
+    extra: tuple[str, ...] = ()
+    if reading.format == "csv" and reading.header:
+        there = csv_header(pin.path, reading.delimiter)
+        extra = check_columns(pin.path, there, reading.columns) if there else ()
+    return [Split(pin.path)], extra
+
+
+def _parquet_splits(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
+    try:
+        with pq.ParquetFile(pin.path) as file:
+            extra = check_columns(pin.path, file.schema_arrow.names, reading.columns)
+            sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _corrupt(pin.path, error) from None
+    return [Split(pin.path, n, sum(sizes[:n])) for n in range(len(sizes))], extra
+
+
+def _parquet_batches(split: Split, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    position, given = split.first_row, 0
+    try:
+        with pq.ParquetFile(split.path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, [split.row_group], list(columns)):
+                path = pa.repeat(pa.scalar(split.path), len(batch))
+                rows = pa.array(range(position, position + len(batch)), pa.int64())
+                position += len(batch)
+                given += len(batch)
+                arrays = [*(batch.column(name) for name in columns), path, rows]
+                yield pa.RecordBatch.from_arrays(arrays, names=[*columns, FILE, POSITION])
+            declared = file.metadata.row_group(split.row_group).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _corrupt(split.path, error) from None
+    if given != declared:
+        message = f"{split.path}: row group {split.row_group} has {declared} rows, {given} given on"
+        raise MismatchError(message, "Please report this as a defect")
+
+
+def _corrupt(path: str, error: Exception) -> DataGateError:
+    message = f"{path}: truncated or corrupt: {error}"
+    return DataGateError(message, "Fetch the file again; nothing was published")

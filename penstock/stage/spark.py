@@ -1,0 +1,141 @@
+"""Staging as Spark jobs: gates run in tasks, the driver gets their reports and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DoubleType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from penstock import encoding
+from penstock.contract import FeatureGroup, Source
+from penstock.errors import ContractError
+from penstock.gate import ORIGIN, Bounds
+from penstock.source.splits import Reading, Split
+from penstock.stage.report import Report, report, total
+from penstock.stage.tasks import FeatureTask, gate_source
+from penstock.storage import Storage
+
+MAX_TASKS = 1_000  # tasks of one source; more pieces than that share tasks
+
+_TYPES: dict[str, DataType] = {
+    "string": StringType(),
+    "bigint": LongType(),
+    "double": DoubleType(),
+    "boolean": BooleanType(),
+    "timestamp": TimestampType(),
+    "date": DateType(),
+}
+_ORIGIN = StructType([StructField("file", StringType()), StructField("position", LongType())])
+
+
+class SourceStaging:
+    """Puts one source through the source gate into a folder of typed Parquet files.
+
+    Args:
+        spark: The session.
+        storage: Where the folder is.
+        folder: Empty or abandoned folder of this attempt.
+    """
+
+    def __init__(self, spark: SparkSession, storage: Storage, folder: str) -> None:
+        self._spark, self._storage, self._folder = spark, storage, folder
+
+    def files(
+        self, name: str, source: Source, bounds: Bounds, reading: Reading, splits: Sequence[Split]
+    ) -> Report:
+        """Stage pinned files; a task a piece."""
+        if not splits:
+            return Report()
+        storage, folder = self._storage, self._folder
+
+        def work(pieces: Iterable[Split]) -> Iterator[Report]:
+            batches = (batch for piece in pieces for batch in reading.batches(piece))
+            yield gate_source(name, source, bounds, batches, folder, storage)
+
+        slices = min(len(splits), MAX_TASKS)
+        rdd = self._spark.sparkContext.parallelize(splits, slices)
+        return total(rdd.mapPartitions(work).collect())
+
+    def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
+        """Stage a DataFrame that has the declared columns, a file and a position."""
+        storage, folder = self._storage, self._folder
+
+        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            yield _answer(gate_source(name, source, bounds, batches, folder, storage))
+
+        return _collected(frame, work)
+
+    def typed(self, source: Source, staged: Report) -> DataFrame:
+        """What was staged, as the transform gets it: declared columns, typed, and ``_source``."""
+        schema = source_schema(source)
+        if not staged.rows:
+            return self._spark.createDataFrame([], schema)
+        return self._spark.read.schema(schema).parquet(*(one.path for one in staged.rows))
+
+
+def source_schema(source: Source) -> StructType:
+    """Spark schema of a source's typed rows."""
+    columns = [
+        StructField(one.name, _TYPES[encoding.COLUMNS[one.type][1]]) for one in source.columns
+    ]
+    return StructType([*columns, StructField(ORIGIN, _ORIGIN)])
+
+
+def rows_schema(group: FeatureGroup) -> StructType:
+    """Spark schema of the group's features as they are staged and stored."""
+    return StructType(
+        [StructField(one.name, _TYPES[encoding.STORAGE[one.type][1]]) for one in group.features]
+    )
+
+
+def stage_features(
+    frame: DataFrame, task: FeatureTask, partitions: int, storage: Storage
+) -> Report:
+    """Put a transform's output through the feature gate, the rows of an identifier side by side.
+
+    The frame is evaluated once.
+
+    Raises:
+        ContractError: A feature is missing among its columns.
+    """
+    group = task.group
+    missing = [name for name in group.names if name not in frame.columns]
+    if missing:
+        message = f"{group.name}: the transform gives no column {missing[0]!r}"
+        raise ContractError(message, f"It gives: {', '.join(frame.columns)}")
+    wanted = [*group.names, *([ORIGIN] if ORIGIN in frame.columns else [])]
+    identifier = f"`{group.record_identifier}`"
+    chosen = frame.select(*(f"`{name}`" for name in wanted))
+    sorted_frame = chosen.repartition(partitions, identifier).sortWithinPartitions(identifier)
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _answer(task.run(batches, storage))
+
+    return _collected(sorted_frame, work)
+
+
+def extra_columns(frame: DataFrame, group: FeatureGroup) -> tuple[str, ...]:
+    """Columns of a transform's output that are no features, sorted."""
+    return tuple(sorted(set(frame.columns) - set(group.names) - {ORIGIN}))
+
+
+def _answer(made: Report) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"report": [json.dumps(made.plain())]})
+
+
+def _collected(frame: DataFrame, work: object) -> Report:
+    rows = frame.mapInArrow(work, "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
+    return total([report(json.loads(row["report"])) for row in rows])

@@ -1,0 +1,1 @@
+"""Tests of penstock and of the flights project."""

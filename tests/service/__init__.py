@@ -1,0 +1,1 @@
+"""Tests that talk to the embedded AWS through real boto3."""

@@ -1,0 +1,1 @@
+"""How the flights project computes its features: pure functions of DataFrames."""
