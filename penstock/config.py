@@ -128,6 +128,10 @@ class Settings(_Record):
         """Where the value of a dotted key came from: ``file:line``, ``flag`` or ``default``."""
         return self._origins.get(key, "default")
 
+    def with_folders(self, *, lake: str, state: str) -> Settings:
+        """The same settings with other folders."""
+        return self.model_copy(update={"lake": lake, "state": state})
+
     def group(self, name: str) -> Group:
         """Settings of one group; the defaults where ``conf`` says nothing."""
         return self.groups.get(name, Group())

@@ -176,19 +176,32 @@ def _run(
     suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=built))
     source = context.data_sources.add_spark(name, persist=False)
     batches = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
-    definition = gx.ValidationDefinition(name=name, data=batches, suite=suite)
-    definition = context.validation_definitions.add(definition)
     try:
-        result = definition.run(batch_parameters={"dataframe": frame}, result_format="BOOLEAN_ONLY")
+        batch = batches.get_batch({"dataframe": frame})
+        result = batch.validate(suite, result_format="BOOLEAN_ONLY")
     except Exception as error:
         message = f"{name}: Great Expectations stopped with {type(error).__name__}"
         raise MismatchError(message, "The set was not judged; see the log file") from error
     successes = _successes(result, name, len(built))
     # Only now: a page would show the text of exceptions, which may hold values.
-    return successes, None if docs is None else _page(context, docs)
+    return successes, None if docs is None else _page(context, result, docs)
 
 
-def _page(context: Any, docs: Path) -> Path:
+def _page(context: Any, result: Any, docs: Path) -> Path:
+    from great_expectations.core import RunIdentifier
+    from great_expectations.data_context.types.resource_identifiers import (
+        ExpectationSuiteIdentifier,
+        ValidationResultIdentifier,
+    )
+
+    run = RunIdentifier(run_name=result.suite_name)
+    result.meta.update({"run_id": run, "validation_time": run.run_time})
+    key = ValidationResultIdentifier(
+        expectation_suite_identifier=ExpectationSuiteIdentifier(name=result.suite_name),
+        run_id=run,
+        batch_identifier=result.batch_id,
+    )
+    context.validation_results_store.store_validation_results(result, key)
     context.build_data_docs()
     return docs.resolve() / "index.html"
 
@@ -203,9 +216,11 @@ def _successes(result: Any, name: str, count: int) -> list[bool]:
             )
             message = f"{name}: Great Expectations could not judge {subject}: {', '.join(broken)}"
             raise MismatchError(message, "Check the expectation against the type of its column")
-        by_index[one.expectation_config.meta[_INDEX]] = one.success is True
+        one.success = bool(one.success)  # may be numpy's, which GX itself cannot write as JSON
+        by_index[one.expectation_config.meta[_INDEX]] = one.success
     if sorted(by_index) != list(range(count)):
         raise MismatchError(f"{name}: Great Expectations judged {len(by_index)} of {count}")
+    result.success = all(by_index.values())
     return [by_index[index] for index in range(count)]
 
 

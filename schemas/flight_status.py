@@ -1,4 +1,4 @@
-"""What became of each flight: one record per flight that left New York City in 2013."""
+"""What became of each flight: one record per flight scheduled out of New York City in 2013."""
 
 from __future__ import annotations
 

@@ -7,10 +7,11 @@ keeps the newest event time of each identifier, as the service does.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,7 +21,11 @@ OK_HEADERS = {"x-amzn-RequestId": "00000000-0000-0000-0000-000000000000"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answers. ``action``: reply, reset (before anything) or drip (a byte a second)."""
+    """What the server answers.
+
+    ``action``: reply; close after it; reset without it; drip it; behead: close within the headers;
+    noise instead of HTTP.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -45,12 +50,18 @@ class Call:
     headers: dict[str, str]
     records: list[dict[str, str]]
     entries: list[dict[str, Any]]
+    body: bytes
     at: float
+
+    @property
+    def key_line(self) -> str:
+        """The Authorization header."""
+        return self.headers.get("Authorization", "")
 
     @property
     def key(self) -> str:
         """Access key id it was signed with."""
-        return self.headers.get("Authorization", "").split("Credential=")[-1].split("/")[0]
+        return self.key_line.split("Credential=")[-1].split("/")[0]
 
 
 Script = Callable[[Call], Reply | None]
@@ -65,6 +76,7 @@ class Scripted:
         self.store: dict[str, dict[str, str]] = {}
         self.lock = threading.Lock()
         self.url = ""
+        self.connections: list[socket.socket] = []
 
     def apply(self, record: dict[str, str]) -> None:
         """Keep the newest by event time."""
@@ -83,7 +95,7 @@ class Scripted:
         ]
         with self.lock:
             number = len(self.calls)
-            call = Call(number, method, path, headers, records, entries, time.monotonic())
+            call = Call(number, method, path, headers, records, entries, body, time.monotonic())
             self.calls.append(call)
         reply = self.script(call)
         if reply is None or reply.apply:
@@ -99,6 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     state: Scripted
+
+    def setup(self) -> None:
+        """Be known, so that the end of the server ends the connection."""
+        super().setup()
+        self.state.connections.append(self.connection)
 
     def log_message(self, *_: Any) -> None:  # the server is quiet
         pass
@@ -117,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.action == "drip":
             self._drip(raw)
             return
+        self.close_connection = reply.action != "reply"
+        raw = {"behead": raw[:20], "noise": b"\x00\x01\r\n\r\n"}.get(reply.action, raw)
         self.wfile.write(raw)
 
     do_POST = do_PUT
@@ -140,10 +159,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
-    """Serve on a free port of the loopback."""
+def scripted(port: int = 0) -> Iterator[Scripted]:
+    """Serve on the loopback, on a free port unless one is named."""
     state = Scripted()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
+    server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"state": state}))
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -153,3 +172,6 @@ def scripted() -> Iterator[Scripted]:
         server.shutdown()
         thread.join()
         server.server_close()
+        for connection in state.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)

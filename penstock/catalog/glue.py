@@ -146,12 +146,7 @@ def _make_database(glue: GlueClient, database: str) -> bool:
             raise
     else:
         return False
-    try:
-        glue.create_database(DatabaseInput={"Name": database, "Description": "Made by penstock"})
-    except ClientError as error:
-        if _code(error) != "AlreadyExistsException":
-            raise
-        return False
+    glue.create_database(DatabaseInput={"Name": database, "Description": "Made by penstock"})
     return True
 
 

@@ -33,7 +33,11 @@ def main() -> int:
         create_delay=options.create_delay,
         journal=options.journal,
     )
-    asyncio.run(_run(settings, options.port, with_stdin=options.exit_with_stdin))
+    try:
+        asyncio.run(_run(settings, options.port, with_stdin=options.exit_with_stdin))
+    except OSError as problem:
+        sys.stderr.write(f"The embedded AWS cannot run: {problem}. Check --port and --data.\n")
+        return 1
     return 0
 
 

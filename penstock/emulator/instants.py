@@ -23,6 +23,7 @@ _TEXT = re.compile(
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _CYCLE_YEARS = 400  # the calendar repeats; datetime has no year 0
+_SHORTEST_MONTH = 28
 _CYCLE_SECONDS = 146_097 * 86_400
 
 
@@ -32,9 +33,11 @@ def text_key(text: str) -> str:
     match = _TEXT.fullmatch(text)
     if match is None:
         raise ValueError
-    year, month, day = int(match[1]), int(match[2]), int(match[3])
-    if day > calendar.monthrange(year or _CYCLE_YEARS, month)[1]:
-        raise ValueError
+    day = int(match[3])
+    if day > _SHORTEST_MONTH:
+        year, month = int(match[1]), int(match[2])
+        if day > calendar.monthrange(year or _CYCLE_YEARS, month)[1]:
+            raise ValueError
     return text[:-1] if match[7] is None else text[:-1].rstrip("0").rstrip(".")
 
 

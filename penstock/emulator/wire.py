@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -44,8 +45,9 @@ class Response:
         headers: Names and values, without Content-Length.
         body: Bytes of the body.
         delay: Seconds to wait before delivery.
-        ending: ``whole``; ``truncated`` sends half of the body and closes; ``reset`` sends nothing
-            and resets the connection; ``silence`` sends nothing and closes.
+        ending: ``whole``; ``truncated`` sends half of the body (where there is none: the first
+            bytes of the status line) and closes; ``reset`` sends nothing and resets the
+            connection; ``silence`` sends nothing and closes.
         closing: Whether the connection ends after the answer.
     """
 
@@ -161,13 +163,14 @@ class Connection(asyncio.Protocol):
             request = self._next()
         except (Malformed, ValueError) as problem:
             status = problem.status if isinstance(problem, Malformed) else 400
-            self._deliver(Response(status, closing=True))
+            request_id = ("x-amzn-RequestId", str(uuid.uuid4()))
+            self._deliver(Response(status, (request_id,), closing=True))
             return
         if request is not None:
             self._busy = True
             self._since = None
             self._take(self, request)
-        elif self._buffer and self._since is None:
+        elif (self._buffer or self._head is not None) and self._since is None:
             self._since = self._loop.time()
 
     def _next(self) -> Request | None:
@@ -223,10 +226,10 @@ def _encode(response: Response) -> bytes:
     if response.closing:
         lines.append("Connection: close\r\n")
     lines.append(f"Content-Length: {len(response.body)}\r\n\r\n")
-    body = response.body
-    if response.ending == "truncated":
-        body = body[: len(body) // 2]
-    return "".join(lines).encode("latin-1") + body
+    head, body = "".join(lines).encode("latin-1"), response.body
+    if response.ending != "truncated":
+        return head + body
+    return head + body[: len(body) // 2] if body else head[: len(b"HTTP/1.1")]
 
 
 def _reset(transport: asyncio.Transport) -> None:

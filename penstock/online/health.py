@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.online.outcome import Outcome
+
 if TYPE_CHECKING:
     from penstock.online.outcome import Verdict
 
@@ -38,6 +40,12 @@ class Health:
         if not self._probing:
             return 0.0
         return POLL_S if in_flight else min(max(0.0, self._probe_at - now), LONGEST_S)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a probe should try other rows: one record alone may make the service fail."""
+        failing = self.cause is not None and self.cause.outcome is Outcome.TRANSIENT
+        return self._probing and failing
 
     def accepted(self) -> None:
         """A record was accepted."""

@@ -32,6 +32,7 @@ class Outcome(str, Enum):
     UNSUPPORTED = "UNSUPPORTED"  # the service does not know the operation
     RECORD = "RECORD"  # the record's own fault: rejected
     UNKNOWN = "UNKNOWN"  # another 4xx: rejected after three tries
+    HEADLESS = "HEADLESS"  # a 2xx cut off before its request id, or not of the service: three tries
     NOT_SERVICE = "NOT_SERVICE"  # whoever answered is not SageMaker: ends the run, 70
 
 
@@ -94,6 +95,8 @@ _BY_STATUS = {
     413: Outcome.RECORD,
     429: Outcome.THROTTLE,
 }
+#: Classes that only the service itself may put a record or a run into.
+_NEED_WORDS = (Outcome.RECORD, Outcome.UNKNOWN, Outcome.UNSUPPORTED, Outcome.THROTTLE)
 
 
 def classify(answer: Answer) -> Verdict:
@@ -115,9 +118,9 @@ def classify_entry(code: str | None, message: str | None) -> Verdict:
 
 def _success(answer: Answer) -> Verdict:
     if "x-amzn-requestid" not in answer.headers:
-        return Verdict(
-            Outcome.NOT_SERVICE, f"HTTP {answer.status}", "an answer without a request id"
-        )
+        # A connection that closes within the headers reads as a 2xx with fewer of them.
+        outcome = Outcome.NOT_SERVICE if answer.body else Outcome.HEADLESS
+        return Verdict(outcome, f"HTTP {answer.status}", "an answer without a request id")
     if not answer.body.strip():
         return Verdict(Outcome.OK, document={})
     document = _parsed(answer.body)
@@ -137,7 +140,7 @@ def _error(answer: Answer) -> Verdict:
     message = _first(fields, "Message", "message")
     outcome = _by_code(answer.status, code, message)
     unread = not isinstance(document, dict) and not code
-    if unread and outcome in (Outcome.RECORD, Outcome.UNKNOWN, Outcome.UNSUPPORTED):
+    if unread and outcome in _NEED_WORDS and answer.status != 429:  # noqa: PLR2004 - a bare 429 is a throttle
         outcome = Outcome.NOT_SERVICE  # a proxy's page must not reject records
     if 300 <= answer.status < 400:  # noqa: PLR2004 - redirects; the service sends none
         outcome = Outcome.NOT_SERVICE

@@ -19,6 +19,7 @@ FLOOR = 1.0
 USED = 0.5
 WINDOW_S = 0.25  # over which use is judged
 BURST_S = 0.1
+SHORTEST_S = 0.0005
 #: Write units a second before the first reply. 25/s, the start that was simulated, lets 16
 #: processes meet a quota of 1,000/s gently, but keeps a local run of some thousand rows waiting for
 #: seconds. 2,000/s is a fifth of the default account quota (10,000 a second and API); a group that
@@ -60,7 +61,8 @@ class Pacer:
         self._fill(now)
         wanted = min(float(units), self._burst)
         if self._tokens < wanted:
-            return (wanted - self._tokens) / self.rate
+            # A wait too short to move the clock's reading would be asked for again, for ever.
+            return max(SHORTEST_S, (wanted - self._tokens) / self.rate)
         self._tokens -= units
         self._taken += units
         return 0.0

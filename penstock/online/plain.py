@@ -56,6 +56,7 @@ class PlainTransport:
         self._region = region
         self._keys = keys
         self._in_flight = in_flight
+        self.request_s = REQUEST_S
         self._watch = _Watch()
         self._manager = _manager(self._url, in_flight, ca_bundle)
         pool: Any = self._manager.connection_from_url(self._url)
@@ -75,7 +76,7 @@ class PlainTransport:
             for thread in threads:
                 while thread.is_alive():
                     thread.join(WATCH_S)
-                    late_s = 0.0 if crew.failed_for(1.0) else REQUEST_S
+                    late_s = 0.0 if crew.failed_for(1.0) else self.request_s
                     self._watch.shut(threads, late_s=late_s)
         finally:
             crew.stop()

@@ -144,16 +144,23 @@ class Sender:
         self._settle(parcel.chunk, now)
 
     def _next(self, now: float, api: Api) -> Parcel | None:
-        if self._delayed and self._delayed[0][0] <= now:
-            parcel = heapq.heappop(self._delayed)[2]
-        elif self._ready:
-            parcel = self._ready.popleft()
-        else:
-            return self._fresh(api)
-        if api == "put" and len(parcel.rows) > 1:
+        """What has to be sent again goes first, except where it may be the trouble itself."""
+        first, then = (self._due, self._waiting)
+        if self._health.elsewhere:
+            first, then = then, first
+        parcel = first(now, api) or then(now, api)
+        if parcel is not None and api == "put" and len(parcel.rows) > 1:
             parcel, *others = parcel.singles()
             self._ready.extendleft(reversed(others))
         return parcel
+
+    def _due(self, now: float, _: Api) -> Parcel | None:
+        """A parcel whose delay is over."""
+        due = self._delayed and self._delayed[0][0] <= now
+        return heapq.heappop(self._delayed)[2] if due else None
+
+    def _waiting(self, _: float, api: Api) -> Parcel | None:
+        return self._ready.popleft() if self._ready else self._fresh(api)
 
     def _fresh(self, api: Api) -> Parcel | None:
         """Rows nobody has sent yet, from the open chunk or from the next one."""
@@ -216,14 +223,15 @@ class Sender:
         figures, rows = parcel.chunk.figures, len(parcel.rows)
         figures.count(verdict.code, rows)
         if verdict.outcome is Outcome.NOT_SERVICE:
-            message = f"the endpoint is not SageMaker: {verdict.code}, {verdict.message}"
-            raise MismatchError(message, "Check aws.endpoint_url, proxies and CA bundle")
+            raise _alien(verdict)
         if verdict.outcome in (Outcome.AUTH_DENIED, Outcome.UNSUPPORTED):
             self._denied(parcel, verdict, batch=batch)
         elif verdict.outcome is Outcome.AUTH_EXPIRED:
             self._expired(parcel, verdict, answer)
         elif verdict.outcome is Outcome.SUSPECT:
             self._suspect(parcel, verdict)
+        elif verdict.outcome is Outcome.HEADLESS:
+            self._headless(parcel, verdict)
         elif verdict.outcome in (Outcome.RECORD, Outcome.UNKNOWN):
             self._malformed(parcel, verdict)
         else:
@@ -264,6 +272,13 @@ class Sender:
             raise self._given_up(f"in {parcel.tries} tries", verdict)
         suspect = Verdict(Outcome.SUSPECT, verdict.code, verdict.message)
         self._again(parcel, suspect, attempts=parcel.tries)
+
+    def _headless(self, parcel: Parcel, verdict: Verdict) -> None:
+        parcel.tries += 1
+        if parcel.tries >= UNKNOWN_TRIES:
+            raise _alien(verdict)
+        parcel.chunk.figures.ambiguous += len(parcel.rows)
+        self._again(parcel, verdict, failed=True)
 
     def _malformed(self, parcel: Parcel, verdict: Verdict) -> None:
         """One bad record spoils a batch: halve it until it stands alone, then reject that one."""
@@ -318,3 +333,8 @@ class Sender:
         if chunk.settled:
             self._open -= 1
             self._sink.put(chunk, now - (now if chunk.began is None else chunk.began))
+
+
+def _alien(verdict: Verdict) -> MismatchError:
+    message = f"the endpoint is not SageMaker: {verdict.code}, {verdict.message}"
+    return MismatchError(message, "Check aws.endpoint_url, proxies and CA bundle")

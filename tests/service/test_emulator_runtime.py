@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ def test_what_was_put_is_got(aws: Aws, storage: str) -> None:
 
 
 def test_absent_records_and_groups(aws: Aws) -> None:
-    """No record is an empty answer; no group is 404, or 400 for the operations without that error."""
+    """No record is an empty answer; no group is 404, or 400 where the model lacks that error."""
     aws.create()
     assert aws.get("nobody") is None
     key = {"FeatureGroupName": "other", "RecordIdentifierValueAsString": "1"}
@@ -69,12 +71,14 @@ def test_absent_records_and_groups(aws: Aws) -> None:
 )
 def test_newer_instants_win(shared: Aws, first: str, second: str, applied: bool) -> None:
     """Only a later instant overwrites, whatever the number of digits; every put is answered 200."""
-    name = f"n{abs(hash((first, second)))}"
+    name = f"n{zlib.crc32((first + second).encode())}"
     shared.create(name)
     shared.put(name, id="1", t=first, text="old")
     shared.put(name, id="1", t=second, text="new")
     assert shared.get("1", name) == (
-        {"id": "1", "t": second, "text": "new"} if applied else {"id": "1", "t": first, "text": "old"}
+        {"id": "1", "t": second, "text": "new"}
+        if applied
+        else {"id": "1", "t": first, "text": "old"}
     )
 
 
@@ -148,7 +152,7 @@ def test_hard_delete_leaves_nothing(aws: Aws) -> None:
 
 
 def test_time_to_live(aws: Aws) -> None:
-    """ExpiresAt is event time plus duration: entry before request before group; expired is absent."""
+    """ExpiresAt is event time plus duration: entry, request, group; expired is absent."""
     week = {"Unit": "Weeks", "Value": 52 * 1000}
     aws.create(OnlineStoreConfig={"EnableOnlineStore": True, "TtlDuration": week})
     year = {"Unit": "Days", "Value": 365 * 500}
@@ -168,15 +172,22 @@ def test_time_to_live(aws: Aws) -> None:
         ExpirationTimeResponse="Enabled",
     )
     expiry = {one["RecordIdentifierValueAsString"]: one["ExpiresAt"] for one in found["Records"]}
-    assert expiry == {"group": "3020-09-19T00:00:00Z", "request": "2523-10-31T00:00:00Z"}
-    assert aws.runtime.list_records(FeatureGroupName="g")["RecordIdentifiers"] == ["group", "request"]
+    day = datetime(2024, 3, 1, tzinfo=timezone.utc)
+    assert expiry == {
+        "group": f"{day + timedelta(weeks=52 * 1000):%Y-%m-%dT%H:%M:%SZ}",
+        "request": f"{day + timedelta(days=365 * 500):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    assert aws.runtime.list_records(FeatureGroupName="g")["RecordIdentifiers"] == [
+        "group",
+        "request",
+    ]
     aws.put(id="entry", t="2024-02-01T00:00:00Z")
     assert aws.get("entry") is not None
 
 
 def test_target_stores(aws: Aws) -> None:
     """OfflineStore alone leaves the online record; a store the group lacks is refused."""
-    store = {
+    store: dict[str, Any] = {
         "OfflineStoreConfig": {"S3StorageConfig": {"S3Uri": "s3://bucket/prefix"}},
         "RoleArn": "arn:aws:iam::000000000000:role/features",
     }
@@ -193,7 +204,7 @@ def test_target_stores(aws: Aws) -> None:
 
 
 def test_batch_write_answers_per_entry(aws: Aws) -> None:
-    """Bad values fail their entry alone, with the entry in the answer; duplicates apply in order."""
+    """Bad values fail their entry alone, which comes back; duplicates apply in order."""
     aws.create()
     good = {"FeatureGroupName": "g", "Record": record(id="1", t=DAY, text="a")}
     newer = {"FeatureGroupName": "g", "Record": record(id="1", t=LATER, text="b")}
@@ -253,7 +264,8 @@ def test_list_records_pages(aws: Aws) -> None:
     names = [f"{at:03}" for at in range(25)]
     for at in range(0, 25, 5):
         entries = [
-            {"FeatureGroupName": "g", "Record": record(id=name, t=DAY)} for name in names[at : at + 5]
+            {"FeatureGroupName": "g", "Record": record(id=name, t=DAY)}
+            for name in names[at : at + 5]
         ]
         aws.runtime.batch_write_record(Entries=entries)
     first = aws.runtime.list_records(FeatureGroupName="g", MaxResults=10)
@@ -274,7 +286,7 @@ def _update(aws: Aws, identifier: str = "1", **more: Any) -> None:
 
 
 def test_update_record(aws: Aws) -> None:
-    """Named features change, others stay; equal or no event time applies, an older one conflicts."""
+    """Named features change, others stay; an equal or no event time applies, an older conflicts."""
     online = {"EnableOnlineStore": True, "StorageType": "Standard_V2"}
     aws.create(OnlineStoreConfig=online)
     aws.put(id="1", t=DAY, text="x", whole="1")

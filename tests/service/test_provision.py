@@ -112,7 +112,6 @@ def _answering(**changes: Any) -> Callable[[Any], Rule]:
     return rule
 
 
-@pytest.mark.shows("3.2")
 def test_a_group_is_made_once(world: World) -> None:
     """The first call creates, waits and makes the database; the second finds nothing to do."""
     settings = _settings()

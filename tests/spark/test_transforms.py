@@ -41,6 +41,22 @@ SPARK_TYPES = {
     "Fractional": ("double",),
 }
 ZONES = ("UTC", "America/Los_Angeles", "Asia/Kolkata")
+SHOWINGS = (  # after, minute of the day, zone, the instant
+    ("2013-07-01T12:00:00Z", 8 * 60, "America/New_York", "2013-07-02T12:00:00Z"),
+    ("2013-07-01T12:00:00Z", 8 * 60 + 1, "America/New_York", "2013-07-01T12:01:00Z"),
+    ("2013-07-01T12:00:30Z", 8 * 60 + 1, "America/New_York", "2013-07-01T12:01:00Z"),
+    ("2013-07-01T12:00:00Z", 1_440, "America/New_York", "2013-07-02T04:00:00Z"),
+    ("2013-07-01T12:00:00Z", 0, "America/New_York", "2013-07-02T04:00:00Z"),
+    ("2013-03-10T04:06:00Z", 2 * 60 + 3, "America/New_York", "2013-03-10T07:03:00Z"),
+    ("2013-11-03T02:17:00Z", 60 + 14, "America/Los_Angeles", "2013-11-03T08:14:00Z"),
+    ("1969-12-31T23:00:00Z", 5 * 60 + 31, "Asia/Kolkata", "1970-01-01T00:01:00Z"),
+)
+INSTANTS = (
+    "1969-12-31T23:59:59Z",
+    "1970-01-01T00:00:00Z",
+    "2000-02-29T10:20:30Z",
+    "2013-03-10T07:03:09Z",
+)
 
 
 @pytest.fixture(scope="session")
@@ -228,51 +244,32 @@ def test_a_row_names_its_origin(raw: dict[str, pd.DataFrame], read: Read) -> Non
 
 
 @pytest.mark.usefixtures("settings")
-@pytest.mark.parametrize(
-    ("after", "minute", "zone", "expected"),
-    [
-        ("2013-07-01T12:00:00Z", 8 * 60, "America/New_York", "2013-07-02T12:00:00Z"),
-        ("2013-07-01T12:00:00Z", 8 * 60 + 1, "America/New_York", "2013-07-01T12:01:00Z"),
-        ("2013-07-01T12:00:30Z", 8 * 60 + 1, "America/New_York", "2013-07-01T12:01:00Z"),
-        ("2013-07-01T12:00:00Z", 1_440, "America/New_York", "2013-07-02T04:00:00Z"),
-        ("2013-07-01T12:00:00Z", 0, "America/New_York", "2013-07-02T04:00:00Z"),
-        ("2013-03-10T04:06:00Z", 2 * 60 + 3, "America/New_York", "2013-03-10T07:03:00Z"),
-        ("2013-11-03T02:17:00Z", 60 + 14, "America/Los_Angeles", "2013-11-03T08:14:00Z"),
-        ("1969-12-31T23:00:00Z", 5 * 60 + 31, "Asia/Kolkata", "1970-01-01T00:01:00Z"),
-    ],
-)
-def test_next_showing(
-    spark: SparkSession, after: str, minute: int, zone: str, expected: str
-) -> None:
+def test_next_showing(spark: SparkSession) -> None:
     """Strictly later; 2400 is the next midnight; skipped minutes move on, repeated are first."""
-    instant = _instant(after)
-    shown = next_showing(fn.lit(minute).cast("bigint"), fn.lit(zone), instant)
-    assert _one(spark, utc_text(shown)) == expected
+    shown = [
+        utc_text(next_showing(fn.lit(minute), fn.lit(zone), _instant(after)))
+        for after, minute, zone, _ in SHOWINGS
+    ]
+    assert list(_row(spark, *shown)) == [expected for *_, expected in SHOWINGS]
 
 
 @pytest.mark.usefixtures("settings")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1969-12-31T23:59:59Z",
-        "1970-01-01T00:00:00Z",
-        "2013-03-10T07:03:09Z",
-        "2000-02-29T10:20:30Z",
-    ],
-)
-def test_instants_read_the_same_everywhere(spark: SparkSession, text: str) -> None:
+def test_instants_read_the_same_everywhere(spark: SparkSession) -> None:
     """Text, day and shifts of an instant are UTC's, before and after 1970."""
-    instant, pandas = _instant(text), pd.Timestamp(text)
-    assert _one(spark, utc_text(instant)) == text
-    assert _one(spark, utc_day(instant)) == pandas.floor("D").timestamp() // 86_400
-    back = _one(spark, utc_text(plus_minutes(instant, fn.lit(-61))))
-    assert back == (pandas - pd.Timedelta(minutes=61)).strftime(reference.ISO)
+    for text in INSTANTS:
+        instant, expected = _instant(text), pd.Timestamp(text)
+        back = utc_text(plus_minutes(instant, fn.lit(-61)))
+        assert list(_row(spark, utc_text(instant), utc_day(instant), back)) == [
+            text,
+            expected.floor("D").timestamp() // 86_400,
+            (expected - pd.Timedelta(minutes=61)).strftime(reference.ISO),
+        ]
 
 
 @pytest.mark.parametrize("step", [utc_text, utc_day])
 def test_null_instants_stay_null(spark: SparkSession, step: Callable[[Column], Column]) -> None:
     """Null in, null out."""
-    assert _one(spark, step(fn.lit(None).cast("timestamp"))) is None
+    assert _row(spark, step(fn.lit(None).cast("timestamp"))) == (None,)
 
 
 def _typed(source: Source, text: pd.DataFrame) -> pa.Table:
@@ -326,5 +323,5 @@ def _instant(text: str) -> Column:
     return fn.timestamp_seconds(fn.lit(int(pd.Timestamp(text).timestamp())))
 
 
-def _one(spark: SparkSession, column: Column) -> object:
-    return spark.range(1).select(column).collect()[0][0]
+def _row(spark: SparkSession, *columns: Column) -> tuple[object, ...]:
+    return tuple(spark.range(1).select(*columns).collect()[0])

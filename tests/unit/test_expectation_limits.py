@@ -177,7 +177,7 @@ def test_sql_is_refused(on_fail: Any) -> None:
 
 
 def test_split() -> None:
-    """Rows that go aside are judged by the gate, what stops or warns by GX; sets cannot go aside."""
+    """Gates judge rows that go aside, GX what stops or warns; a set cannot go aside."""
     kind = "expect_column_values_to_not_be_null"
     aside = [Expectation(kind, "text", {}, "drop"), Expectation(kind, "text", {}, "quarantine")]
     stops = Expectation("expect_column_values_to_not_be_null", "text", {"mostly": 0.5}, "fail")
@@ -218,6 +218,27 @@ def test_verdicts_gx_cannot_give() -> None:
     assert _fails(batch, _single("s_to_be_between", "b", max_value=2**63 - 2)) == {0}
     assert _fails(batch, _single("s_to_be_between", "b", min_value=2**64)) == {0, 1}
     assert _fails(batch, _single("s_to_be_between", "b", min_value=-(2**64))) == set()
+
+
+def test_nulls_across_columns() -> None:
+    """As GX on Spark: an order with a null passes, a null counts 0 and equals only null."""
+    columns = [pa.array([None, 1, None], LONG), pa.array([1, None, None], LONG)]
+    batch = pa.RecordBatch.from_arrays(columns, names=["a", "b"])
+    pair = {"column_A": "a", "column_B": "b", "ignore_row_if": "neither"}
+    many = {"column_list": ["a", "b"], "ignore_row_if": "never"}
+    assert _fails(batch, _together("column_pair_values_a_to_be_greater_than_b", **pair)) == set()
+    assert _fails(batch, _together("column_pair_values_to_be_equal", **pair)) == {0, 1}
+    assert _fails(batch, _together("multicolumn_sum_to_equal", **many, sum_total=1)) == {2}
+    assert _fails(batch, _together("multicolumn_values_to_be_equal", **many)) == {0, 1}
+    distinct = "select_column_values_to_be_unique_within_record"
+    assert _fails(batch, _together(distinct, **many)) == {2}
+
+
+def test_both_zeros_are_one_value() -> None:
+    """Arrow's sets tell -0.0 from 0.0; expectations do not."""
+    batch = pa.RecordBatch.from_arrays([pa.array([0.0, -0.0, 1.0])], names=["a"])
+    for zero in (0.0, -0.0, 0):
+        assert _fails(batch, _single("s_to_be_in_set", value_set=[zero])) == {2}
 
 
 def test_a_rule_refuses_a_batch_of_another_schema() -> None:

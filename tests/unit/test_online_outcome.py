@@ -52,7 +52,7 @@ OTHERS = [
     (answer(200), Outcome.OK),
     (answer(200, {"Errors": []}), Outcome.OK),
     (answer(201, {}), Outcome.OK),
-    (Answer(200, HTTPHeaderDict(), b""), Outcome.NOT_SERVICE),
+    (Answer(200, HTTPHeaderDict(), b""), Outcome.HEADLESS),
     (Answer(200, HTTPHeaderDict(), b"{}"), Outcome.NOT_SERVICE),
     (answer(200, b"<html>hello</html>"), Outcome.NOT_SERVICE),
     (answer(200, b'{"Errors":['), Outcome.TRANSIENT),

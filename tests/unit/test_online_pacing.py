@@ -66,8 +66,8 @@ def test_a_steady_quota_is_used_and_hardly_exceeded() -> None:
 def test_a_start_above_the_quota_costs_little() -> None:
     """The start of 2,000/s against a quota of 500/s: the same bounds hold."""
     quota = Quota(500.0)
-    share = simulate(Pacer(0.0), quota, {}, 60.0)
-    assert len(quota.written) >= 60 * 500 / 1.25
+    share = simulate(Pacer(0.0), quota, {}, 30.0)
+    assert len(quota.written) >= 30 * 500 / 1.25
     assert share <= 0.10
 
 

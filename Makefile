@@ -1,0 +1,62 @@
+# The only way to do anything. `make help` lists the targets.
+SHELL := /bin/bash
+SPARK ?= 4.1
+VENV := .venv-$(SPARK)
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PYTHONDONTWRITEBYTECODE := 1
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run reset test prove lint dist soak bench-online clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## make the virtual environment (SPARK=4.1 or 3.5)
+
+$(READY): pyproject.toml constraints/spark-$(SPARK).txt
+	@start=$$(date +%s); \
+	$(PYTHON) -m venv $(VENV) && \
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints/spark-$(SPARK).txt -e '.[local,quality,dev]' && \
+	touch $(READY) && \
+	echo "set-up: $$(( $$(date +%s) - start )) s"
+
+run: $(READY) ## set up and run the main job: 336,776 flights into feature groups
+	@start=$$(date +%s); \
+	$(BIN)/penstock provision && $(BIN)/penstock ingest && \
+	echo "job: $$(( $$(date +%s) - start )) s"
+
+reset: ## clear the local state: lake, ledger, embedded AWS
+	rm -rf .penstock
+
+lint: $(READY) ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
+	$(BIN)/python -m pytest -m 'not prove'
+
+prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3
+	@test -n "$(ISSUE)" || { echo "usage: make prove ISSUE=3"; exit 2; }
+	$(BIN)/python -m pytest --issue $(ISSUE)
+
+soak: $(READY) ## the crash tests over and over, for an hour
+	$(BIN)/python -m pytest tests/flow/test_crash.py --rounds 20
+
+bench-online: $(READY) ## cost per record of the online writer, side by side with boto3
+	$(BIN)/python bench/online.py
+
+dist: $(READY) ## the artefacts: wheel, the same bytes as .zip, project.zip, jobs/, conf/
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	cp dist/penstock-*.whl dist/penstock.zip
+	$(BIN)/python -m zipfile -c dist/project.zip schemas transforms
+	cp -r jobs conf dist/
+	find dist -name __pycache__ -prune -exec rm -rf {} +
+	@ls -1 dist
+
+clean: reset ## remove what was built and set up
+	rm -rf .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

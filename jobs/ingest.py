@@ -1,0 +1,8 @@
+"""spark-submit target: one batch of each group. Arguments as of ``penstock ingest``."""
+
+import sys
+
+from penstock.cli.program import run
+
+if __name__ == "__main__":
+    sys.exit(run(["ingest", *sys.argv[1:]]))

@@ -1,0 +1,5 @@
+"""The ``penstock`` command."""
+
+from penstock.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,173 @@
+"""``provision`` and ``ingest``: what writes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock import aws
+from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.tables import show, show_json
+from penstock.contract import Pipeline
+from penstock.errors import PenstockError
+from penstock.ledger.window import Window, window
+
+if TYPE_CHECKING:
+    from penstock.provision import Waiting
+    from penstock.run.context import Context
+    from penstock.run.ingest import Online, Result
+
+
+@click.command()
+@click.argument("groups", nargs=-1)
+@click.option("--check", "check_only", is_flag=True, help="Only say what differs; write nothing.")
+@workspace_options
+def provision(workspace: Workspace, *, groups: tuple[str, ...], check_only: bool) -> int:
+    """Create the feature groups, or add the features that are missing.
+
+    \b
+    Examples:
+      penstock provision                 all groups of the project
+      penstock provision flight_status   one
+      penstock provision --check         exit 2 where AWS differs from the contracts
+    """
+    from penstock import provision as engine
+
+    chosen = workspace.project.chosen(groups)
+    with aws.connected(workspace.settings) as endpoint:
+        sagemaker = aws.client(endpoint, "sagemaker")
+        if check_only:
+            found = [engine.check(sagemaker, one.group, workspace.settings) for one in chosen]
+            if workspace.as_json:
+                show_json([{"group": f.physical, "agrees": f.agrees} for f in found])
+            for difference in found:
+                for line in difference.lines():
+                    click.echo(line, err=workspace.as_json)
+            return 0 if all(f.agrees for f in found) else 2
+        registers = workspace.settings.catalog.register_tables
+        glue = aws.client(endpoint, "glue") if registers else None
+        made = []
+        for one in chosen:
+            said = _telling(workspace, one.group.name)
+            done = engine.provision(sagemaker, glue, one.group, workspace.settings, said)
+            workspace.progress.note(done.group, done.action)
+            made.append(done)
+    if workspace.as_json:
+        show_json([asdict(one) for one in made])
+    return 0
+
+
+def _telling(workspace: Workspace, group: str) -> Waiting:
+    from penstock.provision import Waiting
+
+    return Waiting(progress=lambda text: workspace.progress.note(group, text))
+
+
+@click.command()
+@click.argument("groups", nargs=-1)
+@click.option("--tag", help="Groups that bear this tag.")
+@click.option("--start", help="Start of the window, UTC, inclusive: 2013-01-01 or an instant.")
+@click.option("--end", help="End of the window, UTC, exclusive.")
+@click.option(
+    "--online",
+    type=click.Choice(["latest", "never"]),
+    default="latest",
+    show_default=True,
+    help="What goes to the online store.",
+)
+@click.option("--takeover", is_flag=True, help="Do not wait for the lease of another run.")
+@workspace_options
+def ingest(
+    workspace: Workspace,
+    *,
+    groups: tuple[str, ...],
+    tag: str | None,
+    start: str | None,
+    end: str | None,
+    online: Online,
+    takeover: bool,
+) -> int:
+    """Read, transform, validate, send to the online store, write offline, register.
+
+    Running it again changes nothing; after an interruption it goes on where it stopped.
+
+    \b
+    Examples:
+      penstock ingest                                     every group of the project
+      penstock ingest flight_status                       one
+      penstock ingest aircraft_history --start 2013-01-01 --end 2013-02-01
+      penstock ingest --set online.max_write_units_per_s=500
+    """
+    chosen = workspace.project.chosen(groups, tag)
+    wanted = window(start, end)
+    began = time.monotonic()
+    with spark_context(workspace, takeover=takeover) as context:
+        results = [_ingested(context, one, wanted, online) for one in chosen]
+    if workspace.as_json:
+        show_json([_plain(one) for one in results])
+        return 0
+    _summary(workspace, results, time.monotonic() - began)
+    return 0
+
+
+def _ingested(context: Context, pipeline: Pipeline, wanted: Window, online: Online) -> Result:
+    from penstock.run.ingest import ingest_pipeline
+
+    try:
+        return ingest_pipeline(context, pipeline, wanted, online)
+    except PenstockError as error:
+        context.progress.note(pipeline.group.name, f"stopped: {error.message}")
+        raise
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    found = result.figures
+    more = {"read": found.read, "all_quarantined": found.all_quarantined, "rate": found.rate}
+    return {"group": result.group, "window": result.window, "state": result.state} | (
+        found.plain() | more
+    )
+
+
+_HEAD = (
+    "feature group",
+    "read",
+    "quarantined",
+    "exact duplicates",
+    "valid",
+    "identifiers",
+    "sent",
+    "accepted",
+    "records/s",
+    "offline rows",
+    "seconds",
+)
+
+
+def _summary(workspace: Workspace, results: list[Result], seconds: float) -> None:
+    rows = []
+    for result in results:
+        found = result.figures
+        rows.append(
+            (
+                result.group,
+                found.read,
+                found.all_quarantined,
+                found.duplicates,
+                found.valid,
+                found.identifiers,
+                found.sent,
+                found.accepted,
+                f"{found.rate:,.0f}",
+                found.offline + found.present,
+                f"{found.seconds:.1f}",
+            )
+        )
+    show(_HEAD, rows)
+    if all(result.state == "unchanged" for result in results):
+        click.echo("Nothing to do: every window is done, and its sources have not changed.")
+    click.echo(f"The lake is in {workspace.settings.lake}; this took {seconds:.0f} s.")
+    name = results[0].group
+    click.echo(f"Next: penstock query latest {name} · penstock get {name} ID · penstock status")

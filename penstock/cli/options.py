@@ -1,0 +1,194 @@
+"""Options that commands share, and the workspace they lead to: settings, project, log."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from penstock import aws, config
+from penstock.config import Settings
+from penstock.errors import UsageError
+from penstock.progress import Progress, Silent, progress
+from penstock.project import Project, load_project
+from penstock.storage import local_path
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a command works with.
+
+    Args:
+        root: The project's folder.
+        conf: Folder of the configuration.
+        environment: Name of the overlay.
+        settings: What both say, with ``--set`` laid over.
+        as_json: Results as JSON on standard output, nothing else there.
+        debug: Spark's own output and stack traces on the screen.
+    """
+
+    root: Path
+    conf: Path
+    environment: str
+    settings: Settings
+    as_json: bool
+    debug: bool
+
+    @functools.cached_property
+    def project(self) -> Project:
+        """The pipelines of the project."""
+        return load_project(self.root)
+
+    @functools.cached_property
+    def progress(self) -> Progress:
+        """Whom the engine tells."""
+        return Silent() if self.as_json else progress(sys.stderr)
+
+
+def workspace_options(command: _Command) -> _Command:
+    """Adds the shared options; the command gets a :class:`Workspace` as its first argument."""
+
+    @click.option(
+        "--project",
+        "root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=".",
+        help="Folder of the project.",
+    )
+    @click.option("--conf", type=click.Path(path_type=Path), help="Folder of the configuration.")
+    @click.option(
+        "--env",
+        "environment",
+        default="local",
+        show_default=True,
+        help="conf/ENV.yaml to lay over.",
+    )
+    @click.option(
+        "--set",
+        "flags",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="One setting, for example online.api=put; wins over conf/.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Results as JSON on standard output.")
+    @click.option(
+        "--debug", is_flag=True, help="Stack traces and Spark's own output on the screen."
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        root: Path,
+        conf: Path | None,
+        environment: str,
+        flags: tuple[str, ...],
+        as_json: bool,
+        debug: bool,
+        **others: Any,
+    ) -> Any:
+        place = conf or root / "conf"
+        settings = config.load(place, environment, dict(_flag(one) for one in flags))
+        settings = _absolute(settings, root)
+        _start_log(settings, debug=debug)
+        workspace = Workspace(root, place, environment, settings, as_json, debug)
+        return command(workspace, **others)
+
+    return wrapped  # type: ignore[return-value]  # click hands over other arguments than it is given
+
+
+@contextmanager
+def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[Any]:
+    """A :class:`penstock.run.context.Context`: Spark started, AWS reached or embedded."""
+    from penstock.run.context import Context
+    from penstock.session import quiet, spark_session
+
+    with _jvm_output(workspace), aws.connected(workspace.settings) as endpoint:
+        workspace.progress.step("penstock", "starting Spark")
+        spark = spark_session(workspace.settings.spark, f"penstock {workspace.settings.project}")
+        if not workspace.debug:
+            quiet(spark)
+        yield Context(
+            spark,
+            endpoint,
+            workspace.settings,
+            workspace.root.absolute(),
+            workspace.progress,
+            takeover=takeover,
+        )
+
+
+def log_path() -> Path | None:
+    """The log file of this process, once there is one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and handler.get_name() == _LOG:
+            return Path(handler.baseFilename)
+    return None
+
+
+_LOG = "penstock"
+
+
+def _flag(text: str) -> tuple[str, Any]:
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise UsageError(f"--set {text!r} is not KEY=VALUE", "Write for example online.in_flight=8")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        return key, value
+
+
+def _absolute(settings: Settings, root: Path) -> Settings:
+    """Relative folders are relative to the project, wherever the command is started."""
+    folders = {}
+    for key in ("lake", "state"):
+        value = getattr(settings, key)
+        plain = "://" not in value and not value.startswith("/")
+        folders[key] = str((root / value).absolute()) if plain else value
+    return settings.with_folders(**folders)
+
+
+def _start_log(settings: Settings, *, debug: bool) -> None:
+    if log_path() is not None:
+        return
+    folder = Path(local_path(settings.state)) / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
+    handler = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
+    handler.set_name(_LOG)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if debug else logging.WARNING)
+
+
+@contextmanager
+def _jvm_output(workspace: Workspace) -> Iterator[None]:
+    """The JVM inherits standard error when it starts; without --debug that is the log."""
+    path = log_path()
+    if workspace.debug or path is None:
+        yield
+        return
+    ours = os.dup(2)
+    screen = os.fdopen(os.dup(2), "w", encoding="utf-8", buffering=1)
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    before, sys.stderr = sys.stderr, screen
+    try:
+        yield
+    finally:
+        sys.stderr = before
+        os.dup2(ours, 2)
+        os.close(ours)
+        screen.close()

@@ -1,0 +1,86 @@
+"""The ``penstock`` command and how it ends: an exit code, and one line where something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+import click
+
+from penstock import aws, session
+from penstock.cli.commands import COMMANDS
+from penstock.cli.options import log_path
+from penstock.errors import PenstockError
+
+LOG = logging.getLogger("penstock")
+
+_HELP = """Spark pipelines into Amazon SageMaker Feature Store.
+
+A project is a folder with conf/ (where it runs), schemas/ (feature groups and pipelines) and
+transforms/ (how features are computed). Start one with 'penstock init DIR'.
+
+\b
+  penstock provision            create the feature groups
+  penstock ingest               read, transform, validate, send, write, register
+  penstock status               what is done
+  penstock get GROUP ID         one record, online beside offline
+  penstock query latest GROUP   one of the four queries
+
+Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
+not agree, 75 run the same command again, 77 credentials.
+"""
+
+
+@click.group(help=_HELP, commands={one.name or "": one for one in COMMANDS})
+@click.version_option(package_name="penstock")
+def cli() -> None:
+    """The group of all commands."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code. Never raises, but for an interrupt of the process."""
+    debug = "--debug" in arguments
+    try:
+        answer = cli.main(arguments, prog_name="penstock", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return _failed("interrupted; the same command goes on where it stopped", 75)
+    except PenstockError as error:
+        return _ended(error, error, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a stack trace
+        known = session.raised(error) or aws.explained(error)
+        unknown = PenstockError(f"{type(error).__name__}: {_first_line(error)}", _where())
+        return _ended(known or unknown, error, debug=debug)
+    return int(answer or 0)
+
+
+def _ended(error: PenstockError, cause: BaseException, *, debug: bool) -> int:
+    LOG.error("exit %d: %s", error.exit_code, error, exc_info=cause)
+    if debug:
+        traceback.print_exception(cause)
+    return _failed(str(error), error.exit_code)
+
+
+def _failed(text: str, code: int) -> int:
+    click.echo(f"penstock: {text}", err=True)
+    return code
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else "no message"
+
+
+def _where() -> str:
+    path = log_path()
+    return f"The log has the details: {path}" if path else "Run again with --debug for the details"

@@ -1,0 +1,210 @@
+"""``status``, ``get``, ``query`` and ``quarantine``: what only reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from penstock import aws, lake
+from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.tables import show, show_json
+from penstock.errors import UsageError
+from penstock.run.status import statuses
+from penstock.storage import local_path
+
+
+@click.command()
+@click.argument("groups", nargs=-1)
+@workspace_options
+def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
+    """What is done, window by window, from the ledger alone.
+
+    \b
+    Example:
+      penstock status flight_status --json
+    """
+    names = [one.group.name for one in workspace.project.chosen(groups)]
+    found = statuses(workspace.settings, names)
+    if workspace.as_json:
+        show_json([one.plain() for one in found])
+        return 0
+    head = (
+        "feature group",
+        "window",
+        "state",
+        "since",
+        "valid",
+        "accepted",
+        "offline rows",
+        "next",
+    )
+    show(head, [one.row() for one in found])
+    return 0
+
+
+@click.command()
+@click.argument("group")
+@click.argument("identifiers", nargs=-1, required=True)
+@workspace_options
+def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> int:
+    """Show records: the online one beside the offline one.
+
+    \b
+    Example:
+      penstock get flight_status UA-1545-EWR-2013-01-01T10:00:00Z
+    """
+    from penstock.catalog.table import table_name
+
+    contract = workspace.project.pipeline(group).group
+    settings = workspace.settings
+    path = f"{local_path(settings.lake)}/offline/{table_name(group, settings)}"
+    offline = lake.current_rows(path, contract, identifiers)
+    with aws.connected(settings) as endpoint:
+        runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
+        physical = settings.group(group).physical or group
+        online = {one: _online(runtime, physical, one) for one in identifiers}
+    if workspace.as_json:
+        show_json([{"id": i, "online": online[i], "offline": offline.get(i)} for i in identifiers])
+        return 0
+    for one in identifiers:
+        click.echo(f"{group} {one}")
+        beside, row = online[one] or {}, offline.get(one) or {}
+        show(
+            ("feature", "online", "offline"),
+            [(name, beside.get(name), _shown(row.get(name))) for name in contract.names],
+        )
+        if not beside and not row:
+            click.echo("  neither store has it")
+    return 0
+
+
+def _online(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
+    answer = runtime.get_record(FeatureGroupName=group, RecordIdentifierValueAsString=identifier)
+    record = answer.get("Record")
+    return None if not record else {one["FeatureName"]: one["ValueAsString"] for one in record}
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["explore", "latest", "live", "as-of"]))
+@click.argument("group")
+@click.argument("moment", required=False)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Rows shown."
+)
+@click.option("--sql-only", is_flag=True, help="Print the SQL and run nothing.")
+@workspace_options
+def query(
+    workspace: Workspace,
+    *,
+    kind: Any,
+    group: str,
+    moment: str | None,
+    limit: int,
+    sql_only: bool,
+) -> int:
+    """One of the four queries: prints its SQL for Athena and for Spark, and runs it on Spark.
+
+    \b
+      explore   rows as they are
+      latest    newest version of each record, deleted ones too
+      live      the same without deleted ones
+      as-of     records as they were at MOMENT, without deleted ones
+
+    \b
+    Examples:
+      penstock query latest aircraft_history
+      penstock query as-of aircraft_history 2013-07-01T00:00:00Z
+    """
+    from penstock import query as engine
+    from penstock.catalog.table import table_name
+
+    if (moment is not None) != (kind == "as-of"):
+        message = "as-of needs a moment" if kind == "as-of" else f"{kind} takes no moment"
+        raise UsageError(message, "For example: penstock query as-of GROUP 2013-07-01T00:00:00Z")
+    contract = workspace.project.pipeline(group).group
+    settings = workspace.settings
+    table = table_name(group, settings)
+    path = f"{local_path(settings.lake)}/offline/{table}"
+    registered = engine.Table.registered(settings.catalog.database, table)
+    texts = {
+        "athena": engine.sql(kind, contract, registered, engine.ATHENA, limit=limit, moment=moment),
+        "spark": engine.sql(
+            kind, contract, engine.Table.at(path), engine.SPARK, limit=limit, moment=moment
+        ),
+    }
+    if not workspace.as_json:
+        click.echo(f"-- Athena\n{texts['athena']}\n\n-- Spark\n{texts['spark']}\n")
+    rows: list[dict[str, Any]] = []
+    names: list[str] = []
+    if not sql_only:
+        with spark_context(workspace) as context:
+            frame = engine.run(context.spark, kind, contract, path, limit=limit, moment=moment)
+            names = frame.columns
+            rows = [one.asDict() for one in frame.limit(limit).collect()]
+    if workspace.as_json:
+        show_json({"sql": texts, "rows": rows})
+    elif not sql_only:
+        show(names, [[_shown(row[name]) for name in names] for row in rows])
+    return 0
+
+
+@click.group()
+def quarantine() -> None:
+    """Rows that were put aside: which, from where, and why."""
+
+
+@quarantine.command("list")
+@click.argument("group", required=False)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@workspace_options
+def listed(workspace: Workspace, *, group: str | None, limit: int) -> int:
+    """List entries, newest first; without the values of the rows.
+
+    \b
+    Example:
+      penstock quarantine list flight_status
+    """
+    found = lake.quarantined(f"{local_path(workspace.settings.lake)}/quarantine", group)
+    if workspace.as_json:
+        show_json([{k: v for k, v in one.items() if k != "payload"} for one in found])
+        return 0
+    head = ("key", "feature_group", "stage", "source", "file", "position", "column", "rule")
+    show(
+        head,
+        [(one["row_key"][:12], *(_place(one, name) for name in head[1:])) for one in found[:limit]],
+    )
+    click.echo(
+        f"{len(found)} rows in quarantine" + (f", {limit} shown" if len(found) > limit else "")
+    )
+    return 0
+
+
+@quarantine.command("show")
+@click.argument("key")
+@workspace_options
+def shown(workspace: Workspace, *, key: str) -> int:
+    """Show one entry with the row as it came. KEY is the start of an entry's key.
+
+    \b
+    Example:
+      penstock quarantine show 3f1c99a0
+    """
+    found = lake.quarantined(f"{local_path(workspace.settings.lake)}/quarantine", key=key)
+    if len(found) != 1:
+        message = f"{len(found)} entries have a key that starts with {key!r}"
+        raise UsageError(message, "See 'penstock quarantine list'")
+    if workspace.as_json:
+        show_json(found[0])
+    else:
+        show(("", ""), [(name, _shown(value)) for name, value in found[0].items()])
+    return 0
+
+
+def _place(entry: dict[str, Any], name: str) -> object:
+    value = entry[name]
+    return str(value) if name == "position" and value is not None else value

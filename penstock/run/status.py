@@ -1,0 +1,84 @@
+"""The state of every window, read from the ledger alone: no Spark, no AWS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.config import Settings
+from penstock.errors import MismatchError
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.window import parse_name
+from penstock.run.places import Places, generations, state_folder
+from penstock.storage import storage_of
+
+
+@dataclass(frozen=True)
+class Status:
+    """The newest generation of one window.
+
+    Args:
+        group: The feature group.
+        window: Name of the window; None where there is none yet.
+        state: How far it has come; None where nothing has begun.
+        at: When that was, ISO text.
+        generation: From 0.
+        data: What the event carries.
+    """
+
+    group: str
+    window: str | None = None
+    state: State | None = None
+    at: str | None = None
+    generation: int = 0
+    data: Any = None
+
+    def plain(self) -> dict[str, Any]:
+        """A JSON form."""
+        state = None if self.state is None else self.state.value
+        return {**self.__dict__, "state": state, "next": self.advice}
+
+    @property
+    def advice(self) -> str:
+        """What to type next."""
+        if self.state is State.DONE:
+            return f"penstock query latest {self.group}"
+        if self.state is State.GATED:
+            return f"penstock quarantine list {self.group}"
+        return f"penstock ingest {self.group}"
+
+    def row(self) -> tuple[object, ...]:
+        """For a table: group, window, state, time, three figures, advice."""
+        figures = (self.data or {}).get("figures", {})
+        state = "not begun" if self.state is None else self.state.value
+        shown = [figures.get(name) for name in ("valid", "accepted", "offline")]
+        at = None if self.at is None else self.at[:19] + "Z"
+        return (self.group, self.window, state, at, *shown, self.advice)
+
+
+def statuses(settings: Settings, groups: list[str]) -> list[Status]:
+    """All windows of the groups, in order of group and window.
+
+    Raises:
+        MismatchError: The ledger is damaged.
+    """
+    storage, state = storage_of(settings.state), state_folder(settings)
+    found: list[Status] = []
+    for group in groups:
+        names = [path.rsplit("/", 1)[-1] for path in storage.list(f"{state}/ledger/{group}")]
+        windows = [_window(Places(state, group, parse_name(name)), settings) for name in names]
+        found += windows or [Status(group)]
+    return found
+
+
+def _window(places: Places, settings: Settings) -> Status:
+    storage = storage_of(settings.state)
+    numbers = generations(storage, places)
+    if not numbers:
+        raise MismatchError(f"{places.generations}: no generation in it", "Remove the empty folder")
+    journal = Journal(storage, places.journal(numbers[-1])).refresh()
+    state = journal.state
+    last = [one for one in journal.events if one.state is state][-1:]
+    at = last[0].at if last else None
+    data = dict(last[0].data) if last else None
+    return Status(places.group, places.window.name, state, at, numbers[-1], data)

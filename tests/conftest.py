@@ -1,0 +1,44 @@
+"""``--issue N``: run the tests that prove lines of an issue, and say which line has which."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+_LINES: dict[str, list[str]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Two options."""
+    parser.addoption("--issue", help="only tests marked shows('N.k') for this N")
+    parser.addoption("--rounds", type=int, default=1, help="how often crash tests repeat")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what proves the issue."""
+    issue = config.getoption("--issue")
+    if issue is None:
+        return
+    kept = []
+    for item in items:
+        lines = [str(mark.args[0]) for mark in item.iter_markers("shows")]
+        wanted = [line for line in lines if line.split(".")[0] == issue]
+        if wanted:
+            kept.append(item)
+        for line in wanted:
+            _LINES.setdefault(line, []).append(item.nodeid)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Line by line, how many of its tests passed."""
+    if not _LINES:
+        return
+    passed = {report.nodeid for report in terminalreporter.stats.get("passed", [])}
+    terminalreporter.section("shown")
+    for line in sorted(_LINES, key=lambda one: [int(n) for n in re.findall(r"\d+", one)]):
+        tests = _LINES[line]
+        good = sum(test in passed for test in tests)
+        terminalreporter.write_line(f"{line}: {good} of {len(tests)} tests passed")

@@ -1,0 +1,174 @@
+"""Feature groups of the embedded AWS, seen through boto3."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.emulator.server import Emulator
+from tests.service.conftest import Aws, definitions, refusal
+
+DAY = "2024-03-01T00:00:00Z"
+ROLE = "arn:aws:iam::000000000000:role/features"
+INVALID = (400, "ValidationException")
+
+
+def _offline(**more: Any) -> dict[str, Any]:
+    return {
+        "OfflineStoreConfig": {"S3StorageConfig": {"S3Uri": "s3://bucket/prefix/"}, **more},
+        "RoleArn": ROLE,
+    }
+
+
+def test_described_as_created(aws: Aws) -> None:
+    """Describe echoes what was sent, adds what the service adds, and takes name and ARN."""
+    catalog = {"TableName": "t", "Catalog": "AwsDataCatalog", "Database": "d"}
+    sent = _offline(
+        DataCatalogConfig=catalog, TableFormat="Iceberg", DisableGlueTableCreation=False
+    )
+    aws.create("Group-1", Description="one", Tags=[{"Key": "a", "Value": "b"}], **sent)
+    arn = "arn:aws:sagemaker:us-east-1:000000000000:feature-group/group-1"
+    found = aws.control.describe_feature_group(FeatureGroupName=arn)
+    assert found["FeatureGroupArn"] == arn
+    assert found["FeatureGroupName"] == "Group-1"
+    assert found["FeatureGroupStatus"] == "Created"
+    assert found["OfflineStoreStatus"] == {"Status": "Active"}
+    assert found["Description"] == "one"
+    assert found["RoleArn"] == ROLE
+    assert [one["FeatureName"] for one in found["FeatureDefinitions"]] == [
+        "id", "t", "text", "whole", "real",
+    ]  # fmt: skip
+    offline = found["OfflineStoreConfig"]
+    assert offline["DataCatalogConfig"] == catalog
+    assert offline["TableFormat"] == "Iceberg"
+    epoch = int(found["CreationTime"].timestamp())
+    assert offline["S3StorageConfig"]["ResolvedOutputS3Uri"] == (
+        f"s3://bucket/prefix/000000000000/sagemaker/us-east-1/offline-store/Group-1-{epoch}/data"
+    )
+
+
+def test_create_twice_and_missing(aws: Aws) -> None:
+    """ResourceInUse and ResourceNotFound carry the recorded texts."""
+    aws.create()
+    with pytest.raises(
+        aws.control.exceptions.ResourceInUse, match="FeatureGroup with name g already"
+    ):
+        aws.create()
+    for call in (aws.control.describe_feature_group, aws.control.delete_feature_group):
+        with pytest.raises(aws.control.exceptions.ResourceNotFound, match=r"with name \[x\]"):
+            call(FeatureGroupName="x")
+
+
+def test_creation_takes_its_time(tmp_path: Path) -> None:
+    """With a delay a group is Creating, then Created; until then it refuses; four at once."""
+    with Emulator(tmp_path, create_delay=0.4) as running:
+        aws = Aws(running.url, running.access_key, running.secret_key)
+        for name in ("g", "h", "i", "j"):
+            aws.create(name)
+        describe = aws.control.describe_feature_group
+        assert describe(FeatureGroupName="g")["FeatureGroupStatus"] == "Creating"
+        assert refusal(lambda: aws.put(id="1", t=DAY)) == (400, "ValidationError")
+        assert refusal(lambda: aws.create("k")) == (400, "ResourceLimitExceeded")
+        _until(lambda: describe(FeatureGroupName="g")["FeatureGroupStatus"] == "Created")
+        aws.put(id="1", t=DAY)
+        added = definitions(more="String")
+        aws.control.update_feature_group(FeatureGroupName="g", FeatureAdditions=added)
+        assert describe(FeatureGroupName="g")["LastUpdateStatus"] == {"Status": "InProgress"}
+        assert refusal(lambda: aws.put(id="2", t=DAY, more="x")) == (400, "ValidationError")
+        _until(lambda: describe(FeatureGroupName="g")["LastUpdateStatus"]["Status"] == "Successful")
+        aws.put(id="2", t=DAY, more="x")
+        assert aws.get("2") == {"id": "2", "t": DAY, "more": "x"}
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"FeatureGroupName": "bad name"},
+        {"RecordIdentifierFeatureName": "nobody"},
+        {"EventTimeFeatureName": "whole"},
+        {"FeatureDefinitions": definitions(id="String", t="String", write_time="String")},
+        {"FeatureDefinitions": definitions(id="String", t="Text")},
+        {"FeatureDefinitions": definitions(id="String", t="String") * 2},
+        {"OnlineStoreConfig": {"EnableOnlineStore": False}},
+        {"OnlineStoreConfig": {"EnableOnlineStore": True, "StorageType": "Fast"}},
+        {"OfflineStoreConfig": {"S3StorageConfig": {"S3Uri": "s3://bucket/prefix"}}},
+        {"OfflineStoreConfig": {"S3StorageConfig": {"S3Uri": "bucket"}}, "RoleArn": ROLE},
+        {"RoleArn": "arn:aws:iam::1:role/short-account-number"},
+        {"event_time": "Fractional", **_offline(TableFormat="Iceberg")},
+        {
+            "OnlineStoreConfig": {"EnableOnlineStore": True, "StorageType": "InMemory"},
+            **_offline(),
+        },
+        {
+            "FeatureDefinitions": [
+                *definitions(id="String", t="String"),
+                {"FeatureName": "list", "FeatureType": "String", "CollectionType": "List"},
+            ]
+        },
+        {"ThroughputConfig": {"ThroughputMode": "Provisioned"}},
+    ],
+    ids=lambda one: str(sorted(one))[:50],
+)
+def test_creations_against_the_rules(shared: Aws, change: dict[str, Any]) -> None:
+    """The documented rules of a definition are enforced."""
+    assert refusal(lambda: shared.create("refused", **change)) == INVALID
+    with pytest.raises(shared.control.exceptions.ResourceNotFound):
+        shared.control.describe_feature_group(FeatureGroupName="refused")
+
+
+def test_updates_add_only(aws: Aws) -> None:
+    """Features can be added once; one kind of change a call; a null time to live takes it away."""
+    aws.create()
+    update = aws.control.update_feature_group
+    added = definitions(more="Integral")
+    update(FeatureGroupName="g", FeatureAdditions=added)
+    aws.put(id="1", t=DAY, more="1")
+    assert aws.get() == {"id": "1", "t": DAY, "more": "1"}
+    assert refusal(lambda: update(FeatureGroupName="g", FeatureAdditions=added)) == INVALID
+    day = {"TtlDuration": {"Unit": "Days", "Value": 1}}
+    both = {"FeatureAdditions": definitions(last="String"), "OnlineStoreConfig": day}
+    assert refusal(lambda: update(FeatureGroupName="g", **both)) == INVALID
+    assert refusal(lambda: update(FeatureGroupName="g")) == INVALID
+    describe = aws.control.describe_feature_group
+    update(FeatureGroupName="g", OnlineStoreConfig=day)
+    assert describe(FeatureGroupName="g")["OnlineStoreConfig"]["TtlDuration"]["Value"] == 1
+    assert aws.get() is not None
+    update(FeatureGroupName="g", OnlineStoreConfig={"TtlDuration": {}})
+    assert "TtlDuration" not in describe(FeatureGroupName="g")["OnlineStoreConfig"]
+
+
+def test_delete_takes_the_records(aws: Aws) -> None:
+    """A group made again under its old name is empty."""
+    aws.create()
+    aws.put(id="1", t=DAY)
+    aws.control.delete_feature_group(FeatureGroupName="g")
+    assert refusal(aws.get) == (404, "ResourceNotFound")
+    aws.create()
+    assert aws.get() is None
+
+
+def test_list_pages_and_filters(aws: Aws) -> None:
+    """The paginator meets each group once, in the order asked for."""
+    names = [f"group-{n}" for n in range(7)]
+    for name in names:
+        aws.create(name)
+    aws.create("cold", OnlineStoreConfig={"EnableOnlineStore": False}, **_offline())
+    pages = aws.control.get_paginator("list_feature_groups").paginate(
+        NameContains="group", SortBy="Name", SortOrder="Descending", MaxResults=3
+    )
+    found = [one["FeatureGroupName"] for page in pages for one in page["FeatureGroupSummaries"]]
+    assert found == names[::-1]
+    active = aws.control.list_feature_groups(OfflineStoreStatusEquals="Active")
+    assert [one["FeatureGroupName"] for one in active["FeatureGroupSummaries"]] == ["cold"]
+    call = lambda: aws.control.list_feature_groups(SortBy="Size")  # noqa: E731 - reads best
+    assert refusal(call) == INVALID
