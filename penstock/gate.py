@@ -191,11 +191,6 @@ class FeatureGate:
         return encoding.FEATURES[feature.type](array)
 
 
-def staged_expectations(group: FeatureGroup) -> tuple[Expectation, ...]:
-    """The expectations that look at the whole staged set instead of at single rows."""
-    return split(group.all_expectations).staged
-
-
 def rows_key(parts: Sequence[object]) -> str:
     """A short stable key of a row put aside."""
     text = json.dumps([str(part) for part in parts], ensure_ascii=True)

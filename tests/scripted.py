@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = {"behead": raw[:20], "noise": b"\x00\x01\r\n\r\n"}.get(reply.action, raw)
         self.wfile.write(raw)
 
-    do_POST = do_PUT
+    do_POST = do_PUT  # noqa: N815 - likewise
 
     def _drip(self, raw: bytes) -> None:
         self.close_connection = True

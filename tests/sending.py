@@ -42,7 +42,7 @@ JOB = SendJob(
 
 
 def table(rows: int, **columns: list[Any]) -> pa.Table:
-    """Birds ``k0``, ``k1``, …: all of one kind, so that records differ in little but their names."""
+    """Birds ``k0``, ``k1``, …, all alike: records differ in their identifiers alone."""
     plain: dict[str, list[Any]] = {
         "id": [f"k{n}" for n in range(rows)],
         "at": [TIME] * rows,

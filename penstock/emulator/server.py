@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -114,6 +115,7 @@ class Emulator:
         ties: What an equal event time does: ``ignore`` or ``apply``.
         create_delay: Seconds that creating or updating a feature group takes.
         journal: Whether runtime writes are recorded, for ``journal()``.
+        clock: Epoch seconds; further than 300 s from the client's its signatures are refused.
     """
 
     def __init__(
@@ -126,8 +128,9 @@ class Emulator:
         ties: Ties = "ignore",
         create_delay: float = 0.0,
         journal: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = Settings(data, region, ties, create_delay, journal)
+        self._settings = Settings(data, region, ties, create_delay, journal, clock)
         self.faults = Faults() if faults is None else faults
         self.region = region
         self._port = port

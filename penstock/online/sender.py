@@ -145,21 +145,21 @@ class Sender:
 
     def _next(self, now: float, api: Api) -> Parcel | None:
         """What has to be sent again goes first, except where it may be the trouble itself."""
-        first, then = (self._due, self._waiting)
         if self._health.elsewhere:
-            first, then = then, first
-        parcel = first(now, api) or then(now, api)
+            parcel = self._waiting(api) or self._due(now)
+        else:
+            parcel = self._due(now) or self._waiting(api)
         if parcel is not None and api == "put" and len(parcel.rows) > 1:
             parcel, *others = parcel.singles()
             self._ready.extendleft(reversed(others))
         return parcel
 
-    def _due(self, now: float, _: Api) -> Parcel | None:
+    def _due(self, now: float) -> Parcel | None:
         """A parcel whose delay is over."""
         due = self._delayed and self._delayed[0][0] <= now
         return heapq.heappop(self._delayed)[2] if due else None
 
-    def _waiting(self, _: float, api: Api) -> Parcel | None:
+    def _waiting(self, api: Api) -> Parcel | None:
         return self._ready.popleft() if self._ready else self._fresh(api)
 
     def _fresh(self, api: Api) -> Parcel | None:

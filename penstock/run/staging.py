@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame
 
 from penstock import quality
 from penstock.errors import DataGateError, PenstockError
-from penstock.gate import Bounds, staged_expectations
+from penstock.expectation import split
+from penstock.gate import Bounds, FeatureGate, SourceGate
 from penstock.run.figures import Figures, SourceFigures, source_figures
 from penstock.run.inputs import bounds_of
 from penstock.run.manifest import Manifest
@@ -38,6 +39,7 @@ def staged_manifest(work: Work) -> Manifest:
         TemporaryError: A source changed while it was read.
     """
     context, folder = work.context, work.places.staged(work.generation, work.epoch)
+    _check_rules(work)
     sources, frame, bad = _sources(work, folder)
     work.say("transforming, validating and staging")
     extra = extra_columns(frame, work.group)
@@ -111,6 +113,15 @@ def _transformed(work: Work, frames: dict[str, DataFrame]) -> DataFrame:
     return made
 
 
+def _check_rules(work: Work) -> None:
+    """Rules that cannot work end the run before any data is read."""
+    group = work.group
+    gate = FeatureGate(group, Bounds(), work.context.now())
+    quality.check(split(group.all_expectations, gate.schema).staged)
+    for one in work.feed.inputs:
+        split(one.source.expectations, SourceGate(one.name, one.source, Bounds()).schema)
+
+
 def _check_ratio(work: Work, found: Figures) -> None:
     limit = work.context.settings.quality.max_quarantine_ratio
     aside, read = found.all_quarantined, max(found.read, found.produced)
@@ -121,7 +132,7 @@ def _check_ratio(work: Work, found: Figures) -> None:
 
 
 def _check_expectations(work: Work, staged: Report) -> None:
-    wanted = staged_expectations(work.group)
+    wanted = split(work.group.all_expectations).staged
     if not wanted:
         return
     work.say(f"checking {len(wanted)} expectations on the staged set")

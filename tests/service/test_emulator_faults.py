@@ -90,8 +90,9 @@ def test_resets(emulator: Emulator, aws: Aws, action: Broken, applied: bool) -> 
     """Both resets look the same to the client; only the journal and the store tell them apart."""
     aws.create()
     emulator.faults.add(Rule(action, operation="BatchWriteRecord"))
-    with pytest.raises(ConnectionClosedError):
+    with pytest.raises(ConnectionClosedError) as caught:
         aws.runtime.batch_write_record(Entries=_entries("1", "2"))
+    assert "ConnectionResetError(" in repr(caught.value.kwargs["error"])
     assert (aws.get() is not None) is applied
     assert [(e.identifier, e.applied) for e in emulator.journal()] == [
         ("1", applied),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,21 @@ def test_the_guard_holds_across_processes(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(write, range(60)))
         assert first.aws.get() == {"id": "1", "t": "2024-03-01T00:00:59Z"}
+
+
+def test_a_write_waits_for_another_process(tmp_path: Path) -> None:
+    """A put that arrives while another process writes waits for its commit and is not refused."""
+    with _server(tmp_path) as process, ThreadPoolExecutor(1) as pool:
+        process.aws.create()
+        with closing(sqlite3.connect(tmp_path / "emulator.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("UPDATE meta SET value=value+1")
+            waiting = pool.submit(process.aws.put, id="1", t=DAY)
+            time.sleep(0.3)
+            assert not waiting.done()
+            other.execute("COMMIT")
+        assert waiting.result() is None
+        assert process.aws.get() == {"id": "1", "t": DAY}
 
 
 def test_a_kill_loses_nothing_acknowledged(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -127,7 +128,8 @@ def test_delays_stay_within_their_bounds() -> None:
     """Full jitter: throttles 50 ms to 2 s, transient failures up to 5 s, suspects 30 s in all."""
     for attempts in range(1, 40):
         for share in (0.0, 0.5, 1.0):
-            assert 0.05 <= delay(Verdict(Outcome.THROTTLE), attempts, lambda: share) <= 2.0
-            assert 0.0 <= delay(Verdict(Outcome.TRANSIENT), attempts, lambda: share) <= 5.0
+            drawn = partial(float, share)
+            assert 0.05 <= delay(Verdict(Outcome.THROTTLE), attempts, drawn) <= 2.0
+            assert 0.0 <= delay(Verdict(Outcome.TRANSIENT), attempts, drawn) <= 5.0
     suspects = [delay(Verdict(Outcome.SUSPECT), tries, lambda: 0.0) for tries in range(1, 5)]
     assert sum(suspects) == 30.0

@@ -18,7 +18,7 @@ from penstock.online.line import Line
 from penstock.online.pacing import Pacer
 from penstock.online.parcel import Chunk, chunks_of
 from penstock.online.sender import Sender, Timing, open_limit
-from penstock.online.transport import Answer, Failure, Request
+from penstock.online.transport import Answer, Failure, Request, Work
 from tests.sending import JOB, table
 
 ID = HTTPHeaderDict({"x-amzn-RequestId": "1"})
@@ -62,7 +62,7 @@ class Bench:
     most: int = 0
     watch: Callable[[], None] = lambda: None
 
-    def run(self, work: Sender) -> None:
+    def run(self, work: Work) -> None:
         """Send until there is no more."""
         flying: list[tuple[float, Request, int]] = []
         while True:
@@ -133,7 +133,7 @@ def identifier(entry: dict[str, Any]) -> str:
 
 
 def test_each_row_is_sent_once_where_nothing_goes_wrong() -> None:
-    """250 rows: ten batches of 25, three chunks settled, nothing repeated; one request goes first."""
+    """250 rows: ten batches of 25, three chunks settled, nothing repeated."""
     bench, shelf, line = drive(lambda *_: FINE)
     sent = [identifier(entry) for request in bench.calls for entry in entries(request)]
     assert sent == [f"k{n}" for n in range(250)]
@@ -156,7 +156,7 @@ def test_the_first_request_of_a_process_goes_alone() -> None:
 
 
 def test_open_chunks_are_bounded_while_stragglers_wait() -> None:
-    """The memory bound: however many rows are stuck, the formula bounds the chunks that are read."""
+    """The memory bound: however many rows are stuck, the formula bounds what is read."""
     stuck = {f"k{n}" for n in range(0, 4000, 100)}
 
     def script(request: Request, now: float) -> Answer:
@@ -370,7 +370,7 @@ def test_expired_credentials_are_renewed_once_for_all_in_flight() -> None:
 
     def script(request: Request, now: float) -> Answer:
         del request
-        fresh = now < 0.05 or bench.generation > 1 and now > 0.09
+        fresh = now < 0.05 or (bench.generation > 1 and now > 0.09)
         return FINE if fresh else refusal("ExpiredTokenException", "expired", 403)
 
     bench, shelf, _, sender = prepared(script, rows=1000)

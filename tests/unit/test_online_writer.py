@@ -62,7 +62,7 @@ def every(n: int, reply: Reply) -> Callable[[Call], Reply | None]:
 
 @pytest.mark.parametrize("api", ["auto", "put"])
 def test_a_file_arrives_and_is_accounted_for(server: Scripted, tmp_path: Path, api: str) -> None:
-    """Both operations: all rows stored, one marker per chunk, totals that add up, then nothing to do."""
+    """Both operations: all rows stored, a marker per chunk, figures that add up; then idle."""
     job = job_of(server.url, tmp_path, api=api)
     path = staged(tmp_path, table(250))
     outcome = send_file(job, path, STORAGE, line=line_for(job))
@@ -86,11 +86,13 @@ def test_an_empty_file_is_nothing_to_do(server: Scripted, tmp_path: Path) -> Non
 
 
 def test_requests_bear_botocores_own_signature(server: Scripted, tmp_path: Path) -> None:
-    """The signature the server sees is the one botocore makes for that request, service sagemaker."""
+    """The signature the server sees is the one botocore makes for that request."""
     job = job_of(server.url, tmp_path, api="put", group="a:b/c")
     send_file(job, staged(tmp_path, table(1)), STORAGE, line=line_for(job))
     (call,) = server.calls
-    found = re.search(r"Credential=AKIDEXAMPLE/\d{8}/us-east-1/sagemaker/aws4_request", call.key_line)
+    found = re.search(
+        r"Credential=AKIDEXAMPLE/\d{8}/us-east-1/sagemaker/aws4_request", call.key_line
+    )
     assert found
     assert call.path == "/FeatureGroup/a%3Ab%2Fc"
     unsigned = AWSRequest(
@@ -126,7 +128,7 @@ PASSING = {
 def test_passing_faults_lose_and_reject_nothing(
     server: Scripted, tmp_path: Path, name: str, api: str
 ) -> None:
-    """T12, T14 to T16: every fourth call goes wrong, every row is accepted in the end, none rejected."""
+    """T12, T14 to T16: each fourth call goes wrong, every row is accepted, none rejected."""
     server.script = every(4, PASSING[name])
     job = job_of(server.url, tmp_path, api=api)
     path = staged(tmp_path, table(300 if api == "auto" else 60))
@@ -139,9 +141,7 @@ def test_passing_faults_lose_and_reject_nothing(
     assert bool(figures.throttled) == (name.startswith(("throttled", "asked")))
 
 
-def test_a_dripping_server_is_cut_off(
-    server: Scripted, tmp_path: Path
-) -> None:
+def test_a_dripping_server_is_cut_off(server: Scripted, tmp_path: Path) -> None:
     """T17: bytes that trickle in renew every read timeout; the watch cuts after its own limit."""
     server.script = lambda call: Reply(action="drip") if call.number == 3 else None
     job = job_of(server.url, tmp_path)
@@ -174,7 +174,7 @@ def test_a_page_of_a_proxy_is_not_an_answer(server: Scripted, tmp_path: Path) ->
 def test_denied_is_said_fast(
     server: Scripted, tmp_path: Path, reply: Reply, kind: type[PenstockError]
 ) -> None:
-    """T20: 403 for all: exit 77 within five seconds after a handful of requests, nothing rejected."""
+    """T20: 403 for all: exit 77 within five seconds, a handful of requests, no rejects."""
     server.script = lambda _: reply
     job = job_of(server.url, tmp_path, in_flight=32)
     began = time.monotonic()
@@ -224,7 +224,9 @@ def poisoned(call: Call) -> Reply | None:
     if not bad:
         return None
     if call.method == "PUT":
-        return error(400, "ValidationError", f"Value [{call.records[0]['length']}] of k is bad: wren")
+        return error(
+            400, "ValidationError", f"Value [{call.records[0]['length']}] of k is bad: wren"
+        )
     errors = [
         {"Entry": entry, "ErrorCode": "ValidationError", "ErrorMessage": "bad 10.5 in kind 'wren'"}
         for entry in bad
@@ -234,10 +236,8 @@ def poisoned(call: Call) -> Reply | None:
 
 
 @pytest.mark.parametrize("api", ["auto", "put"])
-def test_rejected_rows_are_kept_whole_and_named(
-    server: Scripted, tmp_path: Path, api: str
-) -> None:
-    """T23: nine bad records of 200: nine rejects with row, code and payload; the rest is accepted."""
+def test_rejected_rows_are_kept_whole_and_named(server: Scripted, tmp_path: Path, api: str) -> None:
+    """T23: nine bad records of 200: nine rejects with code and payload; the rest is accepted."""
     server.script = poisoned
     job = job_of(server.url, tmp_path, api=api)
     data = table(200)
@@ -370,7 +370,7 @@ def test_two_attempts_at_once_are_harmless(server: Scripted, tmp_path: Path) -> 
     def attempt() -> None:
         try:
             send_file(job, path, STORAGE, line=line_for(job))
-        except BaseException as problem:
+        except PenstockError as problem:
             errors.append(problem)
 
     threads = [threading.Thread(target=attempt) for _ in range(2)]
@@ -421,7 +421,9 @@ def test_a_file_with_one_row_less_is_noticed(server: Scripted, tmp_path: Path) -
 
 def test_messages_lose_values_and_keep_names() -> None:
     """Quoted and bracketed text goes unless it is a feature's name; so do the row's values."""
-    words = "Feature [kind] of 'birds': value \"secret\" (42, O'Hara) exceeds {\"x\": 1}\n of 42.5 [7]"
+    words = (
+        'Feature [kind] of \'birds\': value "secret" (42, O\'Hara) exceeds {"x": 1}\n of 42.5 [7]'
+    )
     clean = scrubbed(words, ["42", "O'Hara", ""], {"kind", "birds"})
     assert clean.startswith("Feature [kind] of 'birds': value \"…\" (…, ")
     for value in ("secret", "42,", "Hara", '"x"', "7", "\n"):
