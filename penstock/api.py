@@ -50,5 +50,7 @@ def ingest(
     settings = config.load(folder, environment)
     with aws.connected(settings) as endpoint:
         root = folder.absolute().parent
-        context = Context(frame.sparkSession, endpoint, settings, root, progress(sys.stderr))
+        context = Context(
+            lambda: frame.sparkSession, endpoint, settings, root, progress(sys.stderr)
+        )
         return ingest_frame(context, frame, group, online)

@@ -7,13 +7,16 @@ keeps the newest event time of each identifier, as the service does.
 from __future__ import annotations
 
 import json
+import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 OK_HEADERS = {"x-amzn-RequestId": "00000000-0000-0000-0000-000000000000"}
@@ -159,11 +162,17 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def scripted(port: int = 0) -> Iterator[Scripted]:
-    """Serve on the loopback, on a free port unless one is named."""
+def scripted(port: int = 0, tls: Path | None = None) -> Iterator[Scripted]:
+    """Serve on the loopback, on a free port unless one is named; ``tls``: key and certificate."""
     state = Scripted()
     server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"state": state}))
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    state.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -175,3 +184,24 @@ def scripted(port: int = 0) -> Iterator[Scripted]:
         for connection in state.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def poisoned(call: Call) -> Reply | None:
+    """Records k10, k11, … k90 are refused, in batches entry by entry."""
+    bad = [
+        entry
+        for entry, record in zip(call.entries, call.records, strict=True)
+        if re.fullmatch(r"k\d0", record["id"])
+    ]
+    if not bad:
+        return None
+    if call.method == "PUT":
+        return error(
+            400, "ValidationError", f"Value [{call.records[0]['length']}] of k is bad: wren"
+        )
+    errors = [
+        {"Entry": entry, "ErrorCode": "ValidationError", "ErrorMessage": "bad 10.5 in kind 'wren'"}
+        for entry in bad
+    ]
+    body = json.dumps({"Errors": errors, "UnprocessedEntries": []}).encode()
+    return Reply(200, body, apply=True)

@@ -72,10 +72,11 @@ def job_of(url: str, folder: Path, **changes: Any) -> SendJob:
     return replace(job, **changes)
 
 
-def line_for(job: SendJob, keys: Keys | None = None, start: float = 1e6) -> Line:
+def line_for(job: SendJob, keys: Keys | None = None, ca_bundle: str | None = None) -> Line:
     """A line of its own, at full speed: what is tested is not the start."""
     assert job.endpoint.url is not None
     keys = keys or Keys(lambda: Credentials("AKIDEXAMPLE", "secret"))
-    transport = PlainTransport(job.endpoint.url, job.endpoint.region, keys, job.in_flight)
-    pacer = Pacer(time.monotonic(), job.max_write_units_per_s, start)
+    region = job.endpoint.region
+    transport = PlainTransport(job.endpoint.url, region, keys, job.in_flight, ca_bundle)
+    pacer = Pacer(time.monotonic(), job.max_write_units_per_s, start=1e6)
     return Line(transport, pacer, job.api)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import yaml
@@ -22,6 +22,11 @@ from penstock.errors import UsageError
 from penstock.progress import Progress, Silent, progress
 from penstock.project import Project, load_project
 from penstock.storage import local_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from penstock.run.context import Context
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -108,18 +113,21 @@ def workspace_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[Any]:
-    """A :class:`penstock.run.context.Context`: Spark started, AWS reached or embedded."""
+def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[Context]:
+    """What a run needs: AWS reached or embedded, Spark started when it is asked for."""
     from penstock.run.context import Context
     from penstock.session import quiet, spark_session
 
-    with _jvm_output(workspace), aws.connected(workspace.settings) as endpoint:
+    def start() -> SparkSession:
         workspace.progress.step("penstock", "starting Spark")
         spark = spark_session(workspace.settings.spark, f"penstock {workspace.settings.project}")
         if not workspace.debug:
             quiet(spark)
+        return spark
+
+    with _jvm_output(workspace), aws.connected(workspace.settings) as endpoint:
         yield Context(
-            spark,
+            start,
             endpoint,
             workspace.settings,
             workspace.root.absolute(),

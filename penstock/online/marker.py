@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.errors import MismatchError
+from penstock.errors import MismatchError, TemporaryError
 from penstock.online.job import Figures
 
 if TYPE_CHECKING:
@@ -108,6 +108,13 @@ class Markers:
             one.result()
 
     def _write(self, marker: dict[str, Any], rejects: pa.Table | None) -> None:
+        try:
+            self._write_both(marker, rejects)
+        except OSError as error:
+            message = f"results of {stem_of(self._file)} could not be written: {error.strerror}"
+            raise TemporaryError(message, "Make room, then run the same command again") from error
+
+    def _write_both(self, marker: dict[str, Any], rejects: pa.Table | None) -> None:
         path = marker_path(self._job.results, self._file, marker["chunk"])
         marker["rejects_file"] = None
         if rejects is not None:

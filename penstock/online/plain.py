@@ -270,7 +270,7 @@ class _WatchedTls(HTTPSConnection):
 
 def _manager(url: str, in_flight: int, ca_bundle: str | None) -> urllib3.PoolManager:
     settings: dict[str, Any] = {
-        "maxsize": in_flight,
+        "maxsize": 2 * in_flight,  # two files of one process may share a line
         "retries": False,
         "timeout": urllib3.Timeout(connect=CONNECT_S, read=READ_S),
         "cert_reqs": "CERT_REQUIRED",

@@ -64,12 +64,13 @@ def fold(
         TemporaryError: A chunk has no marker yet: run again.
         MismatchError: A marker speaks of other rows than its chunk has, or its figures differ.
     """
-    absent = missing(storage, results, files, chunk_rows)
+    counts = dict(files)
+    absent = missing(storage, results, counts, chunk_rows)
     if absent:
         message = f"{len(absent)} chunks are not marked, first: {', '.join(absent[:_SHOWN])}"
         raise TemporaryError(message, "Run the same command again: it sends only what is missing")
     figures, rejects, chunks, seconds, total = Figures(), [], 0, 0.0, 0
-    for file, rows in dict(files).items():
+    for file, rows in counts.items():
         for chunk in range(-(-rows // chunk_rows)):
             marker = json.loads(storage.read(marker_path(results, file, chunk)))
             own = _figures(marker)

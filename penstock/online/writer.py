@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from penstock.online.ahead import Ahead
 from penstock.online.body import frame_of
 from penstock.online.job import FileOutcome
 from penstock.online.line import line_of
@@ -64,8 +65,9 @@ def send_file(
             if len(done) < -(-rows // job.chunk_rows):
                 batches = parquet.iter_batches(batch_size=job.chunk_rows)
                 chunks = chunks_of(batches, job, frame_of(job.group, job.target_stores), done)
-                work = Sender(job, line, chunks, rows, markers, timing or Timing())
-                line.transport.run(work)
+                with Ahead(chunks) as ahead:
+                    work = Sender(job, line, ahead, rows, markers, timing or Timing())
+                    line.transport.run(work)
     finally:
         markers.close()
     seconds = time.monotonic() - began

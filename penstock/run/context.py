@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Context:
     """The surroundings of a run.
 
     Args:
-        spark: A session with Delta.
+        start: Gives a session with Delta; called when one is needed first.
         endpoint: Where AWS is.
         settings: What ``conf`` says.
         root: Folder that relative paths of sources are relative to.
@@ -36,7 +37,7 @@ class Context:
         takeover: Do not wait for the lease of another run.
     """
 
-    spark: SparkSession
+    start: Callable[[], SparkSession]
     endpoint: aws.Endpoint
     settings: Settings
     root: Path
@@ -44,6 +45,11 @@ class Context:
     now: Callable[[], datetime] = _now
     monotonic: Callable[[], float] = time.monotonic
     takeover: bool = False
+
+    @functools.cached_property
+    def spark(self) -> SparkSession:
+        """The session; starting it takes seconds, so a run with nothing to do never asks for it."""
+        return self.start()
 
     @property
     def storage(self) -> Storage:

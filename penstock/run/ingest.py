@@ -74,7 +74,6 @@ def ingest_frame(
 
 
 def _ingest(context: Context, feed: Feed, window: Window, online: Online) -> Result:
-    _check_group(context, feed.group)
     places = Places(state_folder(context.settings), feed.group.name, window)
     resumed = False
     while True:
@@ -88,6 +87,7 @@ def _ingest(context: Context, feed: Feed, window: Window, online: Online) -> Res
                 return _result(places, journal, "unchanged")
             generation += 1
             journal = Journal(context.storage, places.journal(generation))
+        _check_group(context, feed.group)
         staged = context.storage.exists(places.manifest(generation))
         work = _claimed(context, feed, places, generation, journal, online)
         _walk(work, from_manifest=staged)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """A session on two cores, in UTC."""
-    session = local_session()
-    yield session
-    session.stop()
+def spark() -> SparkSession:
+    """A session on two cores, in UTC; it ends with the process."""
+    return local_session()

@@ -32,9 +32,9 @@ class Quota:
 
 
 def simulate(pacer: Pacer, quota: Quota, changes: dict[float, float], until: float) -> float:
-    """32 requests in flight of one unit, 15 ms each; answers the throttled share."""
+    """12 requests in flight of one unit, 15 ms each; answers the throttled share."""
     jitter = random.Random(4)
-    free = [(0.001 * n, n) for n in range(32)]
+    free = [(0.001 * n, n) for n in range(12)]
     sent = throttled = 0
     while free[0][0] < until:
         now, slot = heapq.heappop(free)

@@ -1,135 +1,26 @@
-"""The state machine of a file, driven by a transport of the test's own on a clock of its own."""
+"""The state machine of a file: order, bounds, deadlines, entries of a batch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-import pyarrow as pa
 import pytest
-from urllib3 import HTTPHeaderDict
 
-from penstock.errors import CredentialsError, DataGateError, TemporaryError, UsageError
-from penstock.online.body import frame_of
-from penstock.online.job import SendJob
-from penstock.online.line import Line
+from penstock.errors import DataGateError, TemporaryError
 from penstock.online.pacing import Pacer
-from penstock.online.parcel import Chunk, chunks_of
-from penstock.online.sender import Sender, Timing, open_limit
-from penstock.online.transport import Answer, Failure, Request, Work
-from tests.sending import JOB, table
-
-ID = HTTPHeaderDict({"x-amzn-RequestId": "1"})
-FINE = Answer(200, ID, b"{}")
-THROTTLED = Answer(429, ID)
-Script = Callable[[Request, float], Answer]
-
-
-def refusal(code: str, message: str = "no", status: int = 400) -> Answer:
-    """An error of the service."""
-    headers = HTTPHeaderDict({"x-amzn-RequestId": "1", "x-amzn-ErrorType": code})
-    return Answer(status, headers, json.dumps({"message": message}).encode())
-
-
-@dataclass
-class Shelf:
-    """A sink that keeps everything; ``holds`` makes it say it is full."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-    full: bool = False
-
-    def put(self, chunk: Chunk, seconds: float) -> None:
-        """Keep it."""
-        assert seconds >= 0
-        self.chunks.append(chunk)
-
-
-@dataclass
-class Bench:
-    """A single-threaded transport with ``in_flight`` requests of 10 ms under way, on its own clock.
-
-    This is the shape of an event loop: it proves that the seam needs no thread.
-    """
-
-    script: Script
-    in_flight: int = 8
-    now: float = 0.0
-    calls: list[Request] = field(default_factory=list)
-    renewed: list[int] = field(default_factory=list)
-    generation: int = 1
-    most: int = 0
-    watch: Callable[[], None] = lambda: None
-
-    def run(self, work: Work) -> None:
-        """Send until there is no more."""
-        flying: list[tuple[float, Request, int]] = []
-        while True:
-            step: Request | float | None = 1.0
-            while len(flying) < self.in_flight:
-                step = work.take()
-                if not isinstance(step, Request):
-                    break
-                self.calls.append(step)
-                flying.append((self.now + 0.01, step, self.generation))
-            self.most = max(self.most, len(flying))
-            self.watch()
-            if step is None and not flying:
-                return
-            if not flying:
-                assert isinstance(step, float)
-                self.now += step
-                continue
-            waited = self.now + step if isinstance(step, float) else float("inf")
-            if flying[0][0] > waited:
-                self.now = waited
-                continue
-            self.now, request, generation = flying.pop(0)
-            answer = self.script(request, self.now)
-            work.answered(request, Answer(**{**vars(answer), "generation": generation}))
-
-    def renew(self, generation: int) -> None:
-        """Count it."""
-        if generation == self.generation:
-            self.renewed.append(generation)
-            self.generation += 1
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def drive(
-    script: Script, rows: int = 250, data: pa.Table | None = None, **changes: Any
-) -> tuple[Bench, Shelf, Line]:
-    """Run a file through; changes are fields of the job."""
-    bench, shelf, line, sender = prepared(script, rows, data, **changes)
-    bench.run(sender)
-    return bench, shelf, line
-
-
-def prepared(
-    script: Script, rows: int = 250, data: pa.Table | None = None, **changes: Any
-) -> tuple[Bench, Shelf, Line, Sender]:
-    """The parts, not yet running."""
-    job = SendJob(**{**vars(JOB), **changes})
-    bench, shelf = Bench(script), Shelf()
-    line = Line(bench, Pacer(0.0, start=1e9), job.api)
-    batches: Iterator[pa.RecordBatch] = iter((data or table(rows)).to_batches(max_chunksize=70))
-    chunks = chunks_of(batches, job, frame_of(job.group, job.target_stores), set())
-    timing = Timing(clock=lambda: bench.now, utc=lambda: 1e9 + bench.now, random=lambda: 0.5)
-    return bench, shelf, line, Sender(job, line, chunks, rows, shelf, timing)
-
-
-def entries(request: Request) -> list[dict[str, Any]]:
-    """The entries of a batch, or the one record of PutRecord."""
-    document = json.loads(request.body)
-    return document.get("Entries") or [document]
-
-
-def identifier(entry: dict[str, Any]) -> str:
-    """Whose record it is."""
-    return str(next(o["ValueAsString"] for o in entry["Record"] if o["FeatureName"] == "id"))
+from penstock.online.sender import open_limit
+from penstock.online.transport import Answer, Failure, Request
+from tests.event_loop import (
+    FINE,
+    ID,
+    THROTTLED,
+    drive,
+    entries,
+    identifier,
+    prepared,
+    refusal,
+)
+from tests.sending import JOB
 
 
 def test_each_row_is_sent_once_where_nothing_goes_wrong() -> None:
@@ -326,81 +217,3 @@ def test_a_hundred_unknown_refusals_trip_the_gate() -> None:
     bench, _, _, sender = prepared(script, rows=1000)
     with pytest.raises(DataGateError, match="rejected 100 records"):
         bench.run(sender)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        refusal("AccessDeniedException", "not authorized: sagemaker:BatchWriteRecord", 403),
-        refusal("UnknownOperationException", "", 404),
-        Answer(404, ID, b'{"message":"Not Found"}'),
-    ],
-)
-def test_falls_back_to_put_record_once_and_remembers(answer: Answer) -> None:
-    """Where BatchWriteRecord is unknown or denied one call finds out; the process keeps it."""
-
-    def script(request: Request, _: float) -> Answer:
-        return answer if request.method == "POST" else FINE
-
-    bench, shelf, line = drive(script)
-    assert [r.method for r in bench.calls].count("POST") == 1
-    assert sum(chunk.figures.accepted for chunk in shelf.chunks) == 250
-    assert line.api == "put"
-
-
-def test_batch_alone_does_not_fall_back() -> None:
-    """``online.api: batch`` means it: an endpoint without the operation is a usage error."""
-    bench, _, _, sender = prepared(lambda *_: Answer(404, ID), api="batch")
-    with pytest.raises(UsageError, match="does not know BatchWriteRecord"):
-        bench.run(sender)
-
-
-def test_denied_ends_the_run_after_two_requests() -> None:
-    """T20: both operations denied: exit 77 after one request of each, nothing rejected."""
-    bench, shelf, _, sender = prepared(lambda *_: refusal("AccessDeniedException", "no", 403))
-    with pytest.raises(CredentialsError, match="not allowed to write to birds"):
-        bench.run(sender)
-    assert len(bench.calls) == 2
-    assert not shelf.chunks
-
-
-def test_expired_credentials_are_renewed_once_for_all_in_flight() -> None:
-    """T21: however many requests were signed with the old key, one look-up; all rows accepted."""
-    bench: Bench
-
-    def script(request: Request, now: float) -> Answer:
-        del request
-        fresh = now < 0.05 or (bench.generation > 1 and now > 0.09)
-        return FINE if fresh else refusal("ExpiredTokenException", "expired", 403)
-
-    bench, shelf, _, sender = prepared(script, rows=1000)
-    bench.run(sender)
-    assert bench.renewed in ([1], [1, 2])
-    assert sum(chunk.figures.accepted for chunk in shelf.chunks) == 1000
-
-
-def test_credentials_refused_three_times_end_the_run() -> None:
-    """Renewing does not help for ever: three generations refused in a row, exit 77."""
-    expired = refusal("ExpiredTokenException", "expired", 403)
-    bench, _, _, sender = prepared(lambda *_: expired)
-    with pytest.raises(CredentialsError, match="refuses our credentials"):
-        bench.run(sender)
-    assert bench.renewed == [1, 2]
-
-
-def test_a_flickering_group_rejects_nothing() -> None:
-    """T22: 'Resource Not Found' now and then for a group that exists delays, nothing more."""
-    missing = refusal("ValidationError", "Resource Not Found: FeatureGroup [birds]")
-    count = iter(range(10**6))
-    _, shelf, _ = drive(lambda *_: missing if next(count) % 7 == 3 else FINE, rows=1000)
-    assert sum(chunk.figures.accepted for chunk in shelf.chunks) == 1000
-
-
-def test_a_group_that_stays_away_ends_the_run_in_half_a_minute() -> None:
-    """F27: five tries over 30 s, then the run fails, never the record."""
-    missing = refusal("ValidationError", "Resource Not Found: FeatureGroup [birds]")
-    bench, _, _, sender = prepared(lambda *_: missing)
-    with pytest.raises(TemporaryError, match="in 5 tries; last answer: ValidationError"):
-        bench.run(sender)
-    assert 30 <= bench.now <= 31
-    assert len(bench.calls) == 5
