@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
 from penstock.errors import ContractError
@@ -297,11 +297,27 @@ def _check_name(kind: str, name: str) -> None:
 
 
 def _source_text(transform: Transform | None) -> str:
-    """The text of the whole module: a transform's helpers change its rows as it does itself."""
-    if transform is None:
-        return ""
-    module = inspect.getmodule(transform)
-    return inspect.getsource(module if module is not None else transform)
+    """Texts of the transform's module and of the project's modules it uses, by name.
+
+    A helper of a transform changes its rows as it does itself; other packages are known by version.
+    """
+    module = None if transform is None else inspect.getmodule(transform)
+    if module is None:
+        return "" if transform is None else inspect.getsource(transform)
+    found: dict[str, ModuleType] = {}
+    _collect(module, module.__name__.split(".")[0], found)
+    return "".join(inspect.getsource(found[name]) for name in sorted(found))
+
+
+def _collect(module: ModuleType, package: str, found: dict[str, ModuleType]) -> None:
+    """Modules of ``package`` that names in ``module`` come from, and theirs in turn."""
+    if module.__name__ in found or module.__name__.split(".")[0] != package:
+        return
+    found[module.__name__] = module
+    for value in list(vars(module).values()):
+        used = value if isinstance(value, ModuleType) else inspect.getmodule(value)
+        if used is not None:
+            _collect(used, package, found)
 
 
 def _plain(value: Any) -> Any:

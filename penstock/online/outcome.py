@@ -32,7 +32,7 @@ class Outcome(str, Enum):
     UNSUPPORTED = "UNSUPPORTED"  # the service does not know the operation
     RECORD = "RECORD"  # the record's own fault: rejected
     UNKNOWN = "UNKNOWN"  # another 4xx: rejected after three tries
-    HEADLESS = "HEADLESS"  # a 2xx cut off before its request id, or not of the service: three tries
+    HEADLESS = "HEADLESS"  # a 2xx cut off before its request id, or not of the service
     NOT_SERVICE = "NOT_SERVICE"  # whoever answered is not SageMaker: ends the run, 70
 
 

@@ -26,6 +26,8 @@ from penstock.stage.spark import SourceStaging, extra_columns, stage_features
 from penstock.stage.tasks import FeatureTask
 from penstock.storage import local_path
 
+FEW = 4  # names in a message
+
 
 def staged_manifest(work: Work) -> Manifest:
     """Stage a window from scratch; only the manifest, once written, makes it count.
@@ -44,7 +46,7 @@ def staged_manifest(work: Work) -> Manifest:
     work.say("transforming, validating and staging")
     extra = extra_columns(frame, work.group)
     if extra:
-        work.note(f"columns that are no features are left out: {', '.join(extra)}")
+        work.note(f"columns that are no features are left out: {_few(extra)}")
     task = FeatureTask(
         group=work.group,
         bounds=Bounds(work.places.window.start, work.places.window.end),
@@ -94,7 +96,7 @@ def _sources(work: Work, folder: str) -> tuple[tuple[SourceFigures, ...], DataFr
     for one in work.feed.inputs:
         work.say(f"reading {one.name}")
         if one.extra:
-            work.note(f"{one.name}: columns nobody declared are left out: {', '.join(one.extra)}")
+            work.note(f"{one.name}: columns nobody declared are left out: {_few(one.extra)}")
         staging = SourceStaging(context.spark, context.storage, f"{folder}/source-{one.name}")
         report = one.stage(staging, bounds_of(one.source, work.places.window))
         check_files(f"{work.group.name}: source {one.name}", report, context.storage)
@@ -102,6 +104,12 @@ def _sources(work: Work, folder: str) -> tuple[tuple[SourceFigures, ...], DataFr
         bad += [file.path for file in report.bad]
         frames[one.name] = staging.typed(one.source, report)
     return tuple(found), _transformed(work, frames), bad
+
+
+def _few(names: Sequence[str]) -> str:
+    """A few names and how many more; the figures have them all."""
+    more = len(names) - FEW
+    return ", ".join(names[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def _transformed(work: Work, frames: dict[str, DataFrame]) -> DataFrame:
