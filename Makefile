@@ -49,14 +49,18 @@ soak: $(READY) ## the crash tests over and over, for an hour
 bench-online: $(READY) ## cost per record of the online writer, side by side with boto3
 	$(BIN)/python bench/online.py
 
+# project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
+DIST ?= dist
 dist: $(READY) ## the artefacts: wheel, the same bytes as .zip, project.zip, jobs/, conf/
-	rm -rf dist
-	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	cp dist/penstock-*.whl dist/penstock.zip
-	$(BIN)/python -m zipfile -c dist/project.zip schemas transforms
-	cp -r jobs conf dist/
-	find dist -name __pycache__ -prune -exec rm -rf {} +
-	@ls -1 dist
+	rm -rf $(DIST)
+	PIP_CONSTRAINT=$(CURDIR)/constraints/spark-$(SPARK).txt \
+	  $(BIN)/python -m build --wheel --outdir $(DIST) . >/dev/null
+	cp $(DIST)/penstock-*.whl $(DIST)/penstock.zip
+	cp -r schemas transforms jobs conf $(DIST)/
+	find $(DIST) -name __pycache__ -prune -exec rm -rf {} +
+	cd $(DIST) && $(abspath $(BIN))/python -m zipfile -c project.zip schemas transforms
+	rm -r $(DIST)/schemas $(DIST)/transforms
+	@ls -1 $(DIST)
 
 clean: reset ## remove what was built and set up
 	rm -rf .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -21,7 +21,7 @@ MAX_BYTES = 1 << 20  # a configuration file of a megabyte is a mistake or an att
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Aws(_Record):
@@ -154,8 +154,7 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
         path = directory / f"{name}.yaml"
         _merge(values, origins, _read(path, directory), path)
     for key, value in (flags or {}).items():
-        _set(values, key.split("."), value)
-        origins[key] = "flag"
+        _set(values, origins, key, value)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -165,28 +164,50 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
 
 
 def _read(path: Path, directory: Path) -> yaml.Node | None:
-    if not path.is_file():
-        there = sorted(one.stem for one in directory.glob("*.yaml") if one.stem != "base")
-        choice = (
-            f"There are: {', '.join(there)}" if there else "Run 'penstock init DIR' for a project"
-        )
-        raise ConfigError(f"{path}: no such configuration file", choice)
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes", "Keep data out of conf/")
+    text = _text(path, directory)
     try:
-        text = path.read_text(encoding="utf-8")
         _refuse_aliases(text, path)
         return yaml.compose(text, Loader=yaml.SafeLoader)
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text", "Save it as UTF-8") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         problem = error.problem or error.context or "does not parse"
         message = f"{path}:{line}: bad YAML: {problem}"
         raise ConfigError(message, "Mend the line; indentation must be spaces") from None
-    except yaml.YAMLError:
-        raise ConfigError(f"{path}:1: bad YAML: a character YAML does not allow") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"{path}:{line}: bad YAML: a control character"
+        raise ConfigError(message, "Take it out, or write it as \\x.. in quotes") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path}:1: bad YAML: nested too deeply", "Keep data out of conf/"
+        ) from None
+
+
+def _text(path: Path, directory: Path) -> str:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such configuration file", _choice(path, directory))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise ConfigError(message, "Let this user read it") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes", "Keep data out of conf/")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text", "Save the file as UTF-8") from None
+
+
+def _choice(path: Path, directory: Path) -> str:
+    """What to do about a file that is not there."""
+    there = sorted(one.stem for one in directory.glob("*.yaml") if "." not in one.stem)
+    if path.stem == "base" or not there:
+        return "Name the folder with --conf or --project, or run 'penstock init DIR'"
+    return f"--env can be: {', '.join(one for one in there if one != 'base')}"
 
 
 def _refuse_aliases(text: str, path: Path) -> None:
@@ -232,38 +253,63 @@ def _merge_mapping(
 def _value(node: yaml.Node, path: Path) -> Any:
     try:
         return yaml.SafeLoader("").construct_object(node, deep=True)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: the 99th of a month, a number of miles
         line = node.start_mark.line + 1
         message = f"{path}:{line}: a value of kind {node.tag} is not read"
         raise ConfigError(message, "Use text, numbers, true or false, lists") from None
 
 
-def _set(values: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        values = values.setdefault(part, {})
-    values[path[-1]] = value
+def _set(values: dict[str, Any], origins: dict[str, str], key: str, value: Any) -> None:
+    """Lay one flag over the values; what it replaces is gone whole."""
+    *path, last = key.split(".")
+    for part in path:
+        below = values.get(part)
+        values[part] = values = dict(below) if isinstance(below, dict) else {}
+    values[last] = value
+    for old in [one for one in origins if one.startswith(f"{key}.")]:
+        del origins[old]
+    _mark(origins, key, value)
+
+
+def _mark(origins: dict[str, str], key: str, value: Any) -> None:
+    origins[key] = "flag"
+    if isinstance(value, dict):
+        for name, below in value.items():
+            _mark(origins, f"{key}.{name}", below)
+
+
+#: Pydantic's type of an error → what must be, and what to do.
+_WANTED = {
+    "model_type": ("must be keys and values", "Write 'key: value' lines under it"),
+    "dict_type": ("must be keys and values", "Write 'key: value' lines under it"),
+    "string_type": ("must be text", "Put it in quotes"),
+    "int_type": ("must be a whole number", "Write it without quotes or a fraction"),
+    "int_from_float": ("must be a whole number", "Write it without quotes or a fraction"),
+    "float_type": ("must be a number", "Write it without quotes"),
+    "bool_type": ("must be true or false", "Write it without quotes"),
+    "finite_number": ("must be a finite number", "Leave the key out for the default"),
+}
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str], default: Path) -> ConfigError:
-    """The first finding as one line; the place is the nearest key that was written down."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    """One finding as one line: a misspelt key before the key it leaves missing.
+
+    The place is the nearest key that was written down.
+    """
+    found = error.errors(include_url=False, include_input=False)
+    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
     parts = [str(part) for part in first["loc"]]
     key = ".".join(parts)
-    place = next(
-        (
-            origins[".".join(parts[:n])]
-            for n in range(len(parts), 0, -1)
-            if ".".join(parts[:n]) in origins
-        ),
-        f"{default}:1",
-    )
-    where = "command line" if place == "flag" else place
+    above = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    place = next((origins[one] for one in above if one in origins), f"{default}:1")
+    where = "--set" if place == "flag" else place
     if first["type"] == "extra_forbidden":
         return ConfigError(f"{where}: unknown key {key!r}", _suggest(parts))
     if first["type"] == "missing":
         return ConfigError(f"{where}: key {key!r} is missing", f"Add '{parts[-1]}: …'")
-    problem = first["msg"].replace("Input", "the value", 1)
-    return ConfigError(f"{where}: {key!r}: {problem}", "Correct the value")
+    told = first["msg"].replace("Input should", "must", 1).replace("String should", "must", 1)
+    problem, remedy = _WANTED.get(first["type"], (told, "Correct the value"))
+    return ConfigError(f"{where}: {key!r} {problem}", remedy)
 
 
 def _suggest(parts: list[str]) -> str:

@@ -61,7 +61,10 @@ def _java() -> Finding:
     remedy = f"Install Java {MIN_JAVA} and set JAVA_HOME"
     if program is None or not Path(program).exists():
         return Finding("Java", ok=False, found="none", remedy=remedy)
-    said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
+    try:
+        said = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        return Finding("Java", ok=False, found=f"{program}: {error.strerror}", remedy=remedy)
     version = re.search(r'version "(\d+)', said.stderr)
     major = int(version[1]) if version else 0
     ok = major >= MIN_JAVA
@@ -71,10 +74,12 @@ def _java() -> Finding:
 def _spark() -> Finding:
     if importlib.util.find_spec("pyspark") is None:
         return Finding("Spark", ok=False, found="none", remedy="pip install 'penstock[local]'")
+    import pyspark
+
     from penstock.session import DELTA, spark_line
 
     ok = spark_line() in DELTA
-    found = f"{importlib.metadata.version('pyspark')}, Delta {DELTA.get(spark_line(), 'unknown')}"
+    found = f"{pyspark.__version__}, Delta {DELTA.get(spark_line(), 'unknown')}"
     return Finding("Spark", ok, found, "" if ok else f"Install one of {', '.join(DELTA)}")
 
 

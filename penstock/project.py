@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
+import sysconfig
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from penstock.contract import Pipeline
-from penstock.errors import ContractError, UsageError
+from penstock.errors import ContractError, PenstockError, UsageError
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,65 @@ def load_project(root: Path) -> Project:
     comes with ``--py-files``).
 
     Raises:
-        UsageError: There is no ``schemas`` package.
-        ContractError: Two pipelines feed the same group.
+        UsageError: There is no ``schemas`` package, or it needs a package that is not installed.
+        ContractError: Two pipelines feed the same group, or the project's code does not load.
     """
     place = str(root.absolute())
     if (root / "schemas").is_dir() and place not in sys.path:
         sys.path.insert(0, place)
-    try:
-        package = importlib.import_module("schemas")
-    except ModuleNotFoundError as error:
-        if error.name != "schemas":
-            raise
-        message = f"{root}: no 'schemas' package here"
-        raise UsageError(message, "Run it in a project, or make one with 'penstock init'") from None
+    package = _package(root)
     found: dict[str, Pipeline] = {}
     for module in pkgutil.iter_modules(package.__path__, "schemas."):
-        for value in vars(importlib.import_module(module.name)).values():
+        for value in vars(_imported(module.name)).values():
             if isinstance(value, Pipeline):
                 _add(found, value)
     return Project(root, dict(sorted(found.items())))
+
+
+def _package(root: Path) -> ModuleType:
+    if importlib.util.find_spec("schemas") is None:
+        message = f"{root}: no 'schemas' package here"
+        raise UsageError(message, "Run it in a project, or make one with 'penstock init'")
+    return _imported("schemas")
+
+
+def _imported(name: str) -> ModuleType:
+    """A module of the project; what is wrong with it is one line with its place."""
+    try:
+        return importlib.import_module(name)
+    except PenstockError:
+        raise
+    except ModuleNotFoundError as error:
+        message = f"{_place(error)}: there is no Python package {error.name!r}"
+        raise UsageError(message, _package_remedy(error.name or "")) from error
+    except SyntaxError as error:
+        message = f"{error.filename}:{error.lineno}: {error.msg}"
+        raise ContractError(message, "Correct the line") from error
+    except Exception as error:
+        message = f"{_place(error)}: {type(error).__name__}: {error}"
+        raise ContractError(message, "Correct the line; --debug shows the stack trace") from error
+
+
+def _place(error: Exception) -> str:
+    """File and line of the innermost frame that is neither the import system's nor a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [one for one in frames if not one.filename.startswith(_LIBRARIES)]
+    last = (ours or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
+
+
+_LIBRARIES = (
+    "<",
+    str(Path(__file__).parent),
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("purelib"),
+)
+
+
+def _package_remedy(name: str) -> str:
+    if name in {"pyspark", "delta"}:
+        return "pip install 'penstock[local]', or run it where Spark is: docs/running.md"
+    return f"pip install {name.partition('.')[0]}, or send it with --py-files"
 
 
 def _add(found: dict[str, Pipeline], pipeline: Pipeline) -> None:

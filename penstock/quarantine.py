@@ -66,7 +66,7 @@ class Quarantine:
         refused = self._spark.read.parquet(*files)
         payload = F.to_json(F.struct(*(F.col(f"`{name}`") for name in group.names)))
         key = F.sha2(
-            F.concat_ws("|", F.lit(entry.group), F.lit("online"), F.col("code"), payload), 256
+            F.concat_ws("|", F.lit(entry.group), F.lit("online"), F.col("_code"), payload), 256
         )
         rows = refused.select(
             F.substring(key, 1, 32).alias("row_key"),
@@ -75,8 +75,8 @@ class Quarantine:
             F.lit(None).cast("string").alias("file"),
             F.lit(None).cast("bigint").alias("position"),
             F.lit(None).cast("string").alias("column"),
-            F.col("code").alias("rule"),
-            F.col("message").alias("findings"),
+            F.col("_code").alias("rule"),
+            F.col("_message").alias("findings"),
             payload.alias("payload"),
         )
         self._add(rows, entry)

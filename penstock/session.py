@@ -9,9 +9,8 @@ import logging
 import os
 import re
 import sys
-
-import pyspark
-from pyspark.sql import SparkSession
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from penstock.config import Spark
 from penstock.errors import (
@@ -24,6 +23,9 @@ from penstock.errors import (
     TemporaryError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 #: Spark line → Delta's Maven artifact (release notes of Delta; Glue and EMR ship their own).
 DELTA = {
@@ -50,18 +52,23 @@ _KINDS: dict[str, type[PenstockError]] = {
 
 def spark_line() -> str:
     """The installed Spark line, such as ``4.1``."""
+    import pyspark
+
     return ".".join(pyspark.__version__.split(".")[:2])
 
 
 def spark_session(settings: Spark, name: str) -> SparkSession:
     """The active session, or a new one.
 
-    Under spark-submit, on EMR and on Glue the submitter decides where it runs and brings Delta; in
-    a plain Python process the master and the jars come from here.
+    Under spark-submit, on EMR and on Glue the submitter decides where it runs, brings Delta's jar
+    and wins over every setting here; in a plain Python process the master and the jars come from
+    here.
 
     Raises:
         UsageError: The session that is there has no Delta, or this Spark line is not supported.
     """
+    from pyspark.sql import SparkSession
+
     active = SparkSession.getActiveSession()
     if active is None:
         active = _builder(settings, name).getOrCreate()
@@ -69,25 +76,64 @@ def spark_session(settings: Spark, name: str) -> SparkSession:
         message = "this Spark session was started without Delta"
         remedy = f"Start it with --conf spark.sql.extensions={_EXTENSION} and Delta's jar"
         raise UsageError(message, remedy)
+    if not _has_delta(active):
+        message = "Delta's jar is not on the class path of this Spark session"
+        raise UsageError(message, f"Submit with --packages {DELTA.get(spark_line(), 'io.delta:…')}")
     return active
 
 
+def merged(settings: Mapping[str, str], submitted: Mapping[str, str]) -> dict[str, str]:
+    """What to ask of a session under spark-submit: ours where the submitter says nothing.
+
+    Delta's extension joins extensions that were named; a catalogue that was chosen stays.
+    """
+    ours = {"spark.sql.catalog.spark_catalog": _CATALOG, **settings}
+    found = {key: value for key, value in ours.items() if key not in submitted}
+    named = submitted.get("spark.sql.extensions", settings.get("spark.sql.extensions", ""))
+    extensions = [one.strip() for one in named.split(",") if one.strip()]
+    if _EXTENSION not in extensions:
+        extensions.append(_EXTENSION)
+    return {**found, "spark.sql.extensions": ",".join(extensions)}
+
+
 def _builder(settings: Spark, name: str) -> SparkSession.Builder:
+    import pyspark
+    from pyspark.sql import SparkSession
+
     line = spark_line()
     if line not in DELTA:
         message = f"pyspark {pyspark.__version__} is not supported"
         raise UsageError(message, f"Install one of {', '.join(DELTA)}")
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     builder = SparkSession.builder.appName(name)
-    builder = builder.config("spark.sql.extensions", _EXTENSION)
-    builder = builder.config("spark.sql.catalog.spark_catalog", _CATALOG)
-    for key, value in settings.settings.items():
+    for key, value in merged(settings.settings, _submitted() if submitted else {}).items():
         builder = builder.config(key, value)
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return builder  # spark-submit started the JVM: master and jars are decided
+    if submitted:
+        return builder
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.master is not None:
         builder = builder.master(settings.master)
     return builder.config("spark.jars.packages", DELTA[line])
+
+
+def _submitted() -> dict[str, str]:
+    """Everything the submitter set, which the JVM holds."""
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # noqa: SLF001 - no public way to the JVM before a context
+    return dict(SparkConf().getAll())
+
+
+def _has_delta(session: SparkSession) -> bool:
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # it ships none
+
+    jvm = session.sparkContext._jvm  # noqa: SLF001 - pyspark has no public question for a class
+    assert jvm is not None
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(_CATALOG)
+    except Py4JJavaError:
+        return False
+    return True
 
 
 def quiet(session: SparkSession) -> None:

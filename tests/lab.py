@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from penstock import aws, config, lake, provision
 from penstock.catalog.table import table_name
 from penstock.contract import FeatureGroup, Pipeline
+from penstock.emulator.server import Emulator
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_frame, ingest_pipeline
@@ -24,8 +25,14 @@ class Lab:
     """Everything under ``root``; sources are named by path or by a location's fields."""
 
     spark: SparkSession
-    endpoint: aws.Endpoint
+    emulator: Emulator
     root: Path
+
+    @property
+    def endpoint(self) -> aws.Endpoint:
+        """Where the embedded AWS is."""
+        emulator = self.emulator
+        return aws.Endpoint(emulator.region, emulator.url, str(emulator.credentials_file))
 
     def settings(self, sources: dict[str, Any] | None = None, **flags: Any) -> config.Settings:
         """Settings with these sources; flags are dotted keys with __ for the dot."""

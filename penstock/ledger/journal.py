@@ -119,6 +119,7 @@ class Journal:
         }
         text = json.dumps(record, sort_keys=True).encode()
         if not self.storage.put_if_absent(self._path(number), text):
+            self.refresh()
             raise self._fenced()
         self._take(self._path(number), text)
 
@@ -144,7 +145,9 @@ class Journal:
         return f"{self.folder}/{number:06d}.json"
 
     def _fenced(self) -> TemporaryError:
-        return TemporaryError("another run has taken this window over", "See 'penstock status'")
+        owner = (self.data(State.CLAIMED) or {}).get("owner", "another run")
+        message = f"this window was claimed by {owner} meanwhile"
+        return TemporaryError(message, "Wait for that run, then run the same command again")
 
 
 def _is_event(path: str) -> bool:

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from penstock.errors import TemporaryError
@@ -48,9 +48,8 @@ def check_free(storage: Storage, path: str, now: float) -> None:
     Raises:
         TemporaryError: Somebody holds it.
     """
-    try:
-        holder = Holder(**json.loads(storage.read(path)))
-    except (FileNotFoundError, ValueError, TypeError):
+    holder = _holder(storage, path)
+    if holder is None:
         return
     if holder.until <= now or (holder.host == socket.gethostname() and not _lives(holder)):
         return
@@ -59,17 +58,28 @@ def check_free(storage: Storage, path: str, now: float) -> None:
     raise TemporaryError(message, "Wait for that run, or run again with --takeover")
 
 
+def owner() -> str:
+    """This process, for people: host and process id."""
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
 @contextmanager
-def held(storage: Storage, path: str, clock: Callable[[], float]) -> Iterator[None]:
-    """Hold the lease while the context lives."""
+def held(
+    storage: Storage, path: str, clock: Callable[[], float], renew_s: float = RENEW_S
+) -> Iterator[None]:
+    """Hold the lease while the context lives; one that was taken over is left to its new holder."""
+    own = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), 0.0)
     stop = threading.Event()
 
     def write(until: float) -> None:
-        holder = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), until)
-        storage.write(path, json.dumps(asdict(holder)).encode())
+        storage.write(path, json.dumps(asdict(replace(own, until=until))).encode())
+
+    def still_ours() -> bool:
+        holder = _holder(storage, path)
+        return holder is not None and replace(holder, until=0.0) == own
 
     def renew() -> None:
-        while not stop.wait(RENEW_S):
+        while not stop.wait(renew_s) and still_ours():
             write(clock() + LEASE_S)
 
     write(clock() + LEASE_S)
@@ -80,7 +90,16 @@ def held(storage: Storage, path: str, clock: Callable[[], float]) -> Iterator[No
     finally:
         stop.set()
         thread.join()
-        write(0.0)
+        if still_ours():
+            write(0.0)
+
+
+def _holder(storage: Storage, path: str) -> Holder | None:
+    """Who the lease names; None where there is none that can be read."""
+    try:
+        return Holder(**json.loads(storage.read(path)))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _lives(holder: Holder) -> bool:
@@ -89,10 +108,13 @@ def _lives(holder: Holder) -> bool:
 
 
 def _born(pid: int) -> int:
-    """Field 22 of /proc/PID/stat: a process id alone may have been given to another process."""
+    """Field 22 of /proc/PID/stat: a process id alone may have been given to another process.
+
+    0 for a process that has ended, also where its parent has not taken note of that yet.
+    """
     try:
-        return int(
-            Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[19]
-        )
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = stat.rsplit(")", 1)[1].split()
+        return 0 if fields[0] in "ZX" else int(fields[19])
     except (OSError, ValueError, IndexError):
         return 0

@@ -134,7 +134,15 @@ class OfflineTable:
         if compare and self.exists:
             present = self._compared(rows, "left_semi").count()
             rows = self._compared(rows, "left_anti")
-        self._write(rows, transaction, api_invocation_time, write_time, present)
+        try:
+            self._write(rows, transaction, api_invocation_time, write_time, present)
+        except Exception:
+            # The answer may be lost though the commit is there, and another driver may have been
+            # faster; only the table itself knows.
+            done = self.find(transaction)
+            if done is None:
+                raise
+            return done
         done = self.find(transaction)
         if done is None:
             message = f"{self.path}: commit {transaction.application} is not in the table's history"
@@ -148,7 +156,8 @@ class OfflineTable:
         from delta.tables import DeltaTable
 
         history = DeltaTable.forPath(self._spark, self.path).history(HISTORY)
-        mark = json.dumps(_mark(transaction))[1:-1]
+        # With the comma: generation 1 must not find generation 10.
+        mark = json.dumps(_mark(transaction))[1:-1] + ","
         found = history.where(F.col("userMetadata").contains(mark)).collect()
         if not found:
             return None

@@ -274,7 +274,7 @@ class Sender:
         self._again(parcel, suspect, attempts=parcel.tries)
 
     def _headless(self, parcel: Parcel, verdict: Verdict) -> None:
-        """Of an endpoint that has accepted records: cut off. Of any other, three times: not ours."""
+        """Of an endpoint that has accepted records: cut off. Of another, three times: not ours."""
         parcel.tries += not self._line.proved
         if parcel.tries >= UNKNOWN_TRIES:
             raise _alien(verdict)

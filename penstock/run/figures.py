@@ -121,8 +121,13 @@ def source_figures(name: str, report: Report, extra: tuple[str, ...]) -> SourceF
     )
 
 
-def reconcile(group: str, found: Figures) -> None:
+def reconcile(group: str, found: Figures, online: str) -> None:
     """Check that nothing was lost or made on the way.
+
+    Args:
+        group: For the message.
+        found: What was counted.
+        online: ``latest`` or ``never``: what was to be sent.
 
     Raises:
         MismatchError: Names the first equation that does not hold.
@@ -141,6 +146,16 @@ def reconcile(group: str, found: Figures) -> None:
             "produced = offline + present + rejected + quarantined + dropped + outside + equal",
             found.produced,
             found.offline + found.present + gone + found.rejected,
+        ),
+        (
+            "valid = offline + present + rejected",
+            found.valid,
+            found.offline + found.present + found.rejected,
+        ),
+        (
+            f"online {online}: identifiers to send = candidates",
+            found.identifiers if online == "latest" else 0,
+            found.candidates,
         ),
         ("candidates = sent", found.candidates, found.sent),
         ("sent = accepted + rejected", found.sent, found.accepted + found.rejected),

@@ -13,11 +13,12 @@ from penstock import aws
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.errors import DataGateError, PenstockError, UsageError
 from penstock.ledger.journal import Journal, State
-from penstock.ledger.lease import check_free, held
+from penstock.ledger.lease import check_free, held, owner
 from penstock.ledger.window import Window, parse_name
 from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.inputs import inputs
+from penstock.run.interruption import lost, terminable
 from penstock.run.places import Places, generations, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.work import Feed, Work
@@ -108,7 +109,7 @@ def _claimed(
         check_free(context.storage, places.lease, context.now().timestamp())
     epoch = journal.epoch + 1
     run = uuid.uuid4().hex[:12]
-    journal.append(State.CLAIMED, epoch, {"run": run}, context.now())
+    journal.append(State.CLAIMED, epoch, {"run": run, "owner": owner()}, context.now())
     return Work(
         context=context,
         feed=feed,
@@ -195,11 +196,12 @@ def _result(
 def _explained(act: Callable[[], _T]) -> _T:
     """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
     try:
-        return act()
+        with terminable():
+            return act()
     except PenstockError:
         raise
     except Exception as error:
-        ours = raised(error) or aws.explained(error)
+        ours = raised(error) or aws.explained(error) or lost(error)
         if ours is None:
             raise
         raise ours from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from penstock.catalog.glue import resolve
 from penstock.config import Location, Settings
 from penstock.contract import Pipeline, Source
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, MismatchError
 from penstock.gate import Bounds
 from penstock.ledger.window import Window
 from penstock.run.context import Context
@@ -41,6 +42,23 @@ class FileInput:
         """A task a piece."""
         return staging.files(self.name, self.source, bounds, self.reading, self.splits)
 
+    def check_read(self, rows: int) -> None:
+        """Compare what was read with what the files say of themselves.
+
+        Text says nothing: there the reader counts on its own.
+
+        Raises:
+            MismatchError: A file was left out, or Parquet's footers hold another number of rows.
+        """
+        wanted = {one.path for one in self.pins if one.size}
+        if self.reading.format == "parquet":
+            _check_rows(self.name, sum(pq.read_metadata(one).num_rows for one in wanted), rows)
+            return
+        left_out = sorted(wanted - {one.path for one in self.splits})
+        if left_out:
+            message = f"source {self.name!r}: {left_out[0]} was not read"
+            raise MismatchError(message, "Nothing was published; please report this as a defect")
+
     def check(self) -> None:
         """Raise TemporaryError where a file is not what it was pinned to."""
         check_unchanged(self.pins)
@@ -67,6 +85,11 @@ class DeltaInput:
         rows, _ = delta_rows(self.spark, self.folder, self.version, self.source)
         return staging.frame(self.name, self.source, bounds, rows)
 
+    def check_read(self, rows: int) -> None:
+        """Compare what was read with the version's own number of rows; raises MismatchError."""
+        table = self.spark.read.format("delta").option("versionAsOf", self.version)
+        _check_rows(self.name, table.load(self.folder).count(), rows)
+
     def check(self) -> None:
         """A version does not change."""
 
@@ -89,6 +112,12 @@ def bounds_of(source: Source, window: Window) -> Bounds:
     """What is read of a source for a window: lookback earlier than its start, up to its end."""
     start = None if window.start is None else window.start - source.lookback
     return Bounds(start, window.end)
+
+
+def _check_rows(name: str, there: int, read: int) -> None:
+    if there != read:
+        message = f"source {name!r}: it holds {there} rows, {read} were read"
+        raise MismatchError(message, "Nothing was published; please report this as a defect")
 
 
 def _input(context: Context, name: str, source: Source) -> Input:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from penstock import quality
-from penstock.errors import DataGateError, PenstockError
+from penstock.errors import DataGateError, MismatchError, PenstockError
 from penstock.expectation import split
 from penstock.gate import Bounds, FeatureGate, SourceGate
 from penstock.run.figures import Figures, SourceFigures, source_figures
@@ -57,6 +57,7 @@ def staged_manifest(work: Work) -> Manifest:
     partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
     staged = stage_features(frame, task, partitions, context.storage)
     check_files(f"{work.group.name}: feature gate", staged, context.storage)
+    _check_passed_on(work, sources, staged)
     for one in work.feed.inputs:
         one.check()
     found = Figures(
@@ -70,7 +71,9 @@ def staged_manifest(work: Work) -> Manifest:
         valid=staged.fit,
         identifiers=staged.identifiers,
     )
-    work.quarantine.add_staged([*bad, *(one.path for one in staged.bad)], work.entry())
+    bad = [*bad, *(one.path for one in staged.bad)]
+    work.quarantine.add_staged(bad, work.entry())
+    _check_quarantined(work, bad)
     _check_ratio(work, found)
     _check_expectations(work, staged)
     _check_corrections(work, staged)
@@ -100,6 +103,7 @@ def _sources(work: Work, folder: str) -> tuple[tuple[SourceFigures, ...], DataFr
         staging = SourceStaging(context.spark, context.storage, f"{folder}/source-{one.name}")
         report = one.stage(staging, bounds_of(one.source, work.places.window))
         check_files(f"{work.group.name}: source {one.name}", report, context.storage)
+        one.check_read(report.rows_in)
         found.append(source_figures(one.name, report, one.extra))
         bad += [file.path for file in report.bad]
         frames[one.name] = staging.typed(one.source, report)
@@ -128,6 +132,27 @@ def _check_rules(work: Work) -> None:
     quality.check(split(group.all_expectations, gate.schema).staged)
     for one in work.feed.inputs:
         split(one.source.expectations, SourceGate(one.name, one.source, Bounds()).schema)
+
+
+def _check_passed_on(work: Work, sources: Sequence[SourceFigures], staged: Report) -> None:
+    """Without a transform what passes the source gate comes to the feature gate, row for row."""
+    if work.feed.transform is not None or not sources:
+        return
+    passed = sum(one.passed for one in sources)
+    if passed != staged.rows_in:
+        message = f"{work.group.name}: {passed} rows passed the source gate, {staged.rows_in} came"
+        raise MismatchError(message, "Nothing was published; please report this as a defect")
+
+
+def _check_quarantined(work: Work, files: Sequence[str]) -> None:
+    """Every row put aside is in the quarantine now; the table is asked, not who wrote it."""
+    if not files:
+        return
+    aside = work.context.spark.read.parquet(*files).select("row_key")
+    lost = aside.join(work.quarantine.rows().select("row_key"), "row_key", "left_anti").count()
+    if lost:
+        message = f"{work.group.name}: {lost} rows that were put aside are not in the quarantine"
+        raise MismatchError(message, "Nothing was published; please report this as a defect")
 
 
 def _check_ratio(work: Work, found: Figures) -> None:

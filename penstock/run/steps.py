@@ -120,8 +120,8 @@ def finish(work: Work) -> Mapping[str, Any]:
     offline.pop("version", None)
     seconds = work.context.monotonic() - work.began
     found = replace(work.manifest.figures, **online, **offline, seconds=seconds)
-    reconcile(work.group.name, found)
     manifest = work.manifest
+    reconcile(work.group.name, found, manifest.online)
     return {
         "figures": found.plain(),
         "pins": manifest.pins,

@@ -83,7 +83,7 @@ class FeatureTask:
             fit=settled.rows.num_rows,
             duplicates=settled.duplicates,
             ties=settled.ties,
-            identifiers=settled.latest.num_rows,
+            identifiers=settled.identifiers,
         )
         rows.write(settled.rows)
         if self.send:

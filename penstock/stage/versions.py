@@ -27,12 +27,14 @@ class Settled:
             time
             come before this one. Which comes first depends on the rows alone, not on their order.
         latest: One row an identifier: the greatest event time, tie 0.
-        duplicates: Rows removed because they equal another in every feature.
+        identifiers: Distinct identifiers that came in, counted apart from ``latest``.
+        duplicates: Rows that equal another in every feature, counted apart from their removal.
         ties: Rows with a tie above 0.
     """
 
     rows: pa.Table
     latest: pa.Table
+    identifiers: int
     duplicates: int
     ties: int
 
@@ -72,19 +74,19 @@ class Versions:
     def _settle(self, rows: pa.Table) -> Settled:
         keys = [(self._identifier, "ascending"), (self._event_time, "ascending")]
         rows = rows.take(pc.sort_indices(rows, sort_keys=keys))
-        before = rows.num_rows
-        tied = self._tied(rows)
+        identifiers = pc.count_distinct(rows.column(self._identifier)).as_py()
+        duplicates, tied = 0, self._tied(rows)
         if tied:
-            rows = _resolved(rows, tied)
+            rows, duplicates = _resolved(rows, tied)
             order = [*keys, (TIE, "descending")]
             rows = rows.take(pc.sort_indices(rows, sort_keys=order))
         else:
-            rows = rows.append_column(TIE, pa.repeat(pa.scalar(0, pa.int32()), before))
+            rows = rows.append_column(TIE, pa.repeat(pa.scalar(0, pa.int32()), len(rows)))
         identifier = rows.column(self._identifier)
         last = pa.array([True]) if rows.num_rows == 1 else _ends(identifier)
         latest = rows.filter(last).drop_columns([TIE])
         ties = pc.sum(pc.greater(rows.column(TIE), 0)).as_py() or 0
-        return Settled(rows, latest, before - rows.num_rows, ties)
+        return Settled(rows, latest, identifiers, duplicates, ties)
 
     def _tied(self, rows: pa.Table) -> list[list[int]]:
         """Indices of rows that share identifier and event time, group by group."""
@@ -100,21 +102,22 @@ class Versions:
         return groups
 
 
-def _resolved(rows: pa.Table, groups: list[list[int]]) -> pa.Table:
-    """Rows without exact duplicates, with :data:`TIE`; the greatest payload comes first."""
-    ties, dropped = [0] * rows.num_rows, [False] * rows.num_rows
+def _resolved(rows: pa.Table, groups: list[list[int]]) -> tuple[pa.Table, int]:
+    """Rows without exact duplicates, with :data:`TIE`, the greatest payload first; duplicates."""
+    ties, dropped, duplicates = [0] * rows.num_rows, [False] * rows.num_rows, 0
     for group in groups:
         payloads = [json.dumps(list(row.values())) for row in rows.take(group).to_pylist()]
         ranks: dict[str, int] = {
             one: n for n, one in enumerate(sorted(set(payloads), reverse=True))
         }
+        duplicates += len(payloads) - len(ranks)
         seen: set[str] = set()
         for index, payload in zip(group, payloads, strict=True):
             ties[index] = ranks[payload]
             dropped[index] = payload in seen
             seen.add(payload)
     rows = rows.append_column(TIE, pa.array(ties, pa.int32()))
-    return rows.filter(pc.invert(pa.array(dropped)))
+    return rows.filter(pc.invert(pa.array(dropped))), duplicates
 
 
 def _same(column: pa.ChunkedArray) -> pa.Array:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from penstock import aws
 from penstock.emulator.server import Emulator
 from tests.lab import Lab
 from tests.sessions import local_session
@@ -27,5 +26,4 @@ def spark() -> SparkSession:
 def lab(spark: SparkSession, tmp_path: Path) -> Iterator[Lab]:
     """A laboratory with an empty embedded AWS."""
     with Emulator(data=tmp_path / "aws", region="us-east-1") as emulator:
-        endpoint = aws.Endpoint(emulator.region, emulator.url, str(emulator.credentials_file))
-        yield Lab(spark, endpoint, tmp_path)
+        yield Lab(spark, emulator, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from penstock.contract import (
     Pipeline,
     Source,
 )
+from penstock.emulator.faults import Rule, refused
+from penstock.errors import DataGateError
 from tests.lab import Lab
 
 GROUP = FeatureGroup(
@@ -76,6 +79,27 @@ def test_a_changed_source_adds_only_what_is_new(lab: Lab) -> None:
     again = lab.ingest(PIPELINE, {"readings": file})
     assert (again.state, again.figures.offline, again.figures.present) == ("done", 1, 3)
     assert [row["sensor"] for row in lab.offline(GROUP)] == ["a", "a", "b", "c"]
+
+
+def test_what_the_service_refuses_is_in_quarantine_and_not_offline(lab: Lab) -> None:
+    """One record refused: its neighbour arrives, its own older row stays, the figures agree."""
+    lab.emulator.faults.add(Rule(refused("ValidationError", "no such thing"), identifier="a"))
+    file = _file(lab, TEXT)
+    done = lab.ingest(PIPELINE, {"readings": file}, online__max_reject_ratio=0.5)
+    assert (done.figures.sent, done.figures.accepted, done.figures.rejected) == (2, 1, 1)
+    assert [(row["sensor"], row["level"]) for row in lab.features(GROUP)] == [("a", 1), ("b", 3)]
+    assert lab.online_identifiers(GROUP) == ["b"]
+    (entry,) = lab.quarantine()
+    assert (entry["stage"], entry["rule"]) == ("online", "ValidationError")
+    assert json.loads(entry["payload"])["at"] == "2024-01-02T00:00:00Z"
+
+
+def test_too_many_refusals_end_in_65_and_nothing_is_offline(lab: Lab) -> None:
+    """The default limit is one in a hundred."""
+    lab.emulator.faults.add(Rule(refused("ValidationError", "no"), identifier="a"))
+    with pytest.raises(DataGateError, match="rejected 1 of 2 records"):
+        lab.ingest(PIPELINE, {"readings": _file(lab, TEXT)})
+    assert lab.offline(GROUP) == []
 
 
 def _file(lab: Lab, text: str) -> Path:

@@ -166,7 +166,7 @@ def test_a_query_prints_its_sql_and_right_answers(job: Job) -> None:
     words = ("query", "as-of", "aircraft_history", moment, "--limit", "10000", "--json")
     answer = json.loads(job.run(*words).stdout)
     assert 'FROM "penstock_flights"."aircraft_history"' in answer["sql"]["athena"]
-    assert "FROM delta.`" in answer["sql"]["spark"]
+    assert f"`{job.folder / 'lake' / 'offline' / 'aircraft_history'}`" in answer["sql"]["spark"]
     table = job.offline("aircraft_history")
     then = table[table["day_end"] <= moment].sort_values("day_end").groupby("tailnum").tail(1)
     wanted = dict(zip(then["tailnum"], then["flights_28d"], strict=True))
@@ -176,7 +176,7 @@ def test_a_query_prints_its_sql_and_right_answers(job: Job) -> None:
 
 @pytest.mark.shows("3.3")
 def test_the_lines_of_the_readme_read_a_record_back(job: Job, tmp_path: Path) -> None:
-    """The README's plain boto3 runs as it stands, on the environment ``penstock local env`` prints."""
+    """The README's plain boto3 runs as it stands, on what ``penstock local env`` prints."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     block = re.search(r"```python\n(import boto3\n.*?)```", text, re.DOTALL)
     assert block is not None

@@ -205,6 +205,22 @@ def test_rotated_credentials_are_picked_up(server: Scripted, tmp_path: Path) -> 
     assert looked == ["KEY0", "KEY1"]
 
 
+def test_two_files_that_notice_the_same_expiry_look_up_once() -> None:
+    """Files that share a process renew the same generation once; the next expiry counts anew."""
+    looked: list[int] = []
+
+    def resolve() -> Credentials:
+        looked.append(1)
+        return Credentials("KEY", "secret")
+
+    keys = Keys(resolve)
+    keys.renew(1)
+    keys.renew(1)
+    assert (len(looked), keys.frozen()[1]) == (2, 2)
+    keys.renew(2)
+    assert (len(looked), keys.frozen()[1]) == (3, 3)
+
+
 def test_no_credentials_at_all_is_said() -> None:
     """Nothing found: exit 77 with a remedy, before any request."""
     with pytest.raises(CredentialsError, match="no AWS credentials"):
