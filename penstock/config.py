@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from penstock.errors import ConfigError
 
 MAX_BYTES = 1 << 20  # a configuration file of a megabyte is a mistake or an attack
+MAX_DEPTH = 20  # what is read needs four
 
 
 class _Record(BaseModel):
@@ -166,7 +167,7 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
 def _read(path: Path, directory: Path) -> yaml.Node | None:
     text = _text(path, directory)
     try:
-        _refuse_aliases(text, path)
+        _refuse_bombs(text, path)
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -178,10 +179,6 @@ def _read(path: Path, directory: Path) -> yaml.Node | None:
         line = text.count("\n", 0, error.position) + 1
         message = f"{path}:{line}: bad YAML: a control character"
         raise ConfigError(message, "Take it out, or write it as \\x.. in quotes") from None
-    except RecursionError:
-        raise ConfigError(
-            f"{path}:1: bad YAML: nested too deeply", "Keep data out of conf/"
-        ) from None
 
 
 def _text(path: Path, directory: Path) -> str:
@@ -210,13 +207,18 @@ def _choice(path: Path, directory: Path) -> str:
     return f"--env can be: {', '.join(one for one in there if one != 'base')}"
 
 
-def _refuse_aliases(text: str, path: Path) -> None:
-    """Aliases can grow a small file into gigabytes; configuration needs none."""
+def _refuse_bombs(text: str, path: Path) -> None:
+    """Aliases can grow a small file into gigabytes, depth costs the parser the square of it."""
+    depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            mark = event.start_mark
-            line = mark.line + 1 if mark else 1
             raise ConfigError(f"{path}:{line}: YAML aliases are not read", "Write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            message = f"{path}:{line}: nested more than {MAX_DEPTH} deep"
+            raise ConfigError(message, "Keep data out of conf/")
 
 
 def _merge(
@@ -262,9 +264,12 @@ def _value(node: yaml.Node, path: Path) -> Any:
 def _set(values: dict[str, Any], origins: dict[str, str], key: str, value: Any) -> None:
     """Lay one flag over the values; what it replaces is gone whole."""
     *path, last = key.split(".")
-    for part in path:
+    for n, part in enumerate(path, 1):
         below = values.get(part)
-        values[part] = values = dict(below) if isinstance(below, dict) else {}
+        if not isinstance(below, dict):
+            below = {}
+            origins[".".join(path[:n])] = "flag"
+        values[part] = values = dict(below)
     values[last] = value
     for old in [one for one in origins if one.startswith(f"{key}.")]:
         del origins[old]

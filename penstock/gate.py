@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
@@ -91,6 +92,7 @@ class Bounds:
         return pc.fill_null(inside, fill_value=True)
 
 
+_NUMBER_BYTES = pa.scalar(24, pa.int64())  # of -1.7976931348623157e+308
 _LAST = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 
@@ -169,10 +171,8 @@ class FeatureGate:
         identifier = converted[self._group.record_identifier].values
         findings.add(self._group.record_identifier, _identifier_rule(identifier))
         arrays = [column.values for column in converted.values()]
-        findings.add(
-            None,
-            _where(pc.greater(_record_bytes(arrays), encoding.MAX_RECORD_BYTES), encoding.OVERSIZE),
-        )
+        size = _record_bytes(list(converted), arrays)
+        findings.add(None, _where(pc.greater(size, encoding.MAX_RECORD_BYTES), encoding.OVERSIZE))
         typed = pa.RecordBatch.from_arrays([*arrays, _origin(batch)], schema=self.schema)
         dropped = findings.expect(self._rules, typed)
         event_time = self._group.feature(self._group.event_time)
@@ -251,29 +251,42 @@ def _split(
 ) -> Gated:
     fit = findings.fit()
     kept = pc.and_(fit, pc.invert(pc.or_(dropped, outside)))
-    bad = pc.indices_nonzero(pc.invert(fit)).to_pylist()
     return Gated(
         rows_in=len(batch),
         rows=pa.Table.from_batches([typed.filter(kept)]),
-        bad=pa.Table.from_pylist([_bad_row(batch, row, findings, place) for row in bad], BAD),
+        bad=pa.Table.from_pylist(_bad_rows(batch, pc.invert(fit), findings, place), BAD),
         dropped=pc.sum(dropped).as_py() or 0,
         outside=pc.sum(pc.and_(outside, pc.invert(dropped))).as_py() or 0,
     )
 
 
-def _bad_row(batch: pa.RecordBatch, row: int, findings: _Findings, place: _Place) -> dict[str, Any]:
-    found = findings.of(row)
-    origin = _origin(batch)[row].as_py() or {"file": None, "position": None}
-    payload = _payload(batch, row, place.columns)
+def _bad_rows(
+    batch: pa.RecordBatch, unfit: pa.Array, findings: _Findings, place: _Place
+) -> list[dict[str, Any]]:
+    rows = pc.indices_nonzero(unfit)
+    if not len(rows):
+        return []
+    aside = batch.take(rows)
+    told = zip(
+        rows.to_pylist(), _origin(aside).to_pylist(), _payloads(aside, place.columns), strict=True
+    )
+    return [_bad_row(findings.of(row), origin, text, place) for row, origin, text in told]
+
+
+def _bad_row(
+    found: list[tuple[str | None, str]],
+    origin: dict[str, Any] | None,
+    payload: str,
+    place: _Place,
+) -> dict[str, Any]:
+    file, position = (origin["file"], origin["position"]) if origin else (None, None)
     column, rule = found[0]
     return {
-        "row_key": rows_key(
-            [place.stage, place.source, origin["file"], origin["position"], payload]
-        ),
+        "row_key": rows_key([place.stage, place.source, file, position, payload]),
         "stage": place.stage,
         "source": place.source,
-        "file": origin["file"],
-        "position": origin["position"],
+        "file": file,
+        "position": position,
         "column": column,
         "rule": rule,
         "findings": json.dumps([f"{one or '*'}:{broken}" for one, broken in found]),
@@ -281,18 +294,41 @@ def _bad_row(batch: pa.RecordBatch, row: int, findings: _Findings, place: _Place
     }
 
 
-def _payload(batch: pa.RecordBatch, row: int, columns: Sequence[str]) -> str:
-    """The row as JSON; bytes that are not UTF-8 survive as escapes of lone surrogates."""
-    if PROBLEM in batch.schema.names and batch.column(PROBLEM)[row].is_valid:
-        return json.dumps({PROBLEM: _plain(batch.column(PROBLEM)[row])})
-    return json.dumps({name: _plain(batch.column(name)[row]) for name in columns}, default=str)
+def _payloads(batch: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
+    """Each row as JSON; bytes that are not UTF-8 survive as escapes of lone surrogates."""
+    plain = [_plain(batch.column(name)) for name in columns]
+    found = [
+        json.dumps(dict(zip(columns, row, strict=True)), default=str)
+        for row in zip(*plain, strict=True)
+    ]
+    if PROBLEM in batch.schema.names:
+        raw = _plain(batch.column(PROBLEM))
+        return [
+            one if text is None else json.dumps({PROBLEM: text})
+            for text, one in zip(raw, found, strict=True)
+        ]
+    return found
 
 
-def _plain(value: pa.Scalar) -> object:
-    if pa.types.is_string(value.type) or pa.types.is_large_string(value.type):
-        raw = value.as_buffer()
-        return None if raw is None else raw.to_pybytes().decode("utf-8", "surrogateescape")
-    return value.as_py()
+def _plain(array: pa.Array) -> list[object]:
+    """Values as JSON can hold them; what Python cannot hold is shown as Arrow prints it."""
+    array = encoding.flat(array)
+    kind = array.type
+    if pa.types.is_string(kind):
+        raw = pc.cast(array, pa.binary()).to_pylist()
+        return [None if one is None else one.decode("utf-8", "surrogateescape") for one in raw]
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        # The zone is the session's: a key must not depend on it.
+        array = pc.cast(array, pa.timestamp(kind.unit, "UTC"))
+    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        return list(pc.cast(array, pa.string()).to_pylist())
+    try:
+        found = array.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return [f"a value of type {kind}" if one.is_valid else None for one in array]
+    if pa.types.is_floating(kind):
+        return [one if one is None or isfinite(one) else str(one) for one in found]
+    return list(found)
 
 
 def _origin(batch: pa.RecordBatch) -> pa.Array:
@@ -321,12 +357,17 @@ def _identifier_rule(identifier: pa.Array) -> pa.Array:
     )
 
 
-def _record_bytes(arrays: Sequence[pa.Array]) -> pa.Array:
-    """UTF-8 bytes of the values of each row; numbers count as the 8 bytes they are stored in."""
+def _record_bytes(names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.Array:
+    """UTF-8 bytes of names and values of each row; nulls are not sent, a number has 24 at most.
+
+    How the service counts is not documented; this is the larger of the readings.
+    """
     total = pa.repeat(pa.scalar(0, pa.int64()), len(arrays[0]))
-    for array in arrays:
-        size = pc.cast(pc.binary_length(array), pa.int64()) if pa.types.is_string(array.type) else 8
-        total = pc.add(total, pc.fill_null(size, 0) if isinstance(size, pa.Array) else size)
+    for name, array in zip(names, arrays, strict=True):
+        text = pa.types.is_string(array.type)
+        size = pc.cast(pc.binary_length(array), pa.int64()) if text else _NUMBER_BYTES
+        size = pc.if_else(pc.is_valid(array), pc.add(size, len(name.encode())), 0)
+        total = pc.add(total, pc.fill_null(size, 0))
     return total
 
 

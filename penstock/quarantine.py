@@ -46,7 +46,7 @@ class Quarantine:
     @property
     def exists(self) -> bool:
         """Whether anything was ever put aside."""
-        return (Path(self.path) / "_delta_log").is_dir()
+        return any((Path(self.path) / "_delta_log").glob("[0-9]*.json"))
 
     def rows(self) -> DataFrame:
         """All entries; empty where there is no table."""

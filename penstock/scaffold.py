@@ -30,18 +30,19 @@ def create(directory: Path) -> list[Path]:
     """Write a project into ``directory``; answers the files.
 
     Raises:
-        UsageError: There is something in the directory already.
+        UsageError: There is something in the directory already, it cannot be written, or penstock
+            was imported from an archive, which cannot be copied from.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} is not empty", "Name a new directory")
     origin = template()
-    for part in PARTS:
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(origin / part, directory / part, ignore=ignored)
-    (directory / "README.md").write_text(README, encoding="utf-8")
-    (directory / ".gitignore").write_text(
-        ".penstock/\n__pycache__/\nconf/aws.yaml\n", encoding="utf-8"
-    )
+    if not (origin / "conf").is_dir():
+        raise UsageError("the template is inside an archive", "Install penstock's wheel with pip")
+    try:
+        _write(origin, directory)
+    except OSError as error:
+        message = f"{directory} cannot be written: {error.strerror or error}"
+        raise UsageError(message, "Name another directory") from error
     return sorted(one for one in directory.rglob("*") if one.is_file())
 
 
@@ -50,3 +51,13 @@ def template() -> Path:
     package = Path(__file__).parent
     packed = package / "_project"
     return packed if packed.is_dir() else package.parent
+
+
+def _write(origin: Path, directory: Path) -> None:
+    for part in PARTS:
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "aws.yaml")
+        shutil.copytree(origin / part, directory / part, ignore=ignored)
+    (directory / "README.md").write_text(README, encoding="utf-8")
+    (directory / ".gitignore").write_text(
+        ".penstock/\n__pycache__/\nconf/aws.yaml\n", encoding="utf-8"
+    )

@@ -35,6 +35,7 @@ DELTA = {
 }
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+_NO_MODULE = re.compile(r"No module named '(penstock|schemas|transforms)\b")
 _RAISED = re.compile(r"penstock\.errors\.(\w+): (.*)")
 _KINDS: dict[str, type[PenstockError]] = {
     kind.__name__: kind
@@ -144,8 +145,12 @@ def quiet(session: SparkSession) -> None:
 
 def raised(error: Exception) -> PenstockError | None:
     """The error of ours that a task raised and Spark wrapped as text, or None."""
-    found = _RAISED.findall(str(error))
-    for kind, text in found:
+    absent = _NO_MODULE.search(str(error))
+    if absent:
+        message = f"the executors cannot import {absent[1]!r}"
+        remedy = "Send penstock.zip and project.zip with --py-files; a .whl does not import there"
+        return UsageError(message, remedy)
+    for kind, text in _RAISED.findall(str(error)):
         if kind in _KINDS:
             message, _, remedy = text.rpartition(". ")
             return _KINDS[kind](message or remedy, remedy if message else "")

@@ -1,4 +1,4 @@
-"""What ``make dist`` builds, and interpreters that have only chosen packages: no checkout of ours."""
+"""What ``make dist`` builds, and interpreters with chosen packages only: no checkout of ours."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def build(folder: Path) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     """An environment without Python paths, AWS keys or Spark settings."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
-    proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    return {**kept, **proxies, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    kept = {name: value for name, value in os.environ.items() if _needed(name)}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def interpreter(folder: Path, packages: Iterable[str]) -> Path:
@@ -86,6 +85,10 @@ def run(
         text=True,
         check=False,
     )
+
+
+def _needed(name: str) -> bool:
+    return name in _KEPT or name.startswith("PIP_") or name.lower().endswith("_proxy")
 
 
 def _files(name: str) -> list[Path]:

@@ -33,6 +33,9 @@ class State(str, Enum):
     GATED = "GATED"
 
 
+_SEAL = "sha256"  # of the event's other fields
+
+
 @dataclass(frozen=True)
 class Event:
     """One event.
@@ -117,7 +120,7 @@ class Journal:
             "data": dict(data),
             "previous": self._digest,
         }
-        text = json.dumps(record, sort_keys=True).encode()
+        text = _sealed(record)
         if not self.storage.put_if_absent(self._path(number), text):
             self.refresh()
             raise self._fenced()
@@ -126,9 +129,12 @@ class Journal:
     def _take(self, path: str, data: bytes) -> None:
         try:
             record = json.loads(data)
+            del record[_SEAL]
             event = Event(**{**record, "state": State(record["state"])})
         except (ValueError, TypeError, KeyError):
             raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
+        if _sealed(record) != data:
+            raise MismatchError(f"{path}: not what was written", "Restore the file")
         if event.number != len(self.events) + 1 or event.previous != self._digest:
             message = f"{path}: does not follow the event before it"
             raise MismatchError(message, "The ledger was changed by hand; restore the files")
@@ -148,6 +154,12 @@ class Journal:
         owner = (self.data(State.CLAIMED) or {}).get("owner", "another run")
         message = f"this window was claimed by {owner} meanwhile"
         return TemporaryError(message, "Wait for that run, then run the same command again")
+
+
+def _sealed(record: Mapping[str, Any]) -> bytes:
+    """An event as it is stored: the newest one has no successor that vouches for it."""
+    text = json.dumps(record, sort_keys=True)
+    return json.dumps({**record, _SEAL: hashlib.sha256(text.encode()).hexdigest()}).encode()
 
 
 def _is_event(path: str) -> bool:

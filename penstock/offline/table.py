@@ -69,8 +69,8 @@ class OfflineTable:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever committed."""
-        return (Path(self.path) / "_delta_log").is_dir()
+        """Whether anything was ever committed; a driver killed before that leaves an empty log."""
+        return any((Path(self.path) / "_delta_log").glob("[0-9]*.json"))
 
     def staged(self, files: Sequence[str], rejected: Sequence[str] = ()) -> DataFrame:
         """Staged rows with their tie, without those the service rejected.

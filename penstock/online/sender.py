@@ -181,6 +181,10 @@ class Sender:
     def _idle(self, now: float) -> float | None:
         if self._delayed:
             return min(max(self._delayed[0][0] - now, 0.001), LONGEST_S)
+        if self._open and self._current is None and not self._in_flight:
+            # No answer can settle it any more: its rows were counted and never sent.
+            message = f"{self._job.group}: {self._open} chunks have rows that nobody sends"
+            raise MismatchError(message, "This is a defect: report it")
         finished = self._exhausted and not self._open
         return None if finished else POLL_S
 

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from penstock import aws
 from penstock.config import Settings
 from penstock.progress import Progress, Silent
+from penstock.run.interruption import own_interrupt
 from penstock.storage import Storage, storage_of
 
 
@@ -49,7 +50,8 @@ class Context:
     @functools.cached_property
     def spark(self) -> SparkSession:
         """The session; starting it takes seconds, so a run with nothing to do never asks for it."""
-        return self.start()
+        with own_interrupt():
+            return self.start()
 
     @property
     def storage(self) -> Storage:

@@ -5,6 +5,7 @@ Neither is a defect, and neither loses anything: the same command goes on where 
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,34 +15,62 @@ from penstock.errors import TemporaryError
 
 #: What Spark says when a process it needs is gone, in 3.5 and 4.1.
 _GONE = (
+    "SparkContext was shut down",
+    "Error while sending or receiving",
     "Python worker exited unexpectedly",
     "Python worker failed to connect back",
     "ExecutorLostFailure",
     "Answer from Java side is empty",
 )
 
+#: py4j's words when the JVM is gone: nothing follows them, for nobody is there to say more.
+_SILENT = re.compile(r"An error occurred while calling [\w.:]+")
+
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does: Spark's jobs are cancelled, then KeyboardInterrupt.
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does.
 
     A handler that is there already stays, and so does everything outside the main thread.
     """
     default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not default or threading.current_thread() is not threading.main_thread():
+    if not default or not _in_main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextmanager
+def own_interrupt() -> Iterator[None]:
+    """Keep Python's handler of Ctrl-C while a session starts.
+
+    pyspark's asks the JVM to cancel all jobs, on the very connection that waits for an answer, and
+    ends in an error of py4j instead of an interrupt. Our process ends and the JVM with it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if _in_main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def lost(error: Exception) -> TemporaryError | None:
     """The error for a process that died under Spark, or None where it is another one."""
     text = str(error)
-    if not any(one in text for one in _GONE):
+    if not any(one in text for one in _GONE) and not _SILENT.fullmatch(text.strip()):
         return None
     remedy = "Run the same command again: it resumes. If it dies again, give it more memory"
-    return TemporaryError("a worker process of Spark died", remedy)
+    return TemporaryError("a process of Spark died", remedy)

@@ -19,7 +19,8 @@ from penstock.contract import Source
 from penstock.errors import DataGateError, MismatchError
 from penstock.gate import FILE, POSITION
 from penstock.source.files import Pin
-from penstock.source.text import BATCH_ROWS, check_columns, csv_header, read_csv, read_json
+from penstock.source.json_lines import json_names, read_json
+from penstock.source.text import BATCH_ROWS, check_columns, csv_header, is_plain, read_csv
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,16 @@ def cut(
     with ThreadPoolExecutor(8) as pool:
         looked = list(pool.map(lambda pin: _look(reading, pin), pinned))
     extra = {name for _, more in looked for name in more}
+    if reading.format == "json":
+        extra = _json_extra(reading, pinned)
     return reading, [split for splits, _ in looked for split in splits], tuple(sorted(extra))
 
 
 def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
-    if pin.size == 0:
-        return [], ()
     if reading.format == "parquet":
         return _parquet_splits(reading, pin)
+    if pin.size == 0 and is_plain(pin.path):
+        return [], ()
     extra: tuple[str, ...] = ()
     if reading.format == "csv" and reading.header:
         there = csv_header(pin.path, reading.delimiter)
@@ -100,12 +103,37 @@ def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
     return [Split(pin.path)], extra
 
 
+def _json_extra(reading: Reading, pinned: Sequence[Pin]) -> set[str]:
+    """Names nobody declared; reads rows, of all files, until every declared name has been seen."""
+    there: set[str] = set()
+    rows = (names for pin in pinned for names in json_names(pin.path))
+    for names in rows:
+        there |= names
+        if there.issuperset(reading.columns):
+            return there.difference(reading.columns)
+    if there:
+        place = (
+            pinned[0].path if len(pinned) == 1 else f"{pinned[0].path} and {len(pinned) - 1} more"
+        )
+        check_columns(place, sorted(there), reading.columns)
+    return set()
+
+
+def _opened(path: str) -> pq.ParquetFile:
+    """A file whose pages are checked where they have checksums.
+
+    Spark 3 writes instants as INT96, days and nanoseconds; read as nanoseconds, years after 2262
+    would wrap around.
+    """
+    return pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
+
+
 def _parquet_splits(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
     try:
-        with pq.ParquetFile(pin.path) as file:
+        with _opened(pin.path) as file:
             extra = check_columns(pin.path, file.schema_arrow.names, reading.columns)
             sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _corrupt(pin.path, error) from None
     return [Split(pin.path, n, sum(sizes[:n])) for n in range(len(sizes))], extra
 
@@ -113,20 +141,37 @@ def _parquet_splits(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str,
 def _parquet_batches(split: Split, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     position, given = split.first_row, 0
     try:
-        with pq.ParquetFile(split.path) as file:
+        with _opened(split.path) as file:
+            instants = _int96(file)
             for batch in file.iter_batches(BATCH_ROWS, [split.row_group], list(columns)):
                 path = pa.repeat(pa.scalar(split.path), len(batch))
                 rows = pa.array(range(position, position + len(batch)), pa.int64())
                 position += len(batch)
                 given += len(batch)
-                arrays = [*(batch.column(name) for name in columns), path, rows]
-                yield pa.RecordBatch.from_arrays(arrays, names=[*columns, FILE, POSITION])
+                values = [
+                    _zoned(batch.column(name)) if name in instants else batch.column(name)
+                    for name in columns
+                ]
+                yield pa.RecordBatch.from_arrays(
+                    [*values, path, rows], names=[*columns, FILE, POSITION]
+                )
             declared = file.metadata.row_group(split.row_group).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _corrupt(split.path, error) from None
     if given != declared:
         message = f"{split.path}: row group {split.row_group} has {declared} rows, {given} given on"
         raise MismatchError(message, "Please report this as a defect")
+
+
+def _int96(file: pq.ParquetFile) -> frozenset[str]:
+    """Columns of the type that has no zone written down, and by all its writers means UTC."""
+    schema = file.schema
+    columns = (schema.column(n) for n in range(len(schema.names)))
+    return frozenset(one.path for one in columns if one.physical_type == "INT96")
+
+
+def _zoned(array: pa.Array) -> pa.Array:
+    return array.cast(pa.timestamp(array.type.unit, "UTC"))
 
 
 def _corrupt(path: str, error: Exception) -> DataGateError:

@@ -13,11 +13,11 @@ import csv
 import gzip
 import io
 import itertools
-import json
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, cast
 
 import pyarrow as pa
@@ -28,7 +28,9 @@ from penstock.gate import FILE, POSITION, PROBLEM
 
 BATCH_ROWS = 16_384
 
-_Row = tuple[int, "Sequence[object] | None", str | None]  # line, values in column order, problem
+Row = tuple[int, "Sequence[object] | None", str | None]  # line, values in column order, problem
+Encode = Callable[[str], bytes]
+_PACKED = (".gz", ".bz2", ".zip")
 
 
 def open_text(path: str) -> IO[str]:
@@ -42,10 +44,24 @@ def open_text(path: str) -> IO[str]:
     )
 
 
+def is_plain(path: str) -> bool:
+    """Whether a file is read as it is: without bytes it is empty, a packed one is truncated."""
+    return not path.endswith(_PACKED)
+
+
+def undecoded(text: str) -> bytes:
+    """The bytes of a file that :func:`open_text` read, those that are not UTF-8 included."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def csv_header(path: str, delimiter: str) -> list[str]:
-    """Names in a CSV's first line; empty for an empty file."""
-    with _explained(path), open_text(path) as file:
-        return next(csv.reader(file, delimiter=delimiter), [])
+    """Names in a CSV's first line that is not empty; none for an empty file.
+
+    Raises:
+        DataGateError: The file is truncated or corrupt.
+    """
+    with explained(path), open_text(path) as file:
+        return _header(_reader(file, delimiter)) or []
 
 
 def read_csv(
@@ -63,26 +79,16 @@ def read_csv(
     Raises:
         DataGateError: The file is truncated or corrupt.
     """
-    with _explained(path), open_text(path) as file:
+    with explained(path), open_text(path) as file:
         rows = _csv_rows(file, columns, delimiter, header=header)
-        yield from _batches(path, columns, rows, null_texts)
+        yield from batches(path, columns, rows, null_texts)
 
 
-def read_json(
-    path: str, columns: Sequence[str], *, null_texts: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """Batches of the declared columns of one JSON Lines file; an absent key is null.
-
-    Numbers keep the text they were written in; nested values become problem rows.
-
-    Raises:
-        DataGateError: The file is truncated or corrupt.
-    """
-    with _explained(path), open_text(path) as file:
-        yield from _batches(path, columns, _json_rows(file, columns), null_texts)
+class _UnreadableError(Exception):
+    """A file that is whole but cannot be unpacked."""
 
 
-class _explained:  # noqa: N801 - reads as a clause of the with statement
+class explained:  # noqa: N801 - reads as a clause of the with statement
     """Turns what a broken file raises into one line that names it."""
 
     def __init__(self, path: str) -> None:
@@ -92,13 +98,15 @@ class _explained:  # noqa: N801 - reads as a clause of the with statement
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        broken = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile)
+        broken = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, _UnreadableError)
         if isinstance(error, broken) or (isinstance(error, OSError) and error.errno is None):
             message = f"{self._path}: truncated or corrupt: {error}"
             raise DataGateError(message, "Fetch the file again; nothing was published") from None
 
 
 def _decompressed(path: str) -> IO[bytes]:
+    if not is_plain(path) and not Path(path).stat().st_size:
+        raise EOFError("a packed file of no bytes")
     if path.endswith(".gz"):
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if path.endswith(".bz2"):
@@ -109,17 +117,31 @@ def _decompressed(path: str) -> IO[bytes]:
         if len(members) != 1:
             message = f"{path}: holds {len(members)} files"
             raise DataGateError(message, "A .zip source must hold exactly one")
-        return archive.open(members[0])
+        try:
+            return archive.open(members[0])
+        except (RuntimeError, NotImplementedError) as error:  # a password, an unknown method
+            raise _UnreadableError(str(error)) from None
     return open(path, "rb")  # noqa: PTH123 - closed by the text wrapper around it
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Any:
+    csv.field_size_limit(sys.maxsize)  # the limit of a record is the gate's to judge
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _header(reader: Iterator[list[str]]) -> list[str] | None:
+    try:
+        return next((fields for fields in reader if fields), None)
+    except csv.Error as error:
+        raise EOFError(f"its first line is no line of a CSV: {error}") from None
 
 
 def _csv_rows(
     file: Iterable[str], columns: Sequence[str], delimiter: str, *, header: bool
-) -> Iterator[_Row]:
-    csv.field_size_limit(sys.maxsize)  # the limit of a record is the gate's to judge
+) -> Iterator[Row]:
     seen = _Remembered(file)
-    reader = csv.reader(seen, delimiter=delimiter, strict=True)
-    names = next(reader, None) if header else list(columns)
+    reader = _reader(seen, delimiter)
+    names = _header(reader) if header else list(columns)
     if names is None:
         return
     places = [names.index(name) for name in columns]
@@ -142,34 +164,6 @@ def _csv_rows(
             yield line, None, seen.text
         else:
             yield line, [fields[place] for place in places], None
-
-
-def _json_rows(file: Iterable[str], columns: Sequence[str]) -> Iterator[_Row]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
-        except (ValueError, RecursionError):
-            yield number, None, line
-            continue
-        values = [found.get(name) for name in columns] if isinstance(found, dict) else [found, {}]
-        if any(isinstance(value, (dict, list)) for value in values):
-            yield number, None, line
-        else:
-            yield number, [_json_text(value) for value in values], None
-
-
-class _Number(str):
-    """A JSON number as it was written."""
-
-    __slots__ = ()
-
-
-def _json_text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return None if value is None else str(value)
 
 
 class _Remembered:
@@ -195,12 +189,28 @@ class _Remembered:
         return "".join(self._kept)
 
 
-def _batches(
-    path: str, columns: Sequence[str], rows: Iterator[_Row], null_texts: Sequence[str]
+def batches(
+    path: str,
+    columns: Sequence[str],
+    rows: Iterator[Row],
+    null_texts: Sequence[str],
+    encode: Encode = undecoded,
 ) -> Iterator[pa.RecordBatch]:
+    """Parsed rows as batches: the columns, file and line, and the text of problem rows.
+
+    Args:
+        path: The file.
+        columns: Declared columns, in the order of the rows' values.
+        rows: From the parser.
+        null_texts: Texts that mean null.
+        encode: Bytes of a value that holds lone surrogates.
+
+    Raises:
+        MismatchError: A row was lost on the way.
+    """
     counted, given = _Counted(rows), 0
     while taken := list(itertools.islice(counted, BATCH_ROWS)):
-        yield _batch(path, columns, taken, null_texts)
+        yield _batch(path, columns, taken, null_texts, encode)
         given += len(taken)
     if given != counted.rows:
         message = f"{path}: {counted.rows} rows were parsed, {given} given on"
@@ -210,48 +220,44 @@ def _batches(
 class _Counted:
     """Counts rows as they leave the parser, apart from whoever puts them together."""
 
-    def __init__(self, rows: Iterator[_Row]) -> None:
+    def __init__(self, rows: Iterator[Row]) -> None:
         self._from = rows
         self.rows = 0
 
-    def __iter__(self) -> Iterator[_Row]:
+    def __iter__(self) -> Iterator[Row]:
         return self
 
-    def __next__(self) -> _Row:
+    def __next__(self) -> Row:
         row = next(self._from)
         self.rows += 1
         return row
 
 
 def _batch(
-    path: str, columns: Sequence[str], rows: list[_Row], null_texts: Sequence[str]
+    path: str,
+    columns: Sequence[str],
+    rows: list[Row],
+    null_texts: Sequence[str],
+    encode: Encode,
 ) -> pa.RecordBatch:
     empty: Sequence[object] = [None] * len(columns)
     by_column = list(
         zip(*(empty if values is None else values for _, values, _ in rows), strict=True)
     )
-    arrays = [_nulled(text_array(values), null_texts) for values in by_column]
+    arrays = [_nulled(_text_array(values, encode), null_texts) for values in by_column]
     arrays.append(pa.repeat(pa.scalar(path), len(rows)))
     arrays.append(pa.array([line for line, _, _ in rows], pa.int64()))
-    arrays.append(text_array([problem for _, _, problem in rows]))
+    arrays.append(_text_array([problem for _, _, problem in rows], undecoded))
     return pa.RecordBatch.from_arrays(arrays, names=[*columns, FILE, POSITION, PROBLEM])
 
 
-def text_array(values: Sequence[Any]) -> pa.Array:
+def _text_array(values: Sequence[Any], encode: Encode) -> pa.Array:
     """A string array that may hold bytes that are not UTF-8, for the gate to find."""
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
-        raw = [None if one is None else _bytes(one) for one in values]
+        raw = [None if one is None else encode(one) for one in values]
         return pa.array(raw, pa.binary()).view(pa.string())
-
-
-def _bytes(text: str) -> bytes:
-    """Undecodable bytes as they were; lone surrogates as the invalid UTF-8 they would be."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _nulled(array: pa.Array, null_texts: Sequence[str]) -> pa.Array:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 from pyspark.sql.types import (
     BooleanType,
     DataType,
@@ -20,9 +22,10 @@ from pyspark.sql.types import (
 )
 
 from penstock import encoding
-from penstock.contract import FeatureGroup, Source
+from penstock.contract import FeatureGroup, FeatureType, Source
 from penstock.errors import ContractError
 from penstock.gate import ORIGIN, Bounds
+from penstock.session import raised
 from penstock.source.splits import Reading, Split
 from penstock.stage.report import Report, report, total
 from penstock.stage.tasks import FeatureTask, gate_source
@@ -67,7 +70,8 @@ class SourceStaging:
 
         slices = min(len(splits), MAX_TASKS)
         rdd = self._spark.sparkContext.parallelize(splits, slices)
-        return total(rdd.mapPartitions(work).collect())
+        with _own_errors():
+            return total(rdd.mapPartitions(work).collect())
 
     def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
         """Stage a DataFrame that has the declared columns, a file and a position."""
@@ -83,7 +87,9 @@ class SourceStaging:
         schema = source_schema(source)
         if not staged.rows:
             return self._spark.createDataFrame([], schema)
-        return self._spark.read.schema(schema).parquet(*(one.path for one in staged.rows))
+        # The gate wrote proleptic Gregorian days; Spark 3.5 would ask before 1900 and 1582.
+        reader = self._spark.read.schema(schema).option("datetimeRebaseMode", "CORRECTED")
+        return reader.parquet(*(one.path for one in staged.rows))
 
 
 def source_schema(source: Source) -> StructType:
@@ -117,9 +123,9 @@ def stage_features(
         message = f"{group.name}: the transform gives no column {missing[0]!r}"
         raise ContractError(message, f"It gives: {', '.join(frame.columns)}")
     wanted = [*group.names, *([ORIGIN] if ORIGIN in frame.columns else [])]
-    identifier = f"`{group.record_identifier}`"
     chosen = frame.select(*(f"`{name}`" for name in wanted))
-    sorted_frame = chosen.repartition(partitions, identifier).sortWithinPartitions(identifier)
+    key = _placed_by(chosen, group)
+    sorted_frame = chosen.repartition(partitions, key).sortWithinPartitions(key)
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield _answer(task.run(batches, storage))
@@ -132,10 +138,36 @@ def extra_columns(frame: DataFrame, group: FeatureGroup) -> tuple[str, ...]:
     return tuple(sorted(set(frame.columns) - set(group.names) - {ORIGIN}))
 
 
+def _placed_by(frame: DataFrame, group: FeatureGroup) -> Column:
+    """What brings the rows of an identifier together: ``1``, ``01`` and ``+1`` are one Integral.
+
+    Only the place of a row depends on it, never its value.
+    """
+    feature = group.feature(group.record_identifier)
+    name = f"`{feature.name}`"
+    kind = frame.schema[feature.name].dataType
+    if feature.type is FeatureType.STRING or not isinstance(kind, StringType):
+        return F.col(name)
+    return F.expr(f"try_cast({name} AS {encoding.STORAGE[feature.type][1]})")
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """What a task raised of ours, without Spark's wrapping, so that a run can tell what it is."""
+    try:
+        yield
+    except Exception as error:
+        ours = raised(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
 def _answer(made: Report) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"report": [json.dumps(made.plain())]})
 
 
 def _collected(frame: DataFrame, work: object) -> Report:
-    rows = frame.mapInArrow(work, "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
+    with _own_errors():
+        rows = frame.mapInArrow(work, "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
     return total([report(json.loads(row["report"])) for row in rows])

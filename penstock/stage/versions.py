@@ -45,10 +45,12 @@ class Versions:
     Args:
         identifier: Name of the record identifier.
         event_time: Name of the event time; in its stored form its order is the order of time.
+        buffer_rows: Rows that come together before complete identifiers are given on.
     """
 
-    def __init__(self, identifier: str, event_time: str) -> None:
+    def __init__(self, identifier: str, event_time: str, buffer_rows: int = BUFFER_ROWS) -> None:
         self._identifier, self._event_time = identifier, event_time
+        self._buffer_rows = buffer_rows
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
@@ -57,7 +59,7 @@ class Versions:
         if rows.num_rows:
             self._waiting.append(rows)
             self._rows += rows.num_rows
-        if self._rows >= BUFFER_ROWS:
+        if self._rows >= self._buffer_rows:
             whole = pa.concat_tables(self._waiting).combine_chunks()
             open_rows = _tail(whole.column(self._identifier))
             done, rest = whole.slice(0, len(whole) - open_rows), whole.slice(len(whole) - open_rows)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import penstock
 from penstock import aws
 from penstock.emulator.server import Emulator
 
@@ -144,7 +145,7 @@ class Small:
 
     def environment(self) -> dict[str, str]:
         """Ours, without a session's settings, with our folders first."""
-        folders = [str(one) for one in self.path]
+        folders = [*map(str, self.path), str(Path(penstock.__file__).parents[1])]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYSPARK_")}
         return {**kept, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -1,0 +1,89 @@
+"""Rows of JSON Lines files, as text: numbers keep the digits they were written in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.source.text import Row, batches, explained, open_text
+
+_BLANK = " \t\r\n"  # what JSON itself takes for nothing
+_Object = dict[str, Any]
+
+
+def read_json(
+    path: str, columns: Sequence[str], *, null_texts: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the declared columns of one JSON Lines file; an absent key is null.
+
+    A line that is no JSON object, names a key twice, or nests a value in a declared column is a
+    problem row.
+
+    Raises:
+        DataGateError: The file is truncated or corrupt.
+    """
+    with explained(path), open_text(path) as file:
+        yield from batches(path, columns, _rows(file, columns), null_texts, _bytes)
+
+
+def json_names(path: str) -> Iterator[set[str]]:
+    """The keys of each row that can be read; raises like :func:`read_json`."""
+    with explained(path), open_text(path) as file:
+        for line in file:
+            found = _object(line)
+            if found is not None:
+                yield set(found)
+
+
+def _rows(file: Iterable[str], columns: Sequence[str]) -> Iterator[Row]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip(_BLANK):
+            continue
+        found = _object(line)
+        values = [] if found is None else [found.get(name) for name in columns]
+        if found is None or any(isinstance(value, (dict, list)) for value in values):
+            yield number, None, line
+        else:
+            yield number, [_text(value) for value in values], None
+
+
+def _object(line: str) -> _Object | None:
+    try:
+        found = json.loads(
+            line,
+            parse_float=_Number,
+            parse_int=_Number,
+            parse_constant=_Number,
+            object_pairs_hook=_once,
+        )
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> _Object:
+    """Which of two values of one key is meant, nobody can say."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+class _Number(str):
+    """A JSON number as it was written."""
+
+    __slots__ = ()
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
+
+
+def _bytes(text: str) -> bytes:
+    """Escaped lone surrogates as the invalid UTF-8 they would be; two never make one character."""
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,105 @@
+"""The equations of a run: they hold for what adds up, and for nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.errors import MismatchError
+from penstock.run.figures import Figures, SourceFigures, figures, reconcile
+
+COUNT = st.integers(0, 1 << 40)
+#: Figures that inform and are in no equation: how the rows were written, not whether.
+INFORMING = {"sources", "ties", "repeated", "throttled", "ambiguous", "online_s", "seconds"}
+COUNTED = sorted({one.name for one in dataclasses.fields(Figures)} - INFORMING)
+OF_SOURCE = sorted({one.name for one in dataclasses.fields(SourceFigures)} - {"name", "extra"})
+
+
+@st.composite
+def source(draw: st.DrawFn) -> SourceFigures:
+    """Figures of a source that add up."""
+    passed, quarantined, dropped, outside = (draw(COUNT) for _ in range(4))
+    read = passed + quarantined + dropped + outside
+    return SourceFigures("rows", read, passed, quarantined, dropped, outside)
+
+
+@st.composite
+def run(draw: st.DrawFn) -> tuple[Figures, str]:
+    """Figures of a run that add up, and what was to be sent."""
+    online = draw(st.sampled_from(["latest", "never"]))
+    gone = {name: draw(COUNT) for name in ("quarantined", "dropped", "outside", "duplicates")}
+    accepted, rejected = (draw(COUNT), draw(COUNT)) if online == "latest" else (0, 0)
+    offline, present = accepted + draw(COUNT), draw(COUNT)
+    valid = offline + present + rejected
+    return Figures(
+        sources=tuple(draw(st.lists(source(), max_size=3))),
+        produced=valid + sum(gone.values()),
+        valid=valid,
+        identifiers=accepted + rejected if online == "latest" else draw(COUNT),
+        candidates=accepted + rejected,
+        sent=accepted + rejected,
+        accepted=accepted,
+        rejected=rejected,
+        offline=offline,
+        present=present,
+        **gone,
+    ), online
+
+
+@pytest.mark.shows("3.4")
+@given(run())
+def test_figures_that_add_up_pass(made: tuple[Figures, str]) -> None:
+    """No run that lost nothing is stopped."""
+    reconcile("group", *made)
+
+
+@pytest.mark.shows("3.4")
+@pytest.mark.parametrize("name", COUNTED)
+@given(run(), st.sampled_from([-1, 1]))
+def test_any_single_figure_that_is_off_by_one_is_caught(
+    name: str, made: tuple[Figures, str], by: int
+) -> None:
+    """One row lost or made anywhere breaks an equation; the message names it."""
+    found, online = made
+    if name == "identifiers" and online == "never":
+        return  # nobody was to be sent: no other figure speaks of identifiers
+    wrong = dataclasses.replace(found, **{name: getattr(found, name) + by})
+    with pytest.raises(MismatchError, match=r"^group: figures do not add up: .* is not"):
+        reconcile("group", wrong, online)
+
+
+@pytest.mark.shows("3.4")
+@pytest.mark.parametrize("name", OF_SOURCE)
+@given(run(), source(), st.sampled_from([-1, 1]))
+def test_so_is_any_figure_of_a_source(
+    name: str, made: tuple[Figures, str], one: SourceFigures, by: int
+) -> None:
+    """The message names the source."""
+    found, online = made
+    wrong = dataclasses.replace(one, **{name: getattr(one, name) + by})
+    found = dataclasses.replace(found, sources=(*found.sources, wrong))
+    with pytest.raises(MismatchError, match="source rows"):
+        reconcile("group", found, online)
+
+
+@pytest.mark.shows("3.4")
+@given(run())
+def test_nothing_sent_where_something_should_be_is_caught(made: tuple[Figures, str]) -> None:
+    """A send file that is forgotten altogether leaves equal, and too small, figures of sending."""
+    found, online = made
+    if not found.candidates:
+        return
+    forgotten = dataclasses.replace(found, candidates=0, sent=0, accepted=0, rejected=0)
+    forgotten = dataclasses.replace(forgotten, offline=found.offline + found.rejected)
+    with pytest.raises(MismatchError, match="identifiers"):
+        reconcile("group", forgotten, online)
+
+
+@given(run())
+def test_figures_survive_their_json_form(made: tuple[Figures, str]) -> None:
+    """What a ledger event carries reads back as the same figures."""
+    assert figures(json.loads(json.dumps(made[0].plain()))) == made[0]

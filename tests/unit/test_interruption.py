@@ -1,0 +1,62 @@
+"""Being asked to stop, and losing a process, are no defects: 75, or an interrupt."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from penstock.run.interruption import lost, own_interrupt, terminable
+
+
+@pytest.mark.shows("3.4")
+def test_sigterm_interrupts_while_a_run_lives_and_then_no_more() -> None:
+    """As Ctrl-C does; afterwards the process ends by it as any other."""
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_somebody_elses_handler_stays() -> None:
+    """Whoever embeds the engine may have a way of its own to end."""
+    seen: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        with terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert seen == [signal.SIGTERM]
+
+
+def test_a_session_that_takes_ctrl_c_for_itself_does_not_get_it() -> None:
+    """What stood before stands again."""
+    before = signal.getsignal(signal.SIGINT)
+    with own_interrupt():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Job aborted: SparkException: Python worker exited unexpectedly (crashed)",
+        "ExecutorLostFailure (executor 1 exited caused by one of the running tasks)",
+        "An error occurred while calling o45.collectToPython",
+        "An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe",
+    ],
+)
+def test_a_process_that_died_is_worth_another_try(text: str) -> None:
+    """Exit 75, in the words of Spark 3.5, 4.1 and py4j."""
+    error = lost(RuntimeError(text))
+    assert error is not None
+    assert error.exit_code == 75
+
+
+@pytest.mark.parametrize(
+    "text", ["An error occurred while calling o45.load.\n: java.lang.X", "KeyError: 'a'", ""]
+)
+def test_another_error_is_not_explained_away(text: str) -> None:
+    """A defect stays one."""
+    assert lost(RuntimeError(text)) is None
