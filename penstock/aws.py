@@ -59,6 +59,11 @@ class Endpoint:
 @lru_cache(maxsize=8)
 def session(endpoint: Endpoint) -> botocore.session.Session:
     """One botocore session per endpoint and process; its credentials refresh by themselves."""
+    return fresh_session(endpoint)
+
+
+def fresh_session(endpoint: Endpoint) -> botocore.session.Session:
+    """A session that looks its credentials up anew."""
     made = botocore.session.Session()
     made.set_config_variable("region", endpoint.region)
     if endpoint.credentials_file is not None:

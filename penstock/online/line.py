@@ -86,7 +86,7 @@ def _line(
     from penstock import aws
 
     session = aws.session(endpoint)
-    keys = Keys(lambda: aws.session.__wrapped__(endpoint).get_credentials())
+    keys = Keys(lambda: aws.fresh_session(endpoint).get_credentials())
     bundle = session.get_config_variable("ca_bundle")
     url = endpoint.url or _url(endpoint.region, session)
     transport = PlainTransport(url, endpoint.region, keys, in_flight, bundle)
