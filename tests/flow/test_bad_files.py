@@ -185,7 +185,7 @@ TYPED = FeatureGroup(
         Feature("whole", FeatureType.INTEGRAL),
         Feature("number", FeatureType.FRACTIONAL),
         Feature("flag", FeatureType.INTEGRAL),
-        Feature("day", FeatureType.STRING),
+        Feature("date", FeatureType.STRING),
     ),
 )
 TYPED_SOURCE = Source(
@@ -195,7 +195,7 @@ TYPED_SOURCE = Source(
         Column("whole", ColumnType.LONG),
         Column("number", ColumnType.DOUBLE),
         Column("flag", ColumnType.BOOLEAN),
-        Column("day", ColumnType.DATE),
+        Column("date", ColumnType.DATE),
     )
 )
 EARLY = datetime(1899, 12, 31, 23, 59, 59, 123456, tzinfo=timezone.utc)
@@ -212,7 +212,7 @@ def _typed_files() -> dict[str, dict[str, pa.Array]]:
             "whole": pa.array([2**63 - 1, 2**63, None], pa.uint64()),
             "number": pa.array([nan, 1.5, -inf]),
             "flag": pa.array([True, False, None]),
-            "day": pa.array([date(1066, 10, 14), None, date(1970, 1, 1)]),
+            "date": pa.array([date(1066, 10, 14), None, date(1970, 1, 1)]),
         },
         "wide": {
             "id": pa.array(["d", "e"], pa.large_string()),
@@ -220,7 +220,7 @@ def _typed_files() -> dict[str, dict[str, pa.Array]]:
             "whole": pa.array([Decimal("7.00"), Decimal("7.50")], pa.decimal128(20, 2)),
             "number": pa.array([Decimal("5.10"), None], pa.decimal128(38, 10)),
             "flag": pa.array(["TRUE", "f"]),
-            "day": pa.array(["2024-02-29", "2024-02-29"]),
+            "date": pa.array(["2024-02-29", "2024-02-29"]),
         },
         "narrow": {
             "id": pa.array([1, 2], pa.int8()),
@@ -228,7 +228,7 @@ def _typed_files() -> dict[str, dict[str, pa.Array]]:
             "whole": pa.array([2.0, 2.5], pa.float32()),
             "number": pa.array([3, None], pa.int16()),
             "flag": pa.array([None, 1], pa.int32()),
-            "day": pa.nulls(2),
+            "date": pa.nulls(2),
         },
         "bare": {
             "id": pa.array(["f", "g"]),
@@ -236,7 +236,7 @@ def _typed_files() -> dict[str, dict[str, pa.Array]]:
             "whole": pa.array([b"1", None], pa.binary()),
             "number": pa.array([{"a": 1}, None]),
             "flag": pa.array([[True], None]),
-            "day": pa.array([0, None], pa.timestamp("s", "UTC")),
+            "date": pa.array([0, None], pa.timestamp("s", "UTC")),
         },
     }
 
@@ -255,7 +255,7 @@ def test_typed_parquet_is_read_exactly_or_put_aside(lab: Lab) -> None:
         (Path(row["file"]).stem, row["position"], row["stage"], json.loads(row["findings"]))
         for row in lab.quarantine()
     ]
-    everything = ["at:TYPE", "whole:TYPE", "number:TYPE", "flag:TYPE", "day:TYPE"]
+    everything = ["at:TYPE", "whole:TYPE", "number:TYPE", "flag:TYPE", "date:TYPE"]
     assert aside == [
         ("bare", 0, "source", everything),
         ("bare", 1, "feature", ["at:NULL_KEY"]),
@@ -272,7 +272,7 @@ def test_typed_parquet_is_read_exactly_or_put_aside(lab: Lab) -> None:
             "whole": 2,
             "number": 3.0,
             "flag": None,
-            "day": None,
+            "date": None,
         },
         {
             "id": "d",
@@ -280,7 +280,7 @@ def test_typed_parquet_is_read_exactly_or_put_aside(lab: Lab) -> None:
             "whole": 7,
             "number": 5.1,
             "flag": 1,
-            "day": "2024-02-29",
+            "date": "2024-02-29",
         },
     ]
     record = lab.online(TYPED, "d")["d"]
@@ -297,7 +297,7 @@ def test_times_long_ago_come_through_the_transform_unchanged(lab: Lab) -> None:
     pipeline = Pipeline(TYPED, {"typed": TYPED_SOURCE})
     lab.ingest(pipeline, {"typed": {"format": "parquet", "path": str(path)}})
     (stored,) = lab.features(TYPED)
-    assert (stored["at"], stored["day"]) == ("1899-12-31T23:59:59.123456000Z", "1066-10-14")
+    assert (stored["at"], stored["date"]) == ("1899-12-31T23:59:59.123456000Z", "1066-10-14")
     assert stored["whole"] == 2**63 - 1
 
 

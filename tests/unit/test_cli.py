@@ -1,0 +1,131 @@
+"""The command line without Spark: help that teaches, one line where something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from penstock.cli.program import cli, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def _commands() -> list[str]:
+    names = []
+    for name, command in cli.commands.items():
+        below = getattr(command, "commands", None)
+        names += [f"{name} {one}" for one in below] if below else [name]
+    return sorted(names)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> list[str]:
+    """Options that put lake and state into a folder of the test."""
+    where = {"lake": tmp_path / "lake", "state": tmp_path / "state"}
+    sets = [f"{key}={value}" for key, value in where.items()]
+    return ["--project", str(ROOT), "--set", sets[0], "--set", sets[1]]
+
+
+@pytest.mark.parametrize("name", _commands())
+def test_help_teaches(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command says what it is for; those that do something show an example."""
+    assert run([*name.split(), "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "Usage: penstock" in said
+    assert "penstock" in said.split("Options:")[0].replace("Usage: penstock", "", 1) or (
+        name in {"doctor", "local env"}
+    )
+
+
+def test_status_before_anything_says_what_to_type(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All groups of the project, none begun."""
+    assert run(["status", "--json", *place]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["group"] for one in found] == [
+        "aircraft_history",
+        "airport_weather",
+        "flight_status",
+    ]
+    assert {one["state"] for one in found} == {None}
+    assert found[0]["next"] == "penstock ingest aircraft_history"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ingest", "nope"], "there is no feature group 'nope' in this project. There are: "),
+        (["ingest", "--start", "2013-01-01"], "a window needs --start and --end"),
+        (["ingest", "--start", "2013-01-02", "--end", "2013-01-01"], "is not after its start"),
+        (["ingest", "--tag", "nope"], "no feature group has the tag 'nope'"),
+        (["query", "as-of", "airport_weather"], "as-of needs a moment"),
+        (["query", "live", "airport_weather", "2013-01-01T00:00:00Z"], "live takes no moment"),
+        (["quarantine", "show", "abc"], "0 entries have a key that starts with 'abc'"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_exit_2(
+    words: list[str], said: str, place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is started for it."""
+    assert run([*words, *place]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_ingesting_into_a_group_that_is_not_there_says_what_to_run(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before Spark is started."""
+    assert run(["ingest", "airport_weather", "--json", *place]) == 2
+    assert "Run: penstock provision airport_weather" in capsys.readouterr().err
+
+
+def test_sql_is_printed_without_running_it(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--sql-only`` needs no data."""
+    assert run(["query", "latest", "flight_status", "--sql-only", *place]) == 0
+    said = capsys.readouterr().out
+    assert "-- Athena" in said
+    assert "-- Spark" in said
+    assert said.upper().count("ROW_NUMBER()") == 2
+
+
+def test_provision_then_check_agrees(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2 before, 0 after; JSON on standard output alone."""
+    assert run(["provision", "--check", *place]) == 2
+    capsys.readouterr()
+    assert run(["provision", "--json", *place]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert {one["action"] for one in made} == {"created"}
+    assert run(["provision", "--check", *place]) == 0
+
+
+def test_a_folder_that_is_no_project_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The configuration is looked for first."""
+    assert run(["status", "--project", str(tmp_path)]) == 2
+    assert "no such configuration file" in capsys.readouterr().err
+
+
+def test_settings_of_commands_are_all_documented() -> None:
+    """Every option has a help text."""
+    for command in cli.commands.values():
+        for option in (one for one in command.params if isinstance(one, click.Option)):
+            assert option.help, (command.name, option.name)
+
+
+def test_the_example_configuration_loads() -> None:
+    """``conf/aws.example.yaml`` is valid YAML with the keys the records know."""
+    from penstock.config import Settings
+
+    values = yaml.safe_load((ROOT / "conf" / "base.yaml").read_text(encoding="utf-8"))
+    values |= yaml.safe_load((ROOT / "conf" / "aws.example.yaml").read_text(encoding="utf-8"))
+    assert Settings.model_validate(values).group("flight_status").role_arn
