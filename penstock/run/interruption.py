@@ -70,7 +70,8 @@ def _in_main_thread() -> bool:
 def lost(error: Exception) -> TemporaryError | None:
     """The error for a process that died under Spark, or None where it is another one."""
     text = str(error)
-    if not any(one in text for one in _GONE) and not _SILENT.fullmatch(text.strip()):
+    said = any(one in text for one in _GONE) or _SILENT.fullmatch(text.strip())
+    if not said and not isinstance(error, ConnectionError):  # py4j finds nobody at the JVM's port
         return None
     remedy = "Run the same command again: it resumes. If it dies again, give it more memory"
     return TemporaryError("a process of Spark died", remedy)
