@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from penstock.errors import TemporaryError
 from penstock.storage import Storage
+from penstock.ticker import ticking
 
 LEASE_S = 60.0
 RENEW_S = 10.0
@@ -69,7 +69,6 @@ def held(
 ) -> Iterator[None]:
     """Hold the lease while the context lives; one that was taken over is left to its new holder."""
     own = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), 0.0)
-    stop = threading.Event()
 
     def write(until: float) -> None:
         storage.write(path, json.dumps(asdict(replace(own, until=until))).encode())
@@ -78,18 +77,17 @@ def held(
         holder = _holder(storage, path)
         return holder is not None and replace(holder, until=0.0) == own
 
-    def renew() -> None:
-        while not stop.wait(renew_s) and still_ours():
+    def renew() -> bool:
+        ours = still_ours()
+        if ours:
             write(clock() + LEASE_S)
+        return ours
 
     write(clock() + LEASE_S)
-    thread = threading.Thread(target=renew, name="penstock-lease", daemon=True)
-    thread.start()
     try:
-        yield
+        with ticking("penstock-lease", renew_s, renew):
+            yield
     finally:
-        stop.set()
-        thread.join()
         if still_ours():
             write(0.0)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from penstock.online import FileOutcome, SendJob, send_file
 from penstock.run.work import Work
+from penstock.ticker import ticking
 
 WATCH_S = 1.0
 
@@ -55,22 +55,14 @@ def _job(work: Work, slots: int) -> SendJob:
     )
 
 
-@contextmanager
-def _watched(work: Work, results: str, files: Mapping[str, int]) -> Iterator[None]:
+def _watched(work: Work, results: str, files: Mapping[str, int]) -> AbstractContextManager[None]:
     """Tell how far it is, from the number of markers."""
     total, rows = sum(files.values()), work.manifest.chunk_rows
-    stop = threading.Event()
 
-    def watch() -> None:
-        while not stop.wait(WATCH_S):
-            names = work.context.storage.list(results)
-            marked = sum(1 for name in names if name.endswith(".json"))
-            work.context.progress.advance(work.group.name, min(total, marked * rows), total)
+    def watch() -> bool:
+        names = work.context.storage.list(results)
+        marked = sum(1 for name in names if name.endswith(".json"))
+        work.context.progress.advance(work.group.name, min(total, marked * rows), total)
+        return True
 
-    thread = threading.Thread(target=watch, name="penstock-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return ticking("penstock-progress", WATCH_S, watch)
