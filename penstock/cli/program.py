@@ -14,6 +14,7 @@ from penstock.cli.options import log_path
 from penstock.errors import PenstockError
 
 LOG = logging.getLogger("penstock")
+LOG.addHandler(logging.NullHandler())  # before there is a log file, Python would print instead
 
 _HELP = """Spark pipelines into Amazon SageMaker Feature Store.
 
