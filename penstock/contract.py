@@ -27,6 +27,8 @@ NAME_PATTERN = re.compile(r"[a-zA-Z0-9]([-_]*[a-zA-Z0-9]){0,63}")
 RESERVED = frozenset(
     {"is_deleted", "write_time", "api_invocation_time", "year", "month", "day", "hour"}
 )
+#: Columns the gates add to a source's rows: file, position, both together, unreadable text.
+OWN_COLUMNS = frozenset({"_file", "_position", "_source", "_problem"})
 MAX_FEATURES = 2_500  # AWS developer guide, quotas
 
 OnFail = Literal["fail", "warn", "drop", "quarantine"]
@@ -212,8 +214,12 @@ class Source:
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
-        if not names or len(set(names)) != len(names):
+        if not names or len({name.lower() for name in names}) != len(names):  # Spark folds case
             raise ContractError(f"a source's columns must be one or more, each once: {names}")
+        taken = sorted(OWN_COLUMNS & {name.lower() for name in names})
+        if taken:
+            message = f"a source's column {taken[0]!r} bears a name penstock uses itself"
+            raise ContractError(message, f"Rename it; taken: {', '.join(sorted(OWN_COLUMNS))}")
         if self.time is not None and (
             self.time not in names or self.column(self.time).type is not ColumnType.TIMESTAMP
         ):
@@ -302,11 +308,14 @@ def _source_text(transform: Transform | None) -> str:
     A helper of a transform changes its rows as it does itself; other packages are known by version.
     """
     module = None if transform is None else inspect.getmodule(transform)
+    if transform is None:
+        return ""
     if module is None:
-        return "" if transform is None else inspect.getsource(transform)
+        return inspect.getsource(transform)
     found: dict[str, ModuleType] = {}
     _collect(module, module.__name__.split(".")[0], found)
-    return "".join(inspect.getsource(found[name]) for name in sorted(found))
+    texts = [inspect.getsource(found[name]) for name in sorted(found)]
+    return "".join([f"{transform.__module__}.{transform.__qualname__}\n", *texts])
 
 
 def _collect(module: ModuleType, package: str, found: dict[str, ModuleType]) -> None:

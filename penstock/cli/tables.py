@@ -16,17 +16,34 @@ from rich.text import Text
 PLAIN_WIDTH = 160  # columns where standard output is no terminal
 
 
-def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table; numbers to the right with separators, None as nothing."""
-    wide = None if sys.stdout.isatty() else PLAIN_WIDTH
+def show(head: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> None:
+    """A table; numbers to the right with separators, None as nothing.
+
+    Where it is too wide for the terminal and has few rows, it is turned: a column a row.
+    """
+    plain = None if sys.stdout.isatty() else PLAIN_WIDTH
+    console = Console(width=width or plain, highlight=False)
+    listed = [[*row] for row in rows]
+    if _width(head, listed) > console.width and len(listed) < len(head):
+        turned = [[name, *(row[n] for row in listed)] for n, name in enumerate(head)]
+        head, listed = [str(one) for one in turned[0]], turned[1:]
+    console.print(_table(head, listed))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    listed = [list(row) for row in rows]
     for n, name in enumerate(head):
-        right = bool(listed) and all(_is_number(row[n]) for row in listed)
+        right = bool(rows) and all(_is_number(row[n]) for row in rows)
         table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in listed:
+    for row in rows:
         table.add_row(*(Text(_text(one)) for one in row))
-    Console(width=wide, highlight=False).print(table)
+    return table
+
+
+def _width(head: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """Columns of the terminal the table needs so that nothing is folded."""
+    lines = [head, *([_text(one) for one in row] for row in rows)]
+    return sum(max(len(line[n]) for line in lines) + 3 for n in range(len(head)))
 
 
 def show_json(value: Any) -> None:
