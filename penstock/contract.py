@@ -307,9 +307,9 @@ def _source_text(transform: Transform | None) -> str:
 
     A helper of a transform changes its rows as it does itself; other packages are known by version.
     """
-    module = None if transform is None else inspect.getmodule(transform)
     if transform is None:
         return ""
+    module = inspect.getmodule(transform)
     if module is None:
         return inspect.getsource(transform)
     found: dict[str, ModuleType] = {}
