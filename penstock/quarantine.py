@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
 from penstock.contract import FeatureGroup
+from penstock.errors import MismatchError
 
 #: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere.
 SCHEMA = (
@@ -55,12 +56,20 @@ class Quarantine:
         return self._spark.read.format("delta").load(self.path)
 
     def add_staged(self, files: Sequence[str], entry: Entry) -> None:
-        """Enter rows a gate put aside; those that are there already add nothing."""
+        """Enter rows a gate put aside; those that are there already add nothing.
+
+        Raises:
+            MismatchError: A row is not in the table afterwards.
+        """
         if files:
             self._add(self._spark.read.schema(_STAGED).parquet(*files), entry)
 
     def add_rejects(self, files: Sequence[str], group: FeatureGroup, entry: Entry) -> None:
-        """Enter rows the service refused: rule is its code, the features are the payload."""
+        """Enter rows the service refused: rule is its code, the features are the payload.
+
+        Raises:
+            MismatchError: A row is not in the table afterwards.
+        """
         if not files:
             return
         refused = self._spark.read.parquet(*files)
@@ -93,3 +102,11 @@ class Quarantine:
             F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
         )
         complete.coalesce(1).write.format("delta").mode("append").save(self.path)
+        self._check(rows, entry)
+
+    def _check(self, rows: DataFrame, entry: Entry) -> None:
+        """The table is asked whether it has every row, not who wrote it."""
+        lost = rows.join(self.rows().select("row_key"), "row_key", "left_anti").count()
+        if lost:
+            message = f"{entry.group}: {lost} rows that were put aside are not in the quarantine"
+            raise MismatchError(message, "Please report this as a defect; nothing is marked done")

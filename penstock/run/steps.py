@@ -58,7 +58,8 @@ def send(work: Work) -> Mapping[str, Any]:
     files = {one.path: one.rows for one in manifest.staged.send}
     began = context.monotonic()
     if files:
-        work.say(f"sending {sum(files.values()):,} records")
+        count = sum(files.values())
+        work.say(f"sending {count:,} record{'' if count == 1 else 's'}")
         send_files(work, files)
     totals = fold(context.storage, results, files, manifest.chunk_rows)
     seconds = context.monotonic() - began
