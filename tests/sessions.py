@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 def local_session() -> SparkSession:
     """A session with Delta on two cores, in UTC; the active one where there is one."""
     settings = {
+        # Small data: compiling thoroughly costs more than it saves (measured).
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.driver.memory": "2g",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",

@@ -220,9 +220,7 @@ MUTANTS = (
 #: One of each kind in `make test`: a worker's reader, a worker's count, sending, the driver.
 QUICK = (
     "file reader: parsed and not given on",
-    "versions: a row taken for a duplicate",
     "sending: never sent but marked",
-    "offline: a row not appended",
 )
 COMPARING = (
     Mutant(

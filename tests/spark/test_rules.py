@@ -128,6 +128,8 @@ def frame(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(rows, schema).coalesce(1).cache()
 
 
+@pytest.mark.prove
+@pytest.mark.shows("3.5")
 def test_rules_and_gx_on_spark_name_the_same_rows(frame: DataFrame) -> None:
     """An expectation means the same in the gate as over the staged set, nulls and extremes too."""
     cases = _cases()

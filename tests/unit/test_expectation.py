@@ -29,7 +29,8 @@ Oracle = Callable[[pa.RecordBatch, Expectation], set[int]]
 TEXT, LONG, DOUBLE, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 INSTANT, DAY = pa.timestamp("us", "UTC"), pa.date32()
 LETTERS = "ab01AZ é😀ß\n\t\r%_\\.'\"\u0661"
-texts = st.text(LETTERS, max_size=5) | st.sampled_from(["", "a", "ab", "a\n", "\x00", "e\u0301"])
+# No NUL: pandas takes "" and "\x00" for one value (nunique), so GX on pandas is no oracle there.
+texts = st.text(LETTERS, max_size=5) | st.sampled_from(["", "a", "ab", "a\n", "e\u0301"])
 longs = st.integers(-3, 3) | st.sampled_from([2**63 - 1, -(2**63), 2**53 + 1, -(2**53) - 1])
 doubles = st.integers(-6, 6).map(lambda n: n / 2) | st.sampled_from(
     [-0.0, 5e-324, 1.7e308, -1.7e308]
