@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -183,20 +183,36 @@ def _start_log(settings: Settings, *, debug: bool) -> None:
 
 @contextmanager
 def _jvm_output(workspace: Workspace) -> Iterator[None]:
-    """The JVM inherits standard error when it starts; without --debug that is the log."""
+    """What the JVM says, on the output it inherits when it starts, goes to the log.
+
+    With --debug it goes to standard error: standard output is for results alone, and Spark 3.5
+    prints to it while it resolves packages.
+    """
     path = log_path()
-    if workspace.debug or path is None:
+    with ExitStack() as stack:
+        if workspace.debug or path is None:
+            stack.enter_context(_redirected("stdout", 2))
+        else:
+            log = stack.enter_context(path.open("ab"))
+            stack.enter_context(_redirected("stdout", log.fileno()))
+            stack.enter_context(_redirected("stderr", log.fileno()))
         yield
-        return
-    ours = os.dup(2)
-    screen = os.fdopen(os.dup(2), "w", encoding="utf-8", buffering=1)
-    with path.open("ab") as log:
-        os.dup2(log.fileno(), 2)
-    before, sys.stderr = sys.stderr, screen
+
+
+@contextmanager
+def _redirected(name: str, target: int) -> Iterator[None]:
+    """Child processes write a standard stream to ``target``, Python to where it went before."""
+    number = {"stdout": 1, "stderr": 2}[name]
+    before = getattr(sys, name)
+    before.flush()
+    ours = os.dup(number)
+    screen = os.fdopen(os.dup(number), "w", encoding="utf-8", buffering=1)
+    os.dup2(target, number)
+    setattr(sys, name, screen)
     try:
         yield
     finally:
-        sys.stderr = before
-        os.dup2(ours, 2)
+        setattr(sys, name, before)
+        os.dup2(ours, number)
         os.close(ours)
         screen.close()

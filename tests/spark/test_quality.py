@@ -126,7 +126,6 @@ def test_one_expectation_may_stand_twice(frame: DataFrame) -> None:
     ("kind", "column", "given", "on_fail"),
     [
         ("expect_column_mean_to_be_between", "absent", {"min_value": 1}, "warn"),
-        ("expect_column_values_to_be_between", "s", {"min_value": 1}, "fail"),
         ("expect_column_values_to_match_regex", "s", {"regex": "("}, "warn"),
     ],
 )
@@ -142,6 +141,10 @@ def test_what_gx_cannot_judge_never_passes(
     assert caught.value.exit_code == 70
     assert CANARY not in str(caught.value)
     assert not list(tmp_path.rglob("*.html"))
+
+
+def _settings(spark: SparkSession) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in spark.sql("SET").collect()}
 
 
 def test_a_frame_that_breaks_never_passes(spark: SparkSession) -> None:
@@ -185,9 +188,9 @@ def test_no_value_is_shown(canaries: DataFrame, tmp_path: Path, capsys: Any, cap
 def test_the_session_is_left_as_it_was(spark: SparkSession, frame: DataFrame) -> None:
     """GX changes no setting, caches nothing, and leaves loggers and filters alone."""
     logger = logging.getLogger("great_expectations")
-    before = (dict(spark.conf.getAll), _cached(spark), logger.propagate, [*warnings.filters])
+    before = (_settings(spark), _cached(spark), logger.propagate, [*warnings.filters])
     validate(frame, [Expectation("expect_column_values_to_be_unique", "id", {}, "fail")], "group")
-    after = (dict(spark.conf.getAll), _cached(spark), logger.propagate, [*warnings.filters])
+    after = (_settings(spark), _cached(spark), logger.propagate, [*warnings.filters])
     assert after == before
     assert spark.getActiveSession() is not None
 

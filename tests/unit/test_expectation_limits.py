@@ -197,6 +197,14 @@ def test_split() -> None:
         )
 
 
+def test_a_bound_of_another_type_is_refused_though_gx_would_judge_it() -> None:
+    """Text against a number: on Spark without ANSI mode it would pass unseen."""
+    schema = pa.schema([("s", pa.string())])
+    asked = Expectation("expect_column_values_to_be_between", "s", {"min_value": 1}, "fail")
+    with pytest.raises(ContractError, match="s"):
+        split([asked], schema)
+
+
 def test_allowed_arguments_are_gxs_own() -> None:
     """Each type and each argument on the allow-list exists in the installed GX."""
     with warnings.catch_warnings():
