@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +81,10 @@ class Site:
         """A job of the distribution; its JSON."""
         script = self.dist / "jobs" / f"{name}.py"
         said = self.submit(script, *arguments, "--json", environment=environment, timeout=timeout)
-        return json.loads(said)
+        # On Spark 3.5 spark-submit itself first prints how it resolves packages.
+        begin = re.search(r"^[\[{]", said, re.MULTILINE)
+        assert begin is not None, said[-2_000:]
+        return json.loads(said[begin.start() :])
 
 
 @pytest.fixture(scope="module")
