@@ -156,7 +156,7 @@ def _by_code(status: int, code: str, message: str) -> Outcome:
             return Outcome.SUSPECT if suspect else outcome
     if status >= 500:  # noqa: PLR2004 - the class of server errors, 509 included
         return Outcome.TRANSIENT
-    if status == 404 and _GROUP_MISSING.search(message):  # noqa: PLR2004
+    if status == 404 and _GROUP_MISSING.search(message):  # noqa: PLR2004 - 404 is its own name
         return Outcome.SUSPECT
     if status == 400 and not code and not message:  # noqa: PLR2004 - {"message": null}: a throttle
         return Outcome.THROTTLE
