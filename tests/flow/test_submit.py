@@ -112,6 +112,7 @@ def done(site: Site) -> Mapping[str, Any]:
     }
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.7")
 def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any]) -> None:
     """Each of ``jobs/*.py`` ends well, and both workers worked.
@@ -136,6 +137,7 @@ def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any])
     assert site.cluster.hosts() == set(HOSTS)
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.7")
 def test_the_stores_are_those_of_a_local_run(site: Site, done: Mapping[str, Any], lab: Lab) -> None:
     """Offline and online, row by row, what a local session makes of the same input."""
