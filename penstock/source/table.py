@@ -22,7 +22,7 @@ def delta_rows(
 ) -> tuple[DataFrame, tuple[str, ...]]:
     """Rows of one version: declared columns and file; and names nobody declared.
 
-    The position is null: Delta does not say which row of its file a row is (tried on 3.3 and 4.2).
+    The position is null: Delta does not say which row of its file a row is (tried on 4.2).
 
     Raises:
         ContractError: A declared column is missing.
