@@ -10,8 +10,8 @@ from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
 from penstock.errors import UsageError
+from penstock.run.places import offline_path, quarantine_path
 from penstock.run.status import statuses
-from penstock.storage import local_path
 
 
 @click.command()
@@ -54,11 +54,9 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
     Example:
       penstock get flight_status UA-1545-EWR-2013-01-01T10:00:00Z
     """
-    from penstock.catalog.table import table_name
-
     contract = workspace.project.pipeline(group).group
     settings = workspace.settings
-    path = f"{local_path(settings.lake)}/offline/{table_name(group, settings)}"
+    path = offline_path(settings, group)
     offline = lake.current_rows(path, contract, identifiers)
     with aws.connected(settings) as endpoint:
         runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
@@ -129,7 +127,7 @@ def query(
     contract = workspace.project.pipeline(group).group
     settings = workspace.settings
     table = table_name(group, settings)
-    path = f"{local_path(settings.lake)}/offline/{table}"
+    path = offline_path(settings, group)
     registered = engine.Table.registered(settings.catalog.database, table)
     texts = {
         "athena": engine.sql(kind, contract, registered, engine.ATHENA, limit=limit, moment=moment),
@@ -169,7 +167,7 @@ def listed(workspace: Workspace, *, group: str | None, limit: int) -> int:
     Example:
       penstock quarantine list flight_status
     """
-    found = lake.quarantined(f"{local_path(workspace.settings.lake)}/quarantine", group)
+    found = lake.quarantined(quarantine_path(workspace.settings), group)
     if workspace.as_json:
         show_json([{k: v for k, v in one.items() if k != "payload"} for one in found])
         return 0
@@ -194,7 +192,7 @@ def shown(workspace: Workspace, *, key: str) -> int:
     Example:
       penstock quarantine show 3f1c99a0
     """
-    found = lake.quarantined(f"{local_path(workspace.settings.lake)}/quarantine", key=key)
+    found = lake.quarantined(quarantine_path(workspace.settings), key=key)
     if len(found) != 1:
         message = f"{len(found)} entries have a key that starts with {key!r}"
         raise UsageError(message, "See 'penstock quarantine list'")

@@ -91,6 +91,8 @@ def double_text(array: pa.Array) -> pa.Array:
     text = pc.cast(array, pa.string())
     wide = pc.cast(array, pa.float64())
     whole = pc.and_(pc.equal(pc.floor(wide), wide), pc.less(pc.abs(wide), _PLAIN_DIGITS))
+    if not pc.any(whole).as_py():
+        return text
     # Arrow writes 1e10 as 1e+10; zero stays with Arrow, for an integer has no negative zero.
     digits = pc.cast(pc.cast(pc.if_else(whole, wide, 0.0), pa.int64()), pa.string())
     digits = pc.if_else(pc.equal(wide, 0.0), text, digits)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.contract import FeatureType
-from penstock.encoding import STORAGE
+from penstock.encoding import STORAGE, double_text
 from penstock.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ MAX_ENTRIES = 25  # botocore model, BatchWriteRecordRequest.Entries
 WRITE_UNIT = 1024  # AWS developer guide, quotas: one unit per started KB
 #: What JSON must escape (RFC 8259 §7); everything else may stand as UTF-8.
 _ESCAPED = '["\\\\\\x00-\\x1f]'
-#: Whole doubles below this print as digits and ``.0``, as Python and the JVM print them.
-_PLAIN_DIGITS = 1e15
 
 
 @dataclass(frozen=True)
@@ -147,20 +145,11 @@ def _checked(name: str, column: pa.Array) -> pa.Array:
 
 
 def _double_text(name: str, column: pa.Array) -> pa.Array:
-    """Shortest text that reads back as the same double; whole numbers keep their ``.0``."""
+    """The encoding's text of a double; the gate let no other than finite ones through."""
     if not pc.all(pc.is_finite(column)).as_py() and column.null_count < len(column):
         message = f"a send file's column {name!r} holds a double that is not finite"
         raise MismatchError(message, "This is a defect: report it")
-    text = pc.cast(column, pa.string())
-    whole = pc.and_(
-        pc.equal(pc.floor(column), column), pc.less(pc.abs(column), pa.scalar(_PLAIN_DIGITS))
-    )
-    if not pc.any(whole).as_py():
-        return text
-    # Arrow writes 1e10 as 1e+10; zero stays with Arrow, for an integer has no negative zero.
-    digits = pc.cast(pc.if_else(whole, column, 0.0), pa.int64())
-    plain = pc.if_else(pc.equal(column, 0.0), text, pc.cast(digits, pa.string()))
-    return pc.if_else(whole, pc.binary_join_element_wise(plain, ".0", ""), text)
+    return double_text(column)
 
 
 def _joined(job: SendJob, texts: dict[str, pa.Array]) -> pa.Array:
