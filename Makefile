@@ -46,8 +46,8 @@ prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3
 soak: $(READY) ## the crash tests over and over, for an hour
 	$(BIN)/python -m pytest tests/flow/test_crash.py --rounds 20
 
-bench-online: $(READY) ## cost per record of the online writer, side by side with boto3
-	$(BIN)/python bench/online.py
+bench-online: ## cost per record, side by side with boto3 and AWS's connector (30 min; Go, Java)
+	@python=$$($(PYTHON) bench/peers.py --need go,java) && $$python -m bench.online
 
 # project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist

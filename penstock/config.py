@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from penstock.errors import ConfigError
 
 MAX_BYTES = 1 << 20  # a configuration file of a megabyte is a mistake or an attack
 MAX_DEPTH = 20  # what is read needs four
+_NOT_SERVICE = "cannot have owner: service together with stores: online or detach_offline"
 
 
 class _Record(BaseModel):
@@ -50,11 +51,21 @@ class Location(_Record):
 class Online(_Record):
     """The online write path."""
 
-    transport: Literal["plain", "fast"] = Field(default="plain", description="HTTP client.")
+    transport: Literal["plain", "fast"] = Field(
+        default="fast", description="HTTP client; with a proxy in the way plain is used."
+    )
+    deletion: Literal["soft", "hard"] = Field(
+        default="soft", description="What a tombstone does: soft keeps the time of the deletion."
+    )
     api: Literal["auto", "batch", "put"] = Field(
         default="auto", description="BatchWriteRecord, PutRecord, or what the service answers."
     )
-    in_flight: int = Field(default=32, ge=1, le=512, description="Requests in flight per task.")
+    in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=512,
+        description="Requests in flight per task; unset: by operation.",
+    )
     chunk_rows: int = Field(default=1_000, ge=1, le=100_000, description="Rows per marker.")
     max_write_units_per_s: float | None = Field(
         default=None, gt=0, description="Ceiling over all tasks, in write units (1 KB) a second."
@@ -106,6 +117,42 @@ class Group(_Record):
     kms_key: str | None = Field(default=None, description="KMS key of the online store.")
     table: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_]{0,251}$")
     storage_type: Literal["Standard", "Standard_V2", "InMemory"] = "Standard"
+    stores: Literal["both", "online", "offline"] = Field(
+        default="both", description="Which stores the group has."
+    )
+    owner: Literal["direct", "service"] = Field(
+        default="direct", description="Who writes offline: penstock, or the service."
+    )
+    detach_offline: bool = Field(
+        default=False, description="Write directly although the group has an offline store."
+    )
+    s3_uri: str | None = Field(
+        default=None,
+        pattern=r"^(https|s3)://([^/]+)/?(.*)$",
+        max_length=1024,
+        description="Where the service's own offline store is made; owner: service.",
+    )
+
+    @model_validator(mode="after")
+    def _check_owner(self) -> Group:
+        if self.owner == "service" and (self.stores == "online" or self.detach_offline):
+            raise ValueError(_NOT_SERVICE)
+        return self
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the group has an online store."""
+        return self.stores != "offline"
+
+    @property
+    def sends(self) -> bool:
+        """Whether records go to the Feature Store API."""
+        return self.is_online or self.owner == "service"
+
+    @property
+    def own_table(self) -> bool:
+        """Whether penstock writes the offline store."""
+        return self.stores != "online" and self.owner == "direct"
 
 
 class Settings(_Record):
@@ -312,7 +359,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str], default: Path) 
         return ConfigError(f"{where}: unknown key {key!r}", _suggest(parts))
     if first["type"] == "missing":
         return ConfigError(f"{where}: key {key!r} is missing", f"Add '{parts[-1]}: …'")
-    told = first["msg"].replace("Input should", "must", 1).replace("String should", "must", 1)
+    told = first["msg"].replace("Value error, ", "", 1)
+    told = told.replace("Input should", "must", 1).replace("String should", "must", 1)
     problem, remedy = _WANTED.get(first["type"], (told, "Correct the value"))
     return ConfigError(f"{where}: {key!r} {problem}", remedy)
 

@@ -7,17 +7,16 @@ not import.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, Literal
 
+from penstock import meaning
 from penstock.errors import ContractError
 
 #: Names of groups and features (AWS API reference, CreateFeatureGroup).
@@ -29,7 +28,12 @@ RESERVED = frozenset(
 )
 #: Columns the gates add to a source's rows: file, position, both together, unreadable text.
 OWN_COLUMNS = frozenset({"_file", "_position", "_source", "_problem"})
+#: What a staged row says of itself beside its features: it deletes its record; it corrects a value
+#: at an event time that is online already; it goes to the offline store alone; its own time to live
+#: in seconds. A column that is absent says no, and no time to live.
+DELETED, CORRECT, OFFLINE_ONLY, TTL_S = "_deleted", "_correct", "_offline_only", "_ttl_s"
 MAX_FEATURES = 2_500  # AWS developer guide, quotas
+MAX_TTL_S = 2**31 - 1  # API model: TtlDuration.Value is a 32-bit integer, 1 or more
 
 OnFail = Literal["fail", "warn", "drop", "quarantine"]
 
@@ -119,6 +123,11 @@ class FeatureGroup:
             because text of mixed precision does not sort: 0 or 9 (3 and 6: not verified on AWS).
         expectations: Expectations on the whole staged set.
         tags: Labels for ``ingest --tag``.
+        deleted_when: Boolean column of the transform's output, no feature: true deletes the record
+            as of the row's event time; only its identifier and event time count. Null is false.
+        ttl: How long after its event time a record stays online, whole seconds; None: for ever.
+        ttl_from: Column of the transform's output, no feature: whole seconds of that record's own
+            ttl; null leaves it to ``ttl``.
     """
 
     name: str
@@ -129,6 +138,9 @@ class FeatureGroup:
     fraction_digits: Literal[0, 3, 6, 9] = 0
     expectations: tuple[Expectation, ...] = ()
     tags: tuple[str, ...] = ()
+    deleted_when: str | None = None
+    ttl: timedelta | None = None
+    ttl_from: str | None = None
 
     def __post_init__(self) -> None:
         _check_name("feature group", self.name)
@@ -156,6 +168,7 @@ class FeatureGroup:
             raise ContractError(
                 f"feature group {self.name!r}: fraction_digits must be 0, 3, 6 or 9"
             )
+        self._check_controls()
 
     def feature(self, name: str) -> Feature:
         """The feature called ``name``; raises KeyError."""
@@ -170,6 +183,16 @@ class FeatureGroup:
         return tuple(one.name for one in self.features)
 
     @property
+    def controls(self) -> tuple[str, ...]:
+        """Columns of the transform's output that are no features: deletion, then time to live."""
+        return tuple(one for one in (self.deleted_when, self.ttl_from) if one is not None)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether a record may leave the online store: by a deletion, or by its time to live."""
+        return self.ttl is not None or bool(self.controls)
+
+    @property
     def all_expectations(self) -> tuple[Expectation, ...]:
         """The features' expectations, bound to their feature as column, then the group's."""
         bound = [
@@ -182,7 +205,19 @@ class FeatureGroup:
     @property
     def meaning(self) -> str:
         """Hash (16 hex digits) of what decides the rows; descriptions and tags do not."""
-        return _hash(_plain(self))
+        return meaning.digest(meaning.plain(self))
+
+    def _check_controls(self) -> None:
+        folded = {name.lower() for name in (*self.names, *OWN_COLUMNS)}
+        for name in self.controls:
+            if not name or name.startswith("_") or name.lower() in folded:
+                message = f"feature group {self.name!r}: {name!r} cannot say what becomes of a row"
+                raise ContractError(message, "Name a column of its own that is no feature")
+            folded.add(name.lower())
+        seconds = None if self.ttl is None else self.ttl.total_seconds()
+        if seconds is not None and (seconds != int(seconds) or not 1 <= seconds <= MAX_TTL_S):
+            message = f"feature group {self.name!r}: a ttl of {seconds:g} s"
+            raise ContractError(message, f"Whole seconds, 1 to {MAX_TTL_S}")
 
 
 @dataclass(frozen=True)
@@ -281,17 +316,12 @@ class Pipeline:
     def meaning(self) -> str:
         """Hash (16 hex digits) of what decides the rows: contract, sources, transform's module."""
         parts = [
-            _plain(self.group),
-            {name: _plain(source) for name, source in sorted(self.sources.items())},
+            meaning.plain(self.group),
+            {name: meaning.plain(source) for name, source in sorted(self.sources.items())},
             self.window,
-            _source_text(self.transform),
+            meaning.source_text(self.transform),
         ]
-        return _hash(parts)
-
-
-def _hash(plain: Any) -> str:
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return meaning.digest(parts)
 
 
 def _check_name(kind: str, name: str) -> None:
@@ -300,47 +330,3 @@ def _check_name(kind: str, name: str) -> None:
         raise ContractError(
             message, "Letters, digits, - and _, at most 64, alphanumeric at both ends"
         )
-
-
-def _source_text(transform: Transform | None) -> str:
-    """Texts of the transform's module and of the project's modules it uses, by name.
-
-    A helper of a transform changes its rows as it does itself; other packages are known by version.
-    """
-    if transform is None:
-        return ""
-    module = inspect.getmodule(transform)
-    if module is None:
-        return inspect.getsource(transform)
-    found: dict[str, ModuleType] = {}
-    _collect(module, module.__name__.split(".")[0], found)
-    texts = [inspect.getsource(found[name]) for name in sorted(found)]
-    return "".join([f"{transform.__module__}.{transform.__qualname__}\n", *texts])
-
-
-def _collect(module: ModuleType, package: str, found: dict[str, ModuleType]) -> None:
-    """Modules of ``package`` that names in ``module`` come from, and theirs in turn."""
-    if module.__name__ in found or module.__name__.split(".")[0] != package:
-        return
-    found[module.__name__] = module
-    for value in list(vars(module).values()):
-        used = value if isinstance(value, ModuleType) else inspect.getmodule(value)
-        if used is not None:
-            _collect(used, package, found)
-
-
-def _plain(value: Any) -> Any:
-    """A JSON form without descriptions and tags: a changed comment is not a changed meaning."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if hasattr(value, "__dataclass_fields__"):
-        skipped = {"description", "tags"}
-        names = [name for name in value.__dataclass_fields__ if name not in skipped]
-        return {name: _plain(getattr(value, name)) for name in names}
-    return value

@@ -8,40 +8,56 @@ workers and need no Spark.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from math import isfinite
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock import encoding
-from penstock.contract import Expectation, FeatureGroup, FeatureType, Source
+from penstock.aside import (
+    BAD,
+    FILE,
+    ORIGIN,
+    ORIGIN_TYPE,
+    POSITION,
+    PROBLEM,
+    Place,
+    origin,
+    put_aside,
+    rows_key,
+)
+from penstock.contract import (
+    DELETED,
+    MAX_TTL_S,
+    TTL_S,
+    Expectation,
+    FeatureGroup,
+    FeatureType,
+    Source,
+)
 from penstock.encoding import Converted
 from penstock.expectation import compile_row, split
 
-FILE, POSITION, ORIGIN, PROBLEM = "_file", "_position", "_source", "_problem"
-SHAPE = "SHAPE"  # a row that does not parse, or has another number of fields than the header
+__all__ = [
+    "BAD",
+    "FILE",
+    "ORIGIN",
+    "ORIGIN_TYPE",
+    "POSITION",
+    "PROBLEM",
+    "SHAPE",
+    "TTL",
+    "Bounds",
+    "FeatureGate",
+    "Gated",
+    "SourceGate",
+    "rows_key",
+]
 
-ORIGIN_TYPE = pa.struct([("file", pa.string()), ("position", pa.int64())])
-#: A row put aside. ``position`` counts lines from 1 in text, rows from 0 in Parquet and Delta.
-BAD = pa.schema(
-    [
-        ("row_key", pa.string()),
-        ("stage", pa.string()),
-        ("source", pa.string()),
-        ("file", pa.string()),
-        ("position", pa.int64()),
-        ("column", pa.string()),
-        ("rule", pa.string()),
-        ("findings", pa.string()),
-        ("payload", pa.string()),
-    ]
-)
+SHAPE = "SHAPE"  # a row that does not parse, or has another number of fields than the header
+TTL = "TTL"  # a time to live that is not 1 second or more, or more than the service takes
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ class SourceGate:
         for name, column in converted.items():
             findings.add(name, column.rule)
         typed = pa.RecordBatch.from_arrays(
-            [*(column.values for column in converted.values()), _origin(batch)], schema=self.schema
+            [*(column.values for column in converted.values()), origin(batch)], schema=self.schema
         )
         dropped = findings.expect(self._rules, typed)
         outside = self._outside(converted, findings)
@@ -137,12 +153,15 @@ class SourceGate:
         inside = self._bounds.contains(converted[self._source.time].values)
         return pc.and_(findings.fit(), pc.invert(inside))
 
-    def _place(self) -> _Place:
-        return _Place("source", self._name, tuple(one.name for one in self._source.columns))
+    def _place(self) -> Place:
+        return Place("source", self._name, tuple(one.name for one in self._source.columns))
 
 
 class FeatureGate:
-    """A transform's output → rows as they are stored and sent: the features, and ``_source``.
+    """A transform's output → rows as they are stored and sent: features, controls, ``_source``.
+
+    Controls are ``_deleted`` and ``_ttl_s``, each where the contract names a column for it. Of a
+    deleted row only identifier and event time are looked at; its other features become null.
 
     Args:
         group: The contract.
@@ -152,20 +171,33 @@ class FeatureGate:
 
     def __init__(self, group: FeatureGroup, bounds: Bounds, latest: datetime) -> None:
         self._group, self._bounds, self._latest = group, bounds, latest
+        self._keys = (group.record_identifier, group.event_time)
         self._rules = _row_rules(group.all_expectations)
+        if group.deleted_when is not None:
+            keys = set(self._keys)
+            self._rules = [
+                (one, fails if _columns(one) <= keys else _of_the_living(fails))
+                for one, fails in self._rules
+            ]
 
     @property
     def schema(self) -> pa.Schema:
         """Schema of the fit rows."""
         features = [(one.name, encoding.STORAGE[one.type][0]) for one in self._group.features]
-        return pa.schema([*features, (ORIGIN, ORIGIN_TYPE)])
+        return pa.schema([*features, *control_fields(self._group), (ORIGIN, ORIGIN_TYPE)])
 
     def check(self, batch: pa.RecordBatch) -> Gated:
-        """Split one batch that has at least the group's features as columns."""
-        converted = {one.name: self._convert(one.name, batch) for one in self._group.features}
+        """Split one batch that has at least the group's features and controls as columns."""
         findings = _Findings(len(batch))
-        for name in (self._group.record_identifier, self._group.event_time):
+        for name in self._keys:
             findings.add(name, _where(pc.is_null(batch.column(name)), encoding.NULL_KEY))
+        deleted = self._deleted(batch, findings)
+        converted = {one.name: self._convert(one.name, batch) for one in self._group.features}
+        if deleted is not None:
+            converted = {
+                name: column if name in self._keys else _spared(column, deleted)
+                for name, column in converted.items()
+            }
         for name, column in converted.items():
             findings.add(name, column.rule)
         identifier = converted[self._group.record_identifier].values
@@ -173,15 +205,41 @@ class FeatureGate:
         arrays = [column.values for column in converted.values()]
         size = _record_bytes(list(converted), arrays)
         findings.add(None, _where(pc.greater(size, encoding.MAX_RECORD_BYTES), encoding.OVERSIZE))
-        typed = pa.RecordBatch.from_arrays([*arrays, _origin(batch)], schema=self.schema)
+        arrays += [deleted] if deleted is not None else []
+        arrays += self._ttl(batch, deleted, findings)
+        typed = pa.RecordBatch.from_arrays([*arrays, origin(batch)], schema=self.schema)
         dropped = findings.expect(self._rules, typed)
         event_time = self._group.feature(self._group.event_time)
         inside = self._bounds.contains_event_time(
             converted[event_time.name].values, event_time.type, self._group.fraction_digits
         )
         outside = pc.and_(findings.fit(), pc.invert(inside))
-        place = _Place("feature", self._group.name, self._group.names)
+        place = Place("feature", self._group.name, (*self._group.names, *self._group.controls))
         return _split(batch, typed, findings, dropped, outside, place)
+
+    def _deleted(self, batch: pa.RecordBatch, findings: _Findings) -> pa.Array | None:
+        """Which rows delete their record; None where none can."""
+        name = self._group.deleted_when
+        if name is None:
+            return None
+        column = encoding.to_boolean(batch.column(name))
+        findings.add(name, column.rule)
+        return pc.fill_null(column.values, fill_value=False)
+
+    def _ttl(
+        self, batch: pa.RecordBatch, deleted: pa.Array | None, findings: _Findings
+    ) -> list[pa.Array]:
+        """Seconds each row stays online, as the one column it makes; a deleted row has none."""
+        name = self._group.ttl_from
+        if name is None:
+            return []
+        column = encoding.to_long(batch.column(name))
+        column = column if deleted is None else _spared(column, deleted)
+        findings.add(name, column.rule)
+        seconds = column.values
+        unfit = pc.or_(pc.less(seconds, 1), pc.greater(seconds, MAX_TTL_S))
+        findings.add(name, _where(unfit, TTL))
+        return [seconds]
 
     def _convert(self, name: str, batch: pa.RecordBatch) -> Converted:
         feature, array = self._group.feature(name), batch.column(name)
@@ -191,20 +249,14 @@ class FeatureGate:
         return encoding.FEATURES[feature.type](array)
 
 
-def rows_key(parts: Sequence[object]) -> str:
-    """A short stable key of a row put aside."""
-    text = json.dumps([str(part) for part in parts], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def control_fields(group: FeatureGroup) -> list[tuple[str, pa.DataType]]:
+    """The controls a group's staged rows carry."""
+    deleted = [(DELETED, pa.bool_())] if group.deleted_when is not None else []
+    return deleted + ([(TTL_S, pa.int64())] if group.ttl_from is not None else [])
 
 
-@dataclass(frozen=True)
-class _Place:
-    stage: str
-    source: str
-    columns: tuple[str, ...]
-
-
-_Rule = tuple[Expectation, Callable[[pa.RecordBatch], pa.Array]]
+_Fails = Callable[[pa.RecordBatch], pa.Array]
+_Rule = tuple[Expectation, _Fails]
 
 
 class _Findings:
@@ -247,104 +299,38 @@ def _split(
     findings: _Findings,
     dropped: pa.Array,
     outside: pa.Array,
-    place: _Place,
+    place: Place,
 ) -> Gated:
     fit = findings.fit()
     kept = pc.and_(fit, pc.invert(pc.or_(dropped, outside)))
     return Gated(
         rows_in=len(batch),
         rows=pa.Table.from_batches([typed.filter(kept)]),
-        bad=pa.Table.from_pylist(_bad_rows(batch, pc.invert(fit), findings, place), BAD),
+        bad=put_aside(batch, pc.invert(fit), findings.of, place),
         dropped=pc.sum(dropped).as_py() or 0,
         outside=pc.sum(pc.and_(outside, pc.invert(dropped))).as_py() or 0,
     )
 
 
-def _bad_rows(
-    batch: pa.RecordBatch, unfit: pa.Array, findings: _Findings, place: _Place
-) -> list[dict[str, Any]]:
-    rows = pc.indices_nonzero(unfit)
-    if not len(rows):
-        return []
-    aside = batch.take(rows)
-    told = zip(
-        rows.to_pylist(), _origin(aside).to_pylist(), _payloads(aside, place.columns), strict=True
-    )
-    return [_bad_row(findings.of(row), origin, text, place) for row, origin, text in told]
-
-
-def _bad_row(
-    found: list[tuple[str | None, str]],
-    origin: dict[str, Any] | None,
-    payload: str,
-    place: _Place,
-) -> dict[str, Any]:
-    file, position = (origin["file"], origin["position"]) if origin else (None, None)
-    column, rule = found[0]
-    return {
-        "row_key": rows_key([place.stage, place.source, file, position, payload]),
-        "stage": place.stage,
-        "source": place.source,
-        "file": file,
-        "position": position,
-        "column": column,
-        "rule": rule,
-        "findings": json.dumps([f"{one or '*'}:{broken}" for one, broken in found]),
-        "payload": payload,
-    }
-
-
-def _payloads(batch: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
-    """Each row as JSON; bytes that are not UTF-8 survive as escapes of lone surrogates."""
-    plain = [_plain(batch.column(name)) for name in columns]
-    found = [
-        json.dumps(dict(zip(columns, row, strict=True)), default=str)
-        for row in zip(*plain, strict=True)
-    ]
-    if PROBLEM in batch.schema.names:
-        raw = _plain(batch.column(PROBLEM))
-        return [
-            one if text is None else json.dumps({PROBLEM: text})
-            for text, one in zip(raw, found, strict=True)
-        ]
-    return found
-
-
-def _plain(array: pa.Array) -> list[object]:
-    """Values as JSON can hold them; what Python cannot hold is shown as Arrow prints it."""
-    array = encoding.flat(array)
-    kind = array.type
-    if pa.types.is_string(kind):
-        raw = pc.cast(array, pa.binary()).to_pylist()
-        return [None if one is None else one.decode("utf-8", "surrogateescape") for one in raw]
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        # The zone is the session's: a key must not depend on it.
-        array = pc.cast(array, pa.timestamp(kind.unit, "UTC"))
-    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
-        return list(pc.cast(array, pa.string()).to_pylist())
-    try:
-        found = array.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):
-        return [f"a value of type {kind}" if one.is_valid else None for one in array]
-    if pa.types.is_floating(kind):
-        return [one if one is None or isfinite(one) else str(one) for one in found]
-    return list(found)
-
-
-def _origin(batch: pa.RecordBatch) -> pa.Array:
-    names = batch.schema.names
-    if ORIGIN in names:
-        return pc.cast(batch.column(ORIGIN), ORIGIN_TYPE)
-    if FILE in names:
-        file = pc.cast(batch.column(FILE), pa.string())
-        return pa.StructArray.from_arrays(
-            [file, pc.cast(batch.column(POSITION), pa.int64())], fields=list(ORIGIN_TYPE)
-        )
-    return pa.nulls(len(batch), ORIGIN_TYPE)
-
-
 def _row_rules(expectations: Sequence[Expectation]) -> list[_Rule]:
     return [(one, compile_row(one)) for one in split(expectations).gate]
+
+
+def _columns(expectation: Expectation) -> set[str]:
+    """Every column an expectation looks at."""
+    arguments = expectation.arguments
+    named = [expectation.column, arguments.get("column_A"), arguments.get("column_B")]
+    return {one for one in (*named, *arguments.get("column_list", ())) if one is not None}
+
+
+def _of_the_living(fails: _Fails) -> _Fails:
+    return lambda typed: pc.and_(fails(typed), pc.invert(typed.column(DELETED)))
+
+
+def _spared(column: Converted, deleted: pa.Array) -> Converted:
+    """Nothing is asked of a deleted row's value, and nothing is kept of it."""
+    values, rule = (pc.if_else(deleted, None, one) for one in (column.values, column.rule))
+    return Converted(values, rule)
 
 
 def _identifier_rule(identifier: pa.Array) -> pa.Array:

@@ -1,8 +1,8 @@
 """Feature groups, created or evolved so that they are what the contract says.
 
 The group on AWS is described first. Where it agrees nothing is written; what it lacks is added;
-whatever else differs is refused with the difference, for the service cannot change it. penstock
-writes the offline store itself, so the groups it makes have an online store only.
+whatever else differs is refused with the difference, for the service cannot change it. A group that
+penstock alone writes offline (``stores: offline``) is not known to the service at all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from penstock import aws
 from penstock.catalog import ensure_database
 from penstock.config import Settings
 from penstock.contract import Feature, FeatureGroup
+from penstock.difference import (
+    Difference,
+    create_request,
+    definition,
+    difference,
+    remedy,
+    ttl_duration,
+)
 from penstock.errors import (
     ContractError,
     CredentialsError,
@@ -30,8 +38,17 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_sagemaker import SageMakerClient
 
+__all__ = [
+    "Difference",
+    "Provisioned",
+    "Waiting",
+    "check",
+    "create_request",
+    "difference",
+    "provision",
+]
+
 MAX_ADDITIONS = 100  # SageMaker API model, UpdateFeatureGroup
-MAX_DESCRIPTION = 128  # SageMaker API model, CreateFeatureGroup
 _ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 #: Somebody else is changing the group at this moment.
 _BUSY = frozenset({"ResourceInUse", "ConflictException"})
@@ -58,37 +75,6 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How a group on AWS differs from its contract.
-
-    Args:
-        physical: Its name or ARN on AWS.
-        absent: There is no such group.
-        additions: Features it lacks; they can be added.
-        conflicts: One line each for what cannot be changed.
-        extra: Features only AWS has. They stay; records written by the contract leave them null.
-    """
-
-    physical: str
-    absent: bool = False
-    additions: tuple[Feature, ...] = ()
-    conflicts: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-
-    @property
-    def agrees(self) -> bool:
-        """Nothing to do and nothing in the way."""
-        return not (self.absent or self.additions or self.conflicts)
-
-    def lines(self) -> tuple[str, ...]:
-        """For people: ``+`` will be added, ``!`` is in the way, ``~`` stays as it is."""
-        new = ("+ feature group",) if self.absent else ()
-        added = tuple(f"+ {one.name} {one.type.value}" for one in self.additions)
-        blocked = tuple(f"! {one}" for one in self.conflicts)
-        return new + added + blocked + tuple(f"~ {name} (only on AWS)" for name in self.extra)
-
-
-@dataclass(frozen=True)
 class Provisioned:
     """What :func:`provision` did to one group, and the features it added."""
 
@@ -107,7 +93,10 @@ def check(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings) -
         CredentialsError: Describing the group was denied.
         TemporaryError: AWS did not answer.
     """
-    physical = settings.group(group.name).physical or group.name
+    place = settings.group(group.name)
+    physical = place.physical or group.name
+    if not place.sends:
+        return Difference(physical)
     described = _describe(sagemaker, physical)
     if described is None:
         return Difference(physical, absent=True)
@@ -139,51 +128,15 @@ def provision(
         CredentialsError: AWS denied it.
     """
     patience = waiting or Waiting()
-    done = _provision_group(sagemaker, group, settings, patience)
-    if glue is None or not settings.catalog.register_tables:
+    place = settings.group(group.name)
+    if place.sends:
+        done = _provision_group(sagemaker, group, settings, patience)
+    else:
+        done = Provisioned(group.name, place.physical or group.name, "unchanged")
+    if glue is None or not settings.catalog.register_tables or not place.own_table:
         return done
     made = ensure_database(glue, settings.catalog.database)
     return replace(done, database_created=made)
-
-
-def difference(group: FeatureGroup, settings: Settings, described: Mapping[str, Any]) -> Difference:
-    """Contract against DescribeFeatureGroup's answer. Pure.
-
-    Not compared: key, role and tags, which serve at creation only and have several spellings.
-    """
-    theirs = {one["FeatureName"]: one for one in described["FeatureDefinitions"]}
-    conflicts = [
-        *_role_conflicts(group, described),
-        *_type_conflicts(group, theirs),
-        *_store_conflicts(settings.group(group.name).storage_type, described),
-    ]
-    return Difference(
-        settings.group(group.name).physical or group.name,
-        additions=tuple(one for one in group.features if one.name not in theirs),
-        conflicts=tuple(conflicts),
-        extra=tuple(sorted(theirs.keys() - set(group.names))),
-    )
-
-
-def create_request(group: FeatureGroup, settings: Settings) -> dict[str, Any]:
-    """The CreateFeatureGroup request: online store only."""
-    place = settings.group(group.name)
-    online: dict[str, Any] = {"EnableOnlineStore": True, "StorageType": place.storage_type}
-    if place.kms_key:
-        online["SecurityConfig"] = {"KmsKeyId": place.kms_key}
-    tags = [{"Key": "penstock:group", "Value": group.name}]
-    request: dict[str, Any] = {
-        "FeatureGroupName": place.physical or group.name,
-        "RecordIdentifierFeatureName": group.record_identifier,
-        "EventTimeFeatureName": group.event_time,
-        "FeatureDefinitions": [_definition(one) for one in group.features],
-        "OnlineStoreConfig": online,
-        "Tags": tags + [{"Key": tag, "Value": ""} for tag in group.tags],
-    }
-    if place.role_arn:
-        request["RoleArn"] = place.role_arn
-    description = " ".join(group.description.split())[:MAX_DESCRIPTION]
-    return {**request, "Description": description} if description else request
 
 
 def _provision_group(
@@ -197,12 +150,15 @@ def _provision_group(
     found = difference(group, settings, described)
     if found.conflicts:
         message = f"feature group {physical!r} on AWS differs: {'; '.join(found.conflicts)}"
-        remedy = f"Correct the contract, or set groups.{group.name}.physical to a new name in conf"
-        raise ContractError(message, remedy)
+        raise ContractError(message, remedy(group.name, found.conflicts))
     for start in range(0, len(found.additions), MAX_ADDITIONS):
         _add(sagemaker, physical, found.additions[start : start + MAX_ADDITIONS], waiting)
+    if found.ttl is not None:
+        change: Any = {"OnlineStoreConfig": {"TtlDuration": ttl_duration(found.ttl)}}
+        _update(sagemaker, physical, change, waiting, frozenset())
     added = tuple(one.name for one in found.additions)
-    action: Literal["created", "updated", "unchanged"] = "updated" if added else "unchanged"
+    changed = bool(added) or found.ttl is not None
+    action: Literal["created", "updated", "unchanged"] = "updated" if changed else "unchanged"
     return Provisioned(group.name, physical, "created" if created else action, added, found.extra)
 
 
@@ -225,12 +181,18 @@ def _create(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings)
 def _add(
     sagemaker: SageMakerClient, physical: str, features: tuple[Feature, ...], waiting: Waiting
 ) -> None:
-    additions: Any = [_definition(one) for one in features]
+    change: Any = {"FeatureAdditions": [definition(one) for one in features]}
+    _update(sagemaker, physical, change, waiting, frozenset(one.name for one in features))
+
+
+def _update(
+    sagemaker: SageMakerClient, physical: str, change: Any, waiting: Waiting, added: frozenset[str]
+) -> None:
     try:
-        sagemaker.update_feature_group(FeatureGroupName=physical, FeatureAdditions=additions)
+        sagemaker.update_feature_group(FeatureGroupName=physical, **change)
     except ClientError as error:
         raise _ours(error, physical) from error
-    _settled(sagemaker, physical, waiting, frozenset(one.name for one in features))
+    _settled(sagemaker, physical, waiting, added)
 
 
 def _settled(
@@ -296,45 +258,6 @@ def _describe(sagemaker: SageMakerClient, physical: str) -> dict[str, Any] | Non
             return None
         raise _ours(error, physical) from error
     return {**found, "FeatureDefinitions": definitions}
-
-
-def _role_conflicts(group: FeatureGroup, described: Mapping[str, Any]) -> list[str]:
-    pairs = (
-        ("record identifier", described["RecordIdentifierFeatureName"], group.record_identifier),
-        ("event time", described["EventTimeFeatureName"], group.event_time),
-    )
-    return [f"{role} is {theirs}, not {ours}" for role, theirs, ours in pairs if theirs != ours]
-
-
-def _type_conflicts(group: FeatureGroup, theirs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    both = [(one, theirs[one.name]) for one in group.features if one.name in theirs]
-    return [
-        f"{ours.name} is {_kind(there)}, not {ours.type.value}"
-        for ours, there in both
-        if _kind(there) != ours.type.value
-    ]
-
-
-def _kind(definition: Mapping[str, Any]) -> str:
-    collection = definition.get("CollectionType")
-    kind = str(definition.get("FeatureType"))
-    return f"{collection} of {kind}" if collection else kind
-
-
-def _store_conflicts(storage: str, described: Mapping[str, Any]) -> list[str]:
-    """What makes our writing wrong: no online store, another tier, a second writer."""
-    online = described.get("OnlineStoreConfig") or {}
-    if not online.get("EnableOnlineStore"):
-        return ["it has no online store"]
-    tier = online.get("StorageType", "Standard")
-    conflicts = [] if tier == storage else [f"its storage type is {tier}, not {storage}"]
-    if described.get("OfflineStoreConfig"):
-        conflicts.append("it has an offline store of its own, which would get no rows any more")
-    return conflicts
-
-
-def _definition(feature: Feature) -> dict[str, str]:
-    return {"FeatureName": feature.name, "FeatureType": feature.type.value}
 
 
 def _ours(error: ClientError, physical: str) -> PenstockError:

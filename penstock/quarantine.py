@@ -1,32 +1,40 @@
 """The quarantine: one Delta table with every row that was put aside, and why.
 
-A row is entered once. Its key is where it came from and what it held, so a bad row that is met
-again, in a later run or through lookback, adds nothing.
+A row is entered once and never changed. Its key is where it came from and what it held, so a bad
+row that is met again, in a later run or through lookback, adds nothing. What is decided about it
+later is in the ledger's decisions.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
-from penstock.contract import FeatureGroup
+from penstock import encoding
+from penstock.contract import DELETED, TTL_S, FeatureGroup
 from penstock.errors import MismatchError
 
-#: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere.
+#: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere;
+#: ``types`` has the Arrow types of a payload that can be replayed, as JSON.
 SCHEMA = (
     "row_key string, feature_group string, stage string, source string, file string, "
     "position bigint, column string, rule string, findings string, payload string, "
-    "run string, quarantined_at timestamp"
+    "run string, quarantined_at timestamp, types string"
 )
 _STAGED = (
     "row_key string, stage string, source string, file string, position bigint, column string, "
-    "rule string, findings string, payload string"
+    "rule string, findings string, payload string, types string"
 )
+_ENTERED = ("stage", "source", "file", "position", "column", "rule", "findings", "payload")
+#: What is read of entries where their values are not asked for.
+HEAD = ("row_key", "stage", "source", "file", "rule", "run", "quarantined_at")
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,23 @@ class Quarantine:
         """All entries; empty where there is no table."""
         if not self.exists:
             return self._spark.createDataFrame([], SCHEMA)
-        return self._spark.read.format("delta").load(self.path)
+        found = self._spark.read.format("delta").load(self.path)
+        if "types" in found.columns:
+            return found
+        return found.withColumn("types", F.lit(None).cast("string"))
+
+    def heads(self, group: str) -> list[dict[str, Any]]:
+        """The entries of a group, oldest first, without their values: :data:`HEAD`."""
+        rows = self.rows().where(F.col("feature_group") == group).select(*HEAD)
+        return [one.asDict() for one in rows.orderBy("quarantined_at", "row_key").collect()]
+
+    def payloads(self, group: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Key, stage, payload and types of entries, in the order of their keys."""
+        wanted = self._spark.createDataFrame([(key,) for key in keys], "row_key string")
+        rows = self.rows().where(F.col("feature_group") == group)
+        rows = rows.join(F.broadcast(wanted), "row_key", "left_semi")
+        chosen = rows.select("row_key", "stage", "payload", "types").orderBy("row_key")
+        return [one.asDict() for one in chosen.collect()]
 
     def add_staged(self, files: Sequence[str], entry: Entry) -> None:
         """Enter rows a gate put aside; those that are there already add nothing.
@@ -62,7 +86,7 @@ class Quarantine:
             MismatchError: A row is not in the table afterwards.
         """
         if files:
-            self._add(self._spark.read.schema(_STAGED).parquet(*files), entry)
+            self._add(self._staged(files), entry)
 
     def add_rejects(self, files: Sequence[str], group: FeatureGroup, entry: Entry) -> None:
         """Enter rows the service refused: rule is its code, the features are the payload.
@@ -70,25 +94,41 @@ class Quarantine:
         Raises:
             MismatchError: A row is not in the table afterwards.
         """
+        if files:
+            self._add(self._refused(files, group), entry)
+
+    def refusals(
+        self, files: Sequence[str], group: FeatureGroup
+    ) -> list[tuple[str, str, tuple[Any, ...]]]:
+        """Rows the service refused: key of the entry, code, and the features in contract order."""
         if not files:
-            return
-        refused = self._spark.read.parquet(*files)
-        payload = F.to_json(F.struct(*(F.col(f"`{name}`") for name in group.names)))
-        key = F.sha2(
-            F.concat_ws("|", F.lit(entry.group), F.lit("online"), F.col("_code"), payload), 256
+            return []
+        found = self._refused(files, group).select("row_key", "rule", "features").collect()
+        return [(row["row_key"], row["rule"], tuple(row["features"])) for row in found]
+
+    def _staged(self, files: Sequence[str]) -> DataFrame:
+        return self._spark.read.schema(_STAGED).parquet(*files)
+
+    def _refused(self, files: Sequence[str], group: FeatureGroup) -> DataFrame:
+        refused = self._spark.read.option("mergeSchema", "true").parquet(*files)
+        values = _values(group, refused.columns)
+        payload = F.to_json(
+            F.struct(*(F.col(f"`{column}`").alias(name) for name, column in values))
         )
-        rows = refused.select(
+        key = F.sha2(F.concat_ws("|", F.lit(group.name), F.lit("online"), payload), 256)
+        return refused.select(
             F.substring(key, 1, 32).alias("row_key"),
             F.lit("online").alias("stage"),
-            F.lit(entry.group).alias("source"),
+            F.lit(group.name).alias("source"),
             F.lit(None).cast("string").alias("file"),
             F.lit(None).cast("bigint").alias("position"),
             F.lit(None).cast("string").alias("column"),
             F.col("_code").alias("rule"),
             F.col("_message").alias("findings"),
             payload.alias("payload"),
+            F.lit(_types(group)).alias("types"),
+            F.struct(*(F.col(f"`{name}`") for name in group.names)).alias("features"),
         )
-        self._add(rows, entry)
 
     def _add(self, rows: DataFrame, entry: Entry) -> None:
         known = self.rows().where(F.col("feature_group") == entry.group).select("row_key")
@@ -97,11 +137,13 @@ class Quarantine:
         complete = fresh.select(
             "row_key",
             F.lit(entry.group).alias("feature_group"),
-            *("stage", "source", "file", "position", "column", "rule", "findings", "payload"),
+            *_ENTERED,
             F.lit(entry.run).alias("run"),
             F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
+            "types",
         )
-        complete.coalesce(1).write.format("delta").mode("append").save(self.path)
+        writer = complete.coalesce(1).write.format("delta").mode("append")
+        writer.option("mergeSchema", "true").save(self.path)
         self._check(rows, entry)
 
     def _check(self, rows: DataFrame, entry: Entry) -> None:
@@ -110,3 +152,19 @@ class Quarantine:
         if lost:
             message = f"{entry.group}: {lost} rows that were put aside are not in the quarantine"
             raise MismatchError(message, "Please report this as a defect; nothing is marked done")
+
+
+def _values(group: FeatureGroup, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """What a refused row's payload holds: name as the transform gives it, and column of the file.
+
+    A refused deletion must not come back as a record of nulls, so what controls a row is kept too.
+    """
+    controls = [(group.deleted_when, DELETED), (group.ttl_from, TTL_S)]
+    kept = [(name, column) for name, column in controls if name and column in columns]
+    return [*((name, name) for name in group.names), *kept]
+
+
+def _types(group: FeatureGroup) -> str:
+    kinds = {one.name: str(encoding.STORAGE[one.type][0]) for one in group.features}
+    controls = [(group.deleted_when, "bool"), (group.ttl_from, "int64")]
+    return json.dumps(kinds | {name: kind for name, kind in controls if name})

@@ -88,7 +88,7 @@ class Bench:
                 continue
             self.now, request, generation = flying.pop(0)
             answer = self.script(request, self.now)
-            work.answered(request, Answer(**{**vars(answer), "generation": generation}))
+            work.answered(request, answer._replace(generation=generation))
 
     def renew(self, generation: int) -> None:
         """Count it."""

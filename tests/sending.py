@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from penstock.aws import Endpoint
 from penstock.contract import FeatureType
 from penstock.online import SendJob
+from penstock.online.fast import FastTransport
 from penstock.online.keys import Keys
 from penstock.online.line import Line
 from penstock.online.pacing import Pacer
@@ -77,6 +78,7 @@ def line_for(job: SendJob, keys: Keys | None = None, ca_bundle: str | None = Non
     assert job.endpoint.url is not None
     keys = keys or Keys(lambda: Credentials("AKIDEXAMPLE", "secret"))
     region = job.endpoint.region
-    transport = PlainTransport(job.endpoint.url, region, keys, job.in_flight, ca_bundle)
+    kind = FastTransport if job.transport == "fast" else PlainTransport
+    transport = kind(job.endpoint.url, region, keys, job.most_slots, ca_bundle)
     pacer = Pacer(time.monotonic(), job.max_write_units_per_s, start=1e6)
     return Line(transport, pacer, job.api)

@@ -2,6 +2,7 @@
 
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.local import doctor, init, local
-from penstock.cli.reading import get, quarantine, query, status
+from penstock.cli.quarantining import quarantine
+from penstock.cli.reading import get, query, status
 
 COMMANDS = (init, doctor, local, provision, ingest, status, get, query, quarantine)

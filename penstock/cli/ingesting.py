@@ -18,7 +18,7 @@ from penstock.ledger.window import Window, window
 if TYPE_CHECKING:
     from penstock.provision import Waiting
     from penstock.run.context import Context
-    from penstock.run.ingest import Online, Result
+    from penstock.run.ingest import Correct, Online, Result
 
 
 @click.command()
@@ -78,6 +78,12 @@ def _telling(workspace: Workspace, group: str) -> Waiting:
     show_default=True,
     help="What goes to the online store.",
 )
+@click.option(
+    "--correct",
+    type=click.Choice(["update"]),
+    help="New values at event times that are written already: update both stores. Without it such "
+    "a run ends in exit 65.",
+)
 @click.option("--takeover", is_flag=True, help="Do not wait for the lease of another run.")
 @workspace_options
 def ingest(
@@ -88,6 +94,7 @@ def ingest(
     start: str | None,
     end: str | None,
     online: Online,
+    correct: Correct | None,
     takeover: bool,
 ) -> int:
     """Read, transform, validate, send to the online store, write offline, register.
@@ -100,12 +107,13 @@ def ingest(
       penstock ingest flight_status                       one
       penstock ingest aircraft_history --start 2013-01-01 --end 2013-02-01
       penstock ingest --set online.max_write_units_per_s=500
+      penstock ingest flight_status --correct update
     """
     chosen = workspace.project.chosen(groups, tag)
     wanted = window(start, end)
     began = time.monotonic()
     with spark_context(workspace, takeover=takeover) as context:
-        results = [_ingested(context, one, wanted, online) for one in chosen]
+        results = [_ingested(context, one, wanted, online, correct) for one in chosen]
     if workspace.as_json:
         show_json([_plain(one) for one in results])
         return 0
@@ -113,11 +121,17 @@ def ingest(
     return 0
 
 
-def _ingested(context: Context, pipeline: Pipeline, wanted: Window, online: Online) -> Result:
+def _ingested(
+    context: Context,
+    pipeline: Pipeline,
+    wanted: Window,
+    online: Online,
+    correct: Correct | None,
+) -> Result:
     from penstock.run.ingest import ingest_pipeline
 
     try:
-        return ingest_pipeline(context, pipeline, wanted, online)
+        return ingest_pipeline(context, pipeline, wanted, online, correct)
     except PenstockError as error:
         context.progress.note(pipeline.group.name, f"stopped: {error.message}")
         raise

@@ -1,4 +1,4 @@
-"""``status``, ``get``, ``query`` and ``quarantine``: what only reads."""
+"""``status``, ``get`` and ``query``: what only reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
 from penstock.errors import UsageError
-from penstock.run.places import offline_path, quarantine_path
+from penstock.run.places import offline_path
 from penstock.run.status import statuses
 
 
@@ -149,60 +149,3 @@ def query(
     elif not sql_only:
         show(names, [[_shown(row[name]) for name in names] for row in rows])
     return 0
-
-
-@click.group()
-def quarantine() -> None:
-    """Rows that were put aside: which, from where, and why."""
-
-
-@quarantine.command("list")
-@click.argument("group", required=False)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
-@workspace_options
-def listed(workspace: Workspace, *, group: str | None, limit: int) -> int:
-    """List entries, newest first; without the values of the rows.
-
-    \b
-    Example:
-      penstock quarantine list flight_status
-    """
-    found = lake.quarantined(quarantine_path(workspace.settings), group)
-    if workspace.as_json:
-        show_json([{k: v for k, v in one.items() if k != "payload"} for one in found])
-        return 0
-    head = ("key", "feature_group", "stage", "source", "file", "position", "column", "rule")
-    show(
-        head,
-        [(one["row_key"][:12], *(_place(one, name) for name in head[1:])) for one in found[:limit]],
-    )
-    click.echo(
-        f"{len(found)} rows in quarantine" + (f", {limit} shown" if len(found) > limit else "")
-    )
-    return 0
-
-
-@quarantine.command("show")
-@click.argument("key")
-@workspace_options
-def shown(workspace: Workspace, *, key: str) -> int:
-    """Show one entry with the row as it came. KEY is the start of an entry's key.
-
-    \b
-    Example:
-      penstock quarantine show 3f1c99a0
-    """
-    found = lake.quarantined(quarantine_path(workspace.settings), key=key)
-    if len(found) != 1:
-        message = f"{len(found)} entries have a key that starts with {key!r}"
-        raise UsageError(message, "See 'penstock quarantine list'")
-    if workspace.as_json:
-        show_json(found[0])
-    else:
-        show(("", ""), [(name, _shown(value)) for name, value in found[0].items()])
-    return 0
-
-
-def _place(entry: dict[str, Any], name: str) -> object:
-    value = entry[name]
-    return str(value) if name == "position" and value is not None else value

@@ -7,19 +7,12 @@ SIGINT, or, when asked, with its standard input, so that it never outlives who s
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import gc
 import json
-import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from penstock.emulator.engine import Settings
-from penstock.emulator.faults import Faults
-from penstock.emulator.server import serve
+from penstock.emulator.process import run
 
 
 def main() -> int:
@@ -32,9 +25,18 @@ def main() -> int:
         ties=options.ties,
         create_delay=options.create_delay,
         journal=options.journal,
+        expiry=options.expiry,
+        faults=None if options.faults is None else options.faults.absolute(),
+        replication_delay=options.replication_delay,
     )
+
+    def announce(port: int) -> None:
+        line = {"port": port, "region": settings.region, "credentials": str(data / "credentials")}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
     try:
-        asyncio.run(_run(settings, options.port, with_stdin=options.exit_with_stdin))
+        run(settings, options.port, announce, with_stdin=options.exit_with_stdin)
     except OSError as problem:
         sys.stderr.write(f"The embedded AWS cannot run: {problem}. Check --port and --data.\n")
         return 1
@@ -53,39 +55,17 @@ def _options() -> argparse.Namespace:
                         help="what a write with an equal event time does")  # fmt: skip
     parser.add_argument("--create-delay", type=float, default=0.0, metavar="SECONDS",
                         help="how long creating a feature group takes")  # fmt: skip
+    parser.add_argument("--replication-delay", type=float, default=5.0, metavar="SECONDS",
+                        help="how long a write waits for the offline store")  # fmt: skip
+    parser.add_argument("--expiry", choices=["forget", "keep"], default="forget",
+                        help="what becomes of the event time of an expired record")  # fmt: skip
+    parser.add_argument("--faults", type=Path, metavar="FILE",
+                        help="fault script, read again when it changes "
+                        "(default: faults.json in the folder of its state)")  # fmt: skip
     parser.add_argument("--journal", action="store_true", help="record every runtime write")
     parser.add_argument("--exit-with-stdin", action="store_true",
                         help="end when standard input ends")  # fmt: skip
     return parser.parse_args()
-
-
-async def _run(settings: Settings, port: int, *, with_stdin: bool) -> None:
-    loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end.set)
-    if with_stdin:
-        waiter = threading.Thread(target=_await_stdin, args=(loop, end), daemon=True)
-        waiter.start()
-
-    def ready(bound: int) -> None:
-        # What is loaded now stays; scanning it again and again would cost every request.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
-        line = {"port": bound, "region": settings.region,
-                "credentials": str(settings.data / "credentials")}  # fmt: skip
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
-
-    await serve(settings, Faults(), port, ready, end)
-
-
-def _await_stdin(loop: asyncio.AbstractEventLoop, end: asyncio.Event) -> None:
-    with contextlib.suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    loop.call_soon_threadsafe(end.set)
 
 
 if __name__ == "__main__":

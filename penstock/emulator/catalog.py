@@ -48,14 +48,62 @@ class Catalog:
             "GetPartitions": self._get_partitions,
         }
 
-    def _create_database(self, call: Call) -> dict[str, Any]:
-        sent = call.parameters["DatabaseInput"]
+    def add_database(self, sent: dict[str, Any]) -> bool:
+        """Make a database from a DatabaseInput; False when there is one of its name."""
         name = sent["Name"].lower()
         document = sent | {"Name": name, "CreateTime": self._clock(), "CatalogId": ACCOUNT}
         added = self._run(
             "INSERT OR IGNORE INTO glue_database VALUES (?, ?)", (name, json.dumps(document))
         )
-        if not added.rowcount:
+        return bool(added.rowcount)
+
+    def add_table(self, database: str, sent: dict[str, Any]) -> bool:
+        """Make a table from a TableInput; False when there is one of its name."""
+        now = self._clock()
+        document = sent | {
+            "DatabaseName": database,
+            "CatalogId": ACCOUNT,
+            "CreateTime": now,
+            "UpdateTime": now,
+            "IsRegisteredWithLakeFormation": False,
+        }
+        added = self._run(
+            "INSERT OR IGNORE INTO glue_table VALUES (?, ?, 0, ?)",
+            (database, sent["Name"], json.dumps(document)),
+        )
+        return bool(added.rowcount)
+
+    def has_table(self, database: str, name: str) -> bool:
+        """Whether there is a table of this name."""
+        query = "SELECT 1 FROM glue_table WHERE database=? AND name=?"
+        return self._run(query, (database, name)).fetchone() is not None
+
+    def change_table(self, database: str, name: str, change: dict[str, Any]) -> None:
+        """Replace members of a table; it gets the next version."""
+        document = self._table(database, name) | change | {"UpdateTime": self._clock()}
+        document.pop("VersionId", None)
+        self._run(
+            "UPDATE glue_table SET version=version+1, document=? WHERE database=? AND name=?",
+            (json.dumps(document), database, name),
+        )
+
+    def table(self, database: str, name: str) -> dict[str, Any] | None:
+        """A table as it is described, None where there is none."""
+        return self._table(database, name) if self.has_table(database, name) else None
+
+    def add_partition(self, table: dict[str, Any], sent: dict[str, Any]) -> bool:
+        """Register a partition of a described table; False when it is there."""
+        database, name = table["DatabaseName"], table["Name"]
+        head = {"DatabaseName": database, "TableName": name, "CatalogId": ACCOUNT}
+        document = sent | head | {"CreationTime": self._clock()}
+        added = self._run(
+            "INSERT OR IGNORE INTO glue_partition VALUES (?, ?, ?, ?)",
+            (database, name, json.dumps(sent["Values"]), json.dumps(document)),
+        )
+        return bool(added.rowcount)
+
+    def _create_database(self, call: Call) -> dict[str, Any]:
+        if not self.add_database(call.parameters["DatabaseInput"]):
             raise Refusal("AlreadyExistsException", "Database already exists.")
         return {}
 
@@ -71,20 +119,7 @@ class Catalog:
     def _create_table(self, call: Call) -> dict[str, Any]:
         given = call.parameters
         database = self._database(given["DatabaseName"].lower())["Name"]
-        sent = _table_input(given)
-        now = self._clock()
-        document = sent | {
-            "DatabaseName": database,
-            "CatalogId": ACCOUNT,
-            "CreateTime": now,
-            "UpdateTime": now,
-            "IsRegisteredWithLakeFormation": False,
-        }
-        added = self._run(
-            "INSERT OR IGNORE INTO glue_table VALUES (?, ?, 0, ?)",
-            (database, document["Name"], json.dumps(document)),
-        )
-        if not added.rowcount:
+        if not self.add_table(database, _table_input(given)):
             raise Refusal("AlreadyExistsException", "Table already exists.")
         return {}
 
@@ -146,18 +181,9 @@ class Catalog:
         if len(values) != len(table.get("PartitionKeys") or []):
             text = "The number of partition keys do not match the number of partition values"
             return Refusal(_CODE, text)
-        database, name = table["DatabaseName"], table["Name"]
-        head = {"DatabaseName": database, "TableName": name, "CatalogId": ACCOUNT}
-        document = sent | head | {"CreationTime": self._clock()}
-        added = self._run(
-            "INSERT OR IGNORE INTO glue_partition VALUES (?, ?, ?, ?)",
-            (database, name, json.dumps(values), json.dumps(document)),
-        )
-        return (
-            None
-            if added.rowcount
-            else Refusal("AlreadyExistsException", "Partition already exists.")
-        )
+        if self.add_partition(table, sent | {"Values": values}):
+            return None
+        return Refusal("AlreadyExistsException", "Partition already exists.")
 
     def _get_partitions(self, call: Call) -> dict[str, Any]:
         given = call.parameters

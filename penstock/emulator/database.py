@@ -1,6 +1,7 @@
 """One SQLite file holds all state; several server processes may have it open at once.
 
-WAL with synchronous=NORMAL: what was committed survives the end of any process, not of the machine.
+WAL with synchronous=NORMAL: what was committed survives the end of any process. A power cut is not
+covered: the last commits before it may be missing afterwards, though the file stays whole.
 Nothing is kept in memory across requests but what ``generation`` guards.
 """
 
@@ -23,11 +24,12 @@ CREATE TABLE IF NOT EXISTS record (
   group_id INTEGER NOT NULL, identifier TEXT NOT NULL,
   instant NOT NULL, deleted INTEGER NOT NULL, ttl INTEGER, expires INTEGER, body TEXT,
   PRIMARY KEY (group_id, identifier));
+CREATE INDEX IF NOT EXISTS record_expires ON record(expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS journal (
   position INTEGER PRIMARY KEY, nanos INTEGER NOT NULL, request_id TEXT NOT NULL,
   operation TEXT NOT NULL, feature_group TEXT NOT NULL, identifier TEXT NOT NULL,
   event_time TEXT NOT NULL, payload_hash TEXT NOT NULL, stores TEXT NOT NULL,
-  applied INTEGER NOT NULL, fault TEXT);
+  applied INTEGER NOT NULL, fault TEXT, answered INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS glue_database (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS glue_table (
   database TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, document TEXT NOT NULL,
@@ -57,6 +59,7 @@ class Database:
         with self.transaction(write=True):
             for statement in _SCHEMA.split(";\n"):
                 run(statement)
+            self._add_columns()
 
     def _enter_wal(self) -> None:
         """Processes that start at once on a new file find it locked; SQLite does not wait here."""
@@ -70,6 +73,14 @@ class Database:
                 time.sleep(0.01)
             else:
                 return
+
+    def _add_columns(self) -> None:
+        """What tables of older folders lack."""
+        columns = {row[1] for row in self.connection.execute("PRAGMA table_info(journal)")}
+        if "answered" not in columns:
+            self.connection.execute(
+                "ALTER TABLE journal ADD COLUMN answered INTEGER NOT NULL DEFAULT 1"
+            )
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[None]:

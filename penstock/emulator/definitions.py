@@ -1,18 +1,26 @@
 """Rules of a feature group's definition that go beyond the shapes of the model.
 
-Source: API reference of CreateFeatureGroup and the developer guide on collection types; the texts
-are our own words.
+Source: API reference of CreateFeatureGroup and UpdateFeatureGroup, the developer guide on
+collection types and quotas, AWS's notebook on catalogue configuration; the texts are our own words.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from penstock.emulator.refusal import Refusal
 
 RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
 MAX_FEATURES = 2_500
+MAX_GROUP_UNITS = 40_000  # quotas: provisioned read or write units of one group
+MAX_REGION_UNITS = 80_000  # quotas: of all groups of a Region
+CATALOG = "AwsDataCatalog"
+_UNITS = ("ProvisionedReadCapacityUnits", "ProvisionedWriteCapacityUnits")
+_GLUE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_LONGEST = {"TableName": 252, "Database": 255}
 
 
 def check_creation(given: dict[str, Any]) -> None:
@@ -27,9 +35,11 @@ def check_creation(given: dict[str, Any]) -> None:
     )
     _check_definitions(definitions, online.get("StorageType") if enabled else None)
     _check_keys(given, {item["FeatureName"]: item for item in definitions})
+    check_duration(online.get("TtlDuration"))
     if offline is not None:
         _check_offline(given, online)
-    _check_throughput(given.get("ThroughputConfig"), online, enabled=enabled)
+        _check_catalog(offline)
+    check_throughput(given.get("ThroughputConfig"), given.get("OnlineStoreConfig"))
 
 
 def check_additions(document: dict[str, Any], additions: list[dict[str, Any]]) -> None:
@@ -38,6 +48,48 @@ def check_additions(document: dict[str, Any], additions: list[dict[str, Any]]) -
     _require(len(definitions) <= MAX_FEATURES, f"At most {MAX_FEATURES} features are allowed.")
     online = document.get("OnlineStoreConfig") or {}
     _check_definitions(definitions, online.get("StorageType"))
+
+
+def check_throughput(config: dict[str, Any] | None, online: dict[str, Any] | None) -> None:
+    """Raise ValidationException for a mode and units that do not fit, or not this group."""
+    if not config:
+        return
+    _require(config.get("ThroughputMode") is not None, "ThroughputMode must be given.")
+    units = [config.get(name) for name in _UNITS]
+    if config["ThroughputMode"] == "OnDemand":
+        _require(units == [None, None], "OnDemand takes no capacity units.")
+        return
+    _require(None not in units, "Provisioned needs read and write capacity units.")
+    enabled = bool((online or {}).get("EnableOnlineStore"))
+    standard = (online or {}).get("StorageType", "Standard") == "Standard"
+    _require(standard or not enabled, "Provisioned needs the Standard online store type.")
+
+
+def check_capacity(config: dict[str, Any] | None, others: Iterable[dict[str, Any]]) -> None:
+    """Raise ResourceLimitExceeded when the units pass the quota of a group or of the Region.
+
+    Args:
+        config: The group's ThroughputConfig.
+        others: Those of all other groups.
+    """
+    if not config or config.get("ThroughputMode") != "Provisioned":
+        return
+    taken = [one for one in others if one.get("ThroughputMode") == "Provisioned"]
+    for name in _UNITS:
+        total = config[name] + sum(one[name] for one in taken)
+        if config[name] > MAX_GROUP_UNITS or total > MAX_REGION_UNITS:
+            text = (
+                f"{name} may be {MAX_GROUP_UNITS} for a FeatureGroup and {MAX_REGION_UNITS} for "
+                "all of a Region."
+            )
+            raise Refusal("ResourceLimitExceeded", text)
+
+
+def check_duration(duration: dict[str, Any] | None) -> None:
+    """Raise ValidationException for a TtlDuration with one of Unit and Value alone."""
+    given = duration or {}
+    both = (given.get("Unit") is None) == (given.get("Value") is None)
+    _require(both, "TtlDuration needs both Unit and Value.")
 
 
 def _check_definitions(definitions: list[dict[str, Any]], storage: str | None) -> None:
@@ -84,16 +136,20 @@ def _check_offline(given: dict[str, Any], online: dict[str, Any]) -> None:
     _require(not memory, "The InMemory online store does not support an offline store.")
 
 
-def _check_throughput(config: Any, online: dict[str, Any], *, enabled: bool) -> None:
-    if not config:
+def _check_catalog(offline: dict[str, Any]) -> None:
+    disabled = bool(offline.get("DisableGlueTableCreation"))
+    _require(
+        not disabled or offline.get("TableFormat") != "Iceberg",
+        "The Iceberg table format needs DisableGlueTableCreation to be False.",
+    )
+    named = offline.get("DataCatalogConfig")
+    if named is None:
         return
-    units = [config.get(f"Provisioned{kind}CapacityUnits") for kind in ("Read", "Write")]
-    if config["ThroughputMode"] == "OnDemand":
-        _require(units == [None, None], "OnDemand takes no capacity units.")
-        return
-    _require(None not in units, "Provisioned needs read and write capacity units.")
-    standard = online.get("StorageType", "Standard") == "Standard"
-    _require(standard or not enabled, "Provisioned needs the Standard online store type.")
+    _require(named["Catalog"] == CATALOG, f"The Catalog must be {CATALOG}.")
+    for member, longest in _LONGEST.items():
+        right = _GLUE_NAME.fullmatch(named[member]) and len(named[member]) <= longest
+        text = f"{member} takes lower-case letters, digits and _, at most {longest}."
+        _require(bool(right), text)
 
 
 def _require(condition: bool, text: str) -> None:  # noqa: FBT001 - reads as an assertion

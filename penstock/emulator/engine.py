@@ -1,12 +1,11 @@
 """From requests to answers: checks, faults, handlers, one transaction for all that wait.
 
 Requests that arrive while others are worked on share the next transaction (group commit); no answer
-leaves before its commit. Within it each call has its own savepoint.
+leaves before its commit. Within it each call that can fail half-way has its own savepoint.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import secrets
@@ -15,24 +14,28 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.emulator.catalog import Catalog
 from penstock.emulator.control import Control
 from penstock.emulator.database import Database
-from penstock.emulator.faults import Broken, Faults, Reply, Strike
-from penstock.emulator.groups import Groups
+from penstock.emulator.faults import Broken, Faults, Reply, Rotated, Target, Turned, expired
+from penstock.emulator.groups import Group, Groups
 from penstock.emulator.identity import Identity, key_pair
 from penstock.emulator.journal import Journal
 from penstock.emulator.refusal import Refusal
+from penstock.emulator.rotation import rotate
 from penstock.emulator.runtime import Runtime
+from penstock.emulator.script import NAME, ScriptError, ScriptFile
 from penstock.emulator.services import CONTROL, GLUE, RUNTIME, STS, Call, Router, Service
 from penstock.emulator.signature import Verifier
-from penstock.emulator.store import Store, Ties
-from penstock.emulator.wire import Request, Response
+from penstock.emulator.store import Expiry, Store, Ties
+from penstock.emulator.wire import PATIENCE, Request, Response
 
 _log = logging.getLogger(__name__)
 _BROKEN = Refusal("InternalFailure", "An internal failure occurred. Try your request again.", 500)
+#: These write last and with nothing that can fail before: no savepoint, rows wait for the commit.
+_COLLECTED = frozenset({(RUNTIME, "PutRecord"), (RUNTIME, "BatchWriteRecord")})
 _BUSY = Refusal("ServiceUnavailable", "The service is currently unavailable.", 503)
 
 
@@ -47,6 +50,11 @@ class Settings:
         create_delay: Seconds that creating or updating a feature group takes.
         journal: Whether runtime writes are recorded.
         clock: Epoch seconds.
+        expiry: Whether the event time of an expired record is forgotten or still guards.
+        faults: File of the fault script, None for ``faults.json`` in ``data``; it is read again
+            whenever it changes.
+        replication_delay: Seconds an acknowledged row waits at least for the offline store.
+        patience: Seconds in which a request must be complete.
     """
 
     data: Path
@@ -55,15 +63,24 @@ class Settings:
     create_delay: float = 0.0
     journal: bool = False
     clock: Callable[[], float] = time.time
+    expiry: Expiry = "forget"
+    faults: Path | None = None
+    replication_delay: float = 5.0
+    patience: float = PATIENCE
+
+    @property
+    def script(self) -> Path:
+        """Where the fault script lies, or may appear."""
+        return self.data / NAME if self.faults is None else self.faults
 
 
-@dataclass(frozen=True)
-class _Work:
+class _Work(NamedTuple):
     """A request on its way: its call once it is known, and what was decided about it."""
 
     service: Service
     request_id: str
     call: Call | None = None
+    writes: bool = False
     refusal: Refusal | None = None
 
 
@@ -78,6 +95,12 @@ class Engine:
 
     def __init__(self, settings: Settings, faults: Faults, port: int) -> None:
         clock = settings.clock
+        self._settings = settings
+        self._script = ScriptFile(settings.script, faults)
+        try:
+            self._script.refresh()
+        except ScriptError as problem:
+            raise OSError(f"{settings.script}: {problem}") from problem
         self._database = Database(settings.data)
         connection = self._database.connection
         self._faults = faults
@@ -89,8 +112,8 @@ class Engine:
         self._router = Router(services)
         self._groups = Groups(connection, settings.region, clock)
         self._journal = Journal(connection) if settings.journal else None
-        store = Store(connection, clock, settings.ties, self._journal)
-        self._runtime = Runtime(self._groups, store, Service(RUNTIME).shapes, clock)
+        self._store = Store(connection, clock, settings.ties, self._journal, settings.expiry)
+        self._runtime = Runtime(self._groups, self._store, Service(RUNTIME).shapes, clock)
         control = Control(self._groups, settings.region, clock, settings.create_delay)
         catalog = Catalog(connection, clock)
         self._reads: dict[tuple[str, str], Callable[[Call], Any]] = {}
@@ -106,27 +129,70 @@ class Engine:
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
         """One answer for each request, all committed."""
+        try:
+            self._script.refresh()
+        except (ScriptError, OSError) as problem:
+            return self._unscripted(requests, problem)
         works = [self._prepare(request) for request in requests]
-        writes = bool(self._faults) or any(
-            work.call is not None and (work.service.name, work.call.operation) in self._writes
-            for work in works
-        )
+        writes = bool(self._faults) or any(work.writes for work in works)
         try:
             with self._database.transaction(write=writes):
                 self._groups.refresh()
-                return [self._carry_out(work) for work in works]
-        except sqlite3.Error:
+                answers = [self._carry_out(work) for work in works]
+                self._store.flush()
+                if self._journal is not None and writes:
+                    self._journal.flush()
+        except Exception as problem:  # noqa: BLE001 - whatever it is, its clients wait for an answer
             _log.exception("the transaction failed; its calls were undone")
-            self._groups.forget()
-            return [work.service.failure(_BUSY, work.request_id) for work in works]
+            self._forget()
+            refusal = _BUSY if isinstance(problem, sqlite3.Error) else _BROKEN
+            return [work.service.failure(refusal, work.request_id) for work in works]
+        else:
+            return answers
+
+    def sweep(self) -> None:
+        """Delete what expired; called now and then."""
+        try:
+            with self._database.transaction(write=False):
+                waiting = self._store.expired()
+            while waiting:
+                with self._database.transaction(write=True):
+                    self._groups.refresh()
+                    waiting = self._store.sweep(self._group_of) > 0
+        except sqlite3.Error:
+            _log.exception("expired records stay for now")
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _prepare(self, request: Request) -> _Work:
+    def _group_of(self, row: int) -> Group | None:
+        found = self._database.connection.execute(
+            "SELECT name FROM feature_group WHERE id=?", (row,)
+        ).fetchone()
+        return None if found is None else self._groups.find(found[0])
+
+    def _forget(self) -> None:
+        self._groups.forget()
+        self._store.forget()
+        if self._journal is not None:
+            self._journal.forget()
+
+    def _unscripted(self, requests: Sequence[Request], problem: Exception) -> list[Response]:
+        """A script that cannot be read must not pass for no faults."""
+        _log.error("%s: %s", self._settings.script, problem)
+        refusal = Refusal("InternalFailure", f"The fault script cannot be read: {problem}", 500)
+        return [
+            self._router.service(request).failure(refusal, self._request_id())
+            for request in requests
+        ]
+
+    def _request_id(self) -> str:
         number = next(self._counter)
-        request_id = f"{self._prefix}{number >> 48 & 0xFFF:03x}-{number & 0xFFFFFFFFFFFF:012x}"
+        return f"{self._prefix}{number >> 48 & 0xFFF:03x}-{number & 0xFFFFFFFFFFFF:012x}"
+
+    def _prepare(self, request: Request) -> _Work:
+        request_id = self._request_id()
         service = self._router.service(request)
         try:
             self._check_host(request)
@@ -134,7 +200,7 @@ class Engine:
             call = self._router.call(service, scope, request, request_id)
         except Refusal as refusal:
             return _Work(service, request_id, refusal=refusal)
-        return _Work(service, request_id, call)
+        return _Work(service, request_id, call, (service.name, call.operation) in self._writes)
 
     def _check_host(self, request: Request) -> None:
         """A page in a browser must not reach us through a name that resolves to loopback."""
@@ -151,29 +217,48 @@ class Engine:
         return self._handle_struck(work.call)
 
     def _handle_struck(self, call: Call) -> Response:
-        strike = self._strike(call)
-        action = strike.action
-        if isinstance(action, Reply):
-            self._note_fault(call, action.name)
-            return _reply(action, call.request_id)
-        call = dataclasses.replace(call, entries=strike.entries)
-        if not isinstance(action, Broken):
-            return self._handle(call)
-        if not action.applied:
-            self._note_fault(call, action.name)
-            return Response(0, delay=action.delay, ending=action.ending)
-        response = self._handle(call)
-        return dataclasses.replace(response, delay=action.delay, ending=action.ending)
+        targets = self._targets(call)
+        strike = self._faults.strike(call.operation, targets)
+        action, delay = strike.action, strike.delay
+        if action is None:
+            call = call._replace(entries=strike.entries, names=strike.names)
+            return self._handle(call)._replace(delay=delay)
+        if isinstance(action, Broken):
+            delay += action.delay
+            answered = action.ending == "dripped"
+            response = Response(0)
+            if action.applied:
+                response = self._handle(call._replace(fault=action.name, answered=answered))
+            else:
+                self._note_fault(call, action.name, targets, answered=False)
+            return response._replace(delay=delay, ending=action.ending, pace=action.pace)
+        if isinstance(action, Turned) and call.operation == "DescribeFeatureGroup":
+            return self._handle(call, {"FeatureGroupStatus": action.status})._replace(delay=delay)
+        self._note_fault(call, action.name, targets, answered=True)
+        return self._refuse(call, action)._replace(delay=delay)
 
-    def _handle(self, call: Call) -> Response:
+    def _refuse(self, call: Call, action: Reply | Turned | Rotated) -> Response:
+        if isinstance(action, Rotated):
+            pair = rotate(self._settings.data)
+            self._verifier.rotate(pair.access_key, pair.secret_key)
+            return _reply(expired(), call.request_id)
+        if isinstance(action, Turned):
+            text = f"The FeatureGroup is not in status Created but {action.status}."
+            return call.service.failure(Refusal(call.service.invalid, text), call.request_id)
+        return _reply(action, call.request_id)
+
+    def _handle(self, call: Call, more: dict[str, Any] | None = None) -> Response:
         key = (call.service.name, call.operation)
+        if key not in _COLLECTED:
+            self._store.flush()
         write = self._writes.get(key)
         try:
             if write is None:
                 output = self._reads.get(key, _unknown)(call)
+            elif key in _COLLECTED:
+                output = write(call)
             else:
-                with self._database.savepoint():
-                    output = write(call)
+                output = self._write(write, call)
         except Refusal as refusal:
             return call.service.failure(refusal, call.request_id)
         except sqlite3.Error:
@@ -182,22 +267,37 @@ class Engine:
             _log.exception("%s failed", call.operation)
             self._groups.forget()
             return call.service.failure(_BROKEN, call.request_id)
-        return call.service.success(call.operation, output, call.request_id)
+        return call.service.success(
+            call.operation, output | more if more else output, call.request_id
+        )
 
-    def _strike(self, call: Call) -> Strike:
-        return self._faults.strike(call.operation, self._targets(call))
+    def _write(self, handler: Callable[[Call], Any], call: Call) -> Any:
+        """Undone alone when it raises, its notes with it."""
+        mark = 0 if self._journal is None else self._journal.mark()
+        try:
+            with self._database.savepoint():
+                return handler(call)
+        except BaseException:
+            if self._journal is not None:
+                self._journal.forget(mark)
+            raise
 
-    def _targets(self, call: Call) -> list[tuple[str, str, str]]:
+    def _targets(self, call: Call) -> list[Target]:
         if call.service.name == RUNTIME:
             return self._runtime.targets(call)
         name = call.parameters.get("FeatureGroupName")
-        return [] if name is None else [(name, "", "")]
+        if not isinstance(name, str):
+            return []
+        group = self._groups.find(name)
+        return [Target(name if group is None else group.name, "", "")]
 
-    def _note_fault(self, call: Call, name: str) -> None:
+    def _note_fault(
+        self, call: Call, name: str, targets: Sequence[Target], *, answered: bool
+    ) -> None:
         written = (call.service.name, call.operation) in self._writes
         if self._journal is None or not written or call.service.name != RUNTIME:
             return
-        for group, identifier, event_time in self._targets(call):
+        for group, identifier, event_time, _ in targets:
             self._journal.record(
                 call.request_id,
                 call.operation,
@@ -205,6 +305,7 @@ class Engine:
                 identifier=identifier,
                 event_time=event_time,
                 fault=name,
+                answered=answered,
             )
 
 

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.emulator import replication
 from penstock.emulator.records import Feature, Layout
 
 ACCOUNT = "000000000000"
 
 _SECONDS = {"Seconds": 1, "Minutes": 60, "Hours": 3_600, "Days": 86_400, "Weeks": 604_800}
 _LONGEST_TTL = 10**12  # seconds; keeps sums within 64 bits
+_NEVER = float("inf")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Group:
         offline: Whether it has an offline store.
         storage: Online storage type.
         ttl: Default time to live in seconds, or None.
-        ready: Epoch seconds from which the group is Created.
+        ready: Epoch seconds from which the group is Created; infinite when creation failed.
         stale: Epoch seconds at which pending features become effective, or None.
     """
 
@@ -59,11 +61,13 @@ class Groups:
     def __init__(
         self, connection: sqlite3.Connection, region: str, clock: Callable[[], float]
     ) -> None:
+        self.connection = connection
         self._run = connection.execute
         self._arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}:feature-group"
         self._clock = clock
         self._compiled: dict[str, Group | None] = {}
         self._generation = -1
+        replication.prepare(connection)
 
     def refresh(self) -> None:
         """Forget compiled groups when another process changed one; once per transaction."""
@@ -81,53 +85,75 @@ class Groups:
         return f"{self._arn}/{name.lower()}"
 
     def find(self, reference: str) -> Group | None:
-        """The group with this name or ARN, compiled."""
+        """The group with this name or ARN, compiled; None for one that is being deleted."""
         found = self._compiled.get(reference)
         if found is None or (found.stale is not None and self._clock() >= found.stale):
             row = self._row(reference)
-            found = None if row is None else compiled(row[0], json.loads(row[1]), self._clock())
-            if found is not None:
-                self._compiled[reference] = found
+            if row is None or "Gone" in row[1]:
+                return None
+            found = self._compiled[reference] = compiled(*row, self._clock())
         return found
 
     def document(self, reference: str) -> dict[str, Any] | None:
         """The stored document of the group with this name or ARN."""
         row = self._row(reference)
-        return None if row is None else json.loads(row[1])
+        return None if row is None else row[1]
 
     def documents(self) -> list[dict[str, Any]]:
         """All stored documents."""
-        return [json.loads(text) for (text,) in self._run("SELECT document FROM feature_group")]
+        now = self._clock()
+        rows = self._run("SELECT document FROM feature_group").fetchall()
+        found = [json.loads(text) for (text,) in rows]
+        return [document for document in found if document.get("Gone", _NEVER) > now]
 
-    def put(self, document: dict[str, Any]) -> None:
-        """Store a new or changed document."""
+    def put(self, document: dict[str, Any]) -> int:
+        """Store a new or changed document; returns the row of the group."""
+        name = short_name(document["FeatureGroupName"])
         self._run(
             "INSERT INTO feature_group(name, document) VALUES (?, ?) "
             "ON CONFLICT(name) DO UPDATE SET document=excluded.document",
-            (short_name(document["FeatureGroupName"]), json.dumps(document)),
+            (name, json.dumps(document)),
         )
         self._changed()
+        (row,) = self._run("SELECT id FROM feature_group WHERE name=?", (name,)).fetchone()
+        return int(row)
 
     def remove(self, reference: str) -> None:
         """Forget a group and its online records; offline data is not ours to delete."""
-        row = self._row(reference)
-        if row is not None:
-            self._run("DELETE FROM record WHERE group_id=?", (row[0],))
-            self._run("DELETE FROM feature_group WHERE id=?", (row[0],))
+        for (row,) in self._run(
+            "SELECT id FROM feature_group WHERE name=?", (short_name(reference),)
+        ).fetchall():
+            self._run("DELETE FROM record WHERE group_id=?", (row,))
+            self._run("DELETE FROM feature_group WHERE id=?", (row,))
             self._changed()
+
+    def empty(self, reference: str) -> None:
+        """Delete the online records of a group."""
+        self._run(
+            "DELETE FROM record WHERE group_id=(SELECT id FROM feature_group WHERE name=?)",
+            (short_name(reference),),
+        )
+
+    def row(self, reference: str) -> int | None:
+        """Row of the group with this name or ARN."""
+        found = self._row(reference)
+        return None if found is None else found[0]
 
     def _changed(self) -> None:
         self._run("UPDATE meta SET value=value+1 WHERE name='groups'")
         self.refresh()
 
-    def _row(self, reference: str) -> tuple[int, str] | None:
+    def _row(self, reference: str) -> tuple[int, dict[str, Any]] | None:
         home, slash, _ = reference.rpartition("/")
         if slash and home != self._arn:
             return None
-        row: tuple[int, str] | None = self._run(
+        row = self._run(
             "SELECT id, document FROM feature_group WHERE name=?", (short_name(reference),)
         ).fetchone()
-        return row
+        document = None if row is None else json.loads(row[1])
+        if document is None or document.get("Gone", _NEVER) <= self._clock():
+            return None
+        return row[0], document
 
 
 def short_name(reference: str) -> str:
@@ -161,7 +187,7 @@ def compiled(row: int, document: dict[str, Any], now: float) -> Group:
         offline=document.get("OfflineStoreConfig") is not None,
         storage=online.get("StorageType", "Standard"),
         ttl=ttl_seconds(online.get("TtlDuration")),
-        ready=document["Ready"],
+        ready=_NEVER if "FailureReason" in document else document["Ready"],
         stale=document["UpdateReady"] if pending else None,
     )
 

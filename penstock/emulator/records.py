@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
@@ -24,12 +25,20 @@ dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 _INTEGRAL = re.compile(r"[+-]?[0-9]+")
 _FRACTIONAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+#: What is plainly good: few enough digits that neither type can overflow, no separator.
+_PLAIN = {
+    "Integral": "[+-]?[0-9]{1,18}",
+    "Fractional": r"[+-]?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?",
+    "String": "[^\x1f]*",
+}
 _QUICK: Mapping[str, Callable[[Any], object] | None] = {
-    # None for what is not plainly good: few enough digits that neither type can overflow.
-    "Integral": re.compile(r"[+-]?[0-9]{1,18}").fullmatch,
-    "Fractional": re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?").fullmatch,
+    "Integral": re.compile(_PLAIN["Integral"]).fullmatch,
+    "Fractional": re.compile(_PLAIN["Fractional"]).fullmatch,
     "String": None,
 }
+#: Orders of features that get a plan, per layout, and how many features one may have.
+_MAX_PLANS = 64
+_MAX_PLANNED = 500
 _SAFE_DIGITS = 18  # any such count of digits is below 2**63
 _QUICK_IDENTIFIER = MAX_IDENTIFIER_BYTES // 4  # characters that are 2 KB at most
 
@@ -59,6 +68,7 @@ class Layout:
     event_time: str
     checks: Mapping[str, Callable[[Any], object] | None] = field(init=False)
     instant: Callable[[str], Key] = field(init=False)
+    plans: dict[tuple[str, ...], _Plan | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = {
@@ -79,33 +89,82 @@ class Checked(NamedTuple):
     body: str
 
 
+class _Plan(NamedTuple):
+    """How to take records whose features come in one certain order.
+
+    Args:
+        matches: Whether the values, joined by a separator, are plainly good.
+        template: The JSON text to keep, with %s for each value.
+        identifier: Position of the record identifier.
+        event_time: Position of the event time.
+    """
+
+    matches: Callable[[str], object]
+    template: str
+    identifier: int
+    event_time: int
+
+
 def quick(layout: Layout, record: Any) -> Checked | None:
     """The record if it is plainly good, else None: then ``careful`` decides."""
-    checks = layout.checks
-    values: dict[str, str] = {}
     try:
-        for feature in record:
-            name = feature["FeatureName"]
-            value = feature["ValueAsString"]
-            check = checks[name]
-            if len(feature) != 2 or (check is not None and check(value) is None):  # noqa: PLR2004 - the two just read
-                return None
-            values[name] = value
-        "".join(values.values())  # TypeError unless every value is text
-        identifier = values[layout.identifier]
-        event_time = values[layout.event_time]
+        names = tuple([feature["FeatureName"] for feature in record])
+        values = [feature["ValueAsString"] for feature in record]
+        plan = layout.plans.get(names) or _plan(layout, names)
+        if sum(map(len, record)) != 2 * len(names):  # the two just read, no more
+            return None
+        if plan is None:
+            return _unplanned(layout, names, values)
+        if plan.matches("\x1f".join(values)) is None:
+            return None
+        identifier, event_time = values[plan.identifier], values[plan.event_time]
         instant = layout.instant(event_time)
     except (KeyError, TypeError, ValueError):
         return None
-    body = dumps(values)
-    if (
-        len(values) != len(record)
-        or not 0 < len(identifier) <= _QUICK_IDENTIFIER
-        or len(body) > MAX_RECORD_BYTES
-        or "\\ud" in body
-    ):
+    body = plan.template % tuple(map(encode_basestring_ascii, values))
+    return _checked(identifier, event_time, instant, body)
+
+
+def _plan(layout: Layout, names: tuple[str, ...]) -> _Plan | None:
+    """A plan for an order that is met a second time; sparse records have too many orders."""
+    plans = layout.plans
+    if names not in plans:
+        if len(plans) < _MAX_PLANS and len(names) <= _MAX_PLANNED:
+            plans[names] = None
         return None
-    return Checked(identifier, event_time, instant, body)
+    features = [layout.features[name] for name in names]
+    whole = len(set(names)) == len(names) and {layout.identifier, layout.event_time} <= set(names)
+    if not whole or any(feature.collection for feature in features):
+        return None
+    made = plans[names] = _Plan(
+        re.compile("\x1f".join(_PLAIN[feature.type] for feature in features)).fullmatch,
+        "{" + ",".join(f'"{name}":%s' for name in names) + "}",
+        names.index(layout.identifier),
+        names.index(layout.event_time),
+    )
+    return made
+
+
+def _unplanned(layout: Layout, names: Sequence[str], values: Sequence[str]) -> Checked | None:
+    """As ``quick``; may raise KeyError, TypeError or ValueError for what is not plainly good."""
+    kept: dict[str, str] = dict(zip(names, values, strict=True))
+    for name, value in kept.items():
+        check = layout.checks[name]
+        if check is not None and check(value) is None:
+            return None
+    "".join(values)  # TypeError unless every value is text
+    identifier, event_time = kept[layout.identifier], kept[layout.event_time]
+    instant = layout.instant(event_time)
+    if len(kept) != len(values):
+        return None
+    return _checked(identifier, event_time, instant, dumps(kept))
+
+
+def _checked(identifier: str, event_time: str, instant: Key, body: str) -> Checked | None:
+    """None for what needs its bytes counted, or may hold half a surrogate pair."""
+    if not 0 < len(identifier) <= _QUICK_IDENTIFIER or len(body) > MAX_RECORD_BYTES:
+        return None
+    return None if "\\ud" in body else Checked(identifier, event_time, instant, body)
 
 
 def careful(layout: Layout, record: list[dict[str, Any]]) -> Checked:

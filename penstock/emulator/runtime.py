@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.emulator import pages
+from penstock.emulator.faults import Target
 from penstock.emulator.groups import Group, Groups, ttl_seconds
 from penstock.emulator.instants import iso_text
+from penstock.emulator.quotas import units
 from penstock.emulator.records import (
     Checked,
     careful,
@@ -61,8 +63,8 @@ class Runtime:
             "ListRecords": self._list,
         }
 
-    def targets(self, call: Call) -> list[tuple[str, str, str]]:
-        """Group name, identifier and event time of each record of a call, as far as they show."""
+    def targets(self, call: Call) -> list[Target]:
+        """Group, identifier, event time and write units of each record, as far as they show."""
         given = call.parameters
         if call.operation == "BatchWriteRecord":
             return [self._target(e["FeatureGroupName"], e["Record"]) for e in given["Entries"]]
@@ -70,25 +72,41 @@ class Runtime:
             return [self._target(given["FeatureGroupName"], given["Record"])]
         if call.operation == "BatchGetRecord":
             return [
-                (one["FeatureGroupName"], " ".join(one["RecordIdentifiersValueAsString"]), "")
+                Target(
+                    self._name(one["FeatureGroupName"]),
+                    " ".join(one["RecordIdentifiersValueAsString"]),
+                    "",
+                )
                 for one in given["Identifiers"]
             ]
-        group = self._groups.find(given["FeatureGroupName"])
-        name = given["FeatureGroupName"] if group is None else group.name
+        name, cost = given["FeatureGroupName"], 0
+        if call.operation == "UpdateRecord":
+            cost = self._target(name, given["Features"]).units
+        elif call.operation == "DeleteRecord":
+            cost = 1
         identifier = given.get("RecordIdentifierValueAsString", "")
-        return [(name, identifier, given.get("EventTime", ""))]
+        return [Target(self._name(name), identifier, given.get("EventTime", ""), cost)]
 
-    def _target(self, name: str, record: Any) -> tuple[str, str, str]:
+    def _name(self, reference: str) -> str:
+        group = self._groups.find(reference)
+        return reference if group is None else group.name
+
+    def _target(self, name: str, record: Any) -> Target:
+        """Records are not checked yet: anything may stand in them."""
         group = self._groups.find(name)
-        texts = {
-            item.get("FeatureName"): str(item.get("ValueAsString"))
+        texts: dict[str, str] = {
+            str(item.get("FeatureName")): str(
+                item.get("ValueAsString") or item.get("ValueAsStringList")
+            )
             for item in (record if isinstance(record, list) else [])
             if isinstance(item, dict)
         }
+        size = sum(len(one) + len(text.encode("utf-8", "replace")) for one, text in texts.items())
         if group is None:
-            return name, "", ""
+            return Target(name, "", "", units(size))
         layout = group.layout
-        return group.name, texts.get(layout.identifier, ""), texts.get(layout.event_time, "")
+        identifier, event_time = texts.get(layout.identifier, ""), texts.get(layout.event_time, "")
+        return Target(group.name, identifier, event_time, units(size))
 
     def _put(self, call: Call) -> None:
         given = call.parameters
@@ -109,14 +127,14 @@ class Runtime:
             try:
                 checked = quick(group.layout, record) or self._careful(group, record, index)
                 write = _write(group, checked, entry, default)
-                if call.entries:
-                    scripted = call.entries.get(index, _NOTHING)
-                    if scripted is None:
-                        unprocessed.append(entry)
-                        continue
-                    if scripted is not _NOTHING:
+                if index in call.entries:
+                    self._store.skip(call, write, call.names.get(index, ""))
+                    scripted = call.entries[index]
+                    if scripted is not None:
                         raise scripted
-                writes.append(write)
+                    unprocessed.append(entry)
+                else:
+                    writes.append(write)
             except Refusal as refusal:
                 if isinstance(refusal, _BrokenShape):
                     raise
@@ -191,13 +209,13 @@ class Runtime:
         unprocessed: list[dict[str, Any]] = []
         for index, wanted in enumerate(call.parameters["Identifiers"]):
             try:
-                scripted = call.entries.get(index, _NOTHING)
-                if scripted is None:
-                    unprocessed.append(wanted)
-                    continue
-                if scripted is not _NOTHING:
+                scripted = call.entries.get(index)
+                if scripted is not None:
                     raise scripted
-                records += self._wanted(wanted, call.parameters)
+                if index in call.entries:
+                    unprocessed.append(wanted)
+                else:
+                    records += self._wanted(wanted, call.parameters)
             except Refusal as refusal:
                 errors += [
                     {
@@ -268,9 +286,6 @@ class Runtime:
 
 class _BrokenShape(Refusal):
     """The record is not even shaped like one: the whole call fails."""
-
-
-_NOTHING = Refusal("", "")
 
 
 def _write(

@@ -13,17 +13,30 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 from penstock.emulator import journal as journals
 from penstock.emulator.engine import Engine, Settings
 from penstock.emulator.faults import Faults
 from penstock.emulator.identity import key_pair
-from penstock.emulator.store import Ties
-from penstock.emulator.wire import Connection, Request
+from penstock.emulator.replication_worker import Replicator
+from penstock.emulator.store import Expiry, Ties
+from penstock.emulator.wire import PATIENCE, Connection, Request
 
 #: Requests in one transaction at most: bounds how long the write lock is held.
-MAX_TOGETHER = 32
+MAX_TOGETHER = 64
+#: Connections at once; more are closed as they come.
+MAX_CONNECTIONS = 1_000
+_LANDING_BYTES = 2**18
 _SWEEP_SECONDS = 5.0
+
+
+class Turnaway(asyncio.Protocol):
+    """A client for whom there is no place."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's call."""
+        cast("asyncio.Transport", transport).abort()
 
 
 class Desk:
@@ -31,20 +44,29 @@ class Desk:
 
     Args:
         engine: Makes the answers.
+        patience: Seconds in which a request must be complete.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float) -> None:
         self._engine = engine
+        self._patience = patience
+        self._landing = memoryview(bytearray(_LANDING_BYTES))
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Connection, Request]] = []
         self._connections: set[Connection] = set()
-        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        self._pause = min(_SWEEP_SECONDS, patience / 2)
+        self._sweeper = self._loop.call_later(self._pause, self._sweep)
 
-    def connection(self) -> Connection:
+    def connection(self) -> Connection | Turnaway:
         """A protocol for a new client."""
-        made = Connection(self._take, self._connections.discard)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            return Turnaway()
+        made = Connection(self._take, self._leave, self._landing, self._patience)
         self._connections.add(made)
         return made
+
+    def _leave(self, connection: Connection) -> None:
+        self._connections.discard(connection)
 
     def close(self) -> None:
         """Drop all clients; what was not answered was not promised."""
@@ -69,8 +91,9 @@ class Desk:
         now = self._loop.time()
         for connection in list(self._connections):
             if connection.is_stalled(now):
-                connection.close()
-        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+                connection.abort()
+        self._engine.sweep()
+        self._sweeper = self._loop.call_later(self._pause, self._sweep)
 
 
 async def serve(
@@ -91,13 +114,14 @@ async def serve(
     listener.bind(("127.0.0.1", port))
     bound = listener.getsockname()[1]
     engine = Engine(settings, faults, bound)
-    desk = Desk(engine)
+    desk = Desk(engine, settings.patience)
     server = await asyncio.get_running_loop().create_server(
         desk.connection, sock=listener, backlog=512
     )
     try:
-        ready(bound)
-        await end.wait()
+        with Replicator(settings.data, settings.replication_delay, settings.clock):
+            ready(bound)
+            await end.wait()
     finally:
         server.close()
         desk.close()
@@ -116,6 +140,9 @@ class Emulator:
         create_delay: Seconds that creating or updating a feature group takes.
         journal: Whether runtime writes are recorded, for ``journal()``.
         clock: Epoch seconds; further than 300 s from the client's its signatures are refused.
+        expiry: Whether the event time of an expired record is forgotten or still guards.
+        replication_delay: Seconds an acknowledged row waits at least for the offline store.
+        patience: Seconds in which a request must be complete.
     """
 
     def __init__(
@@ -129,8 +156,21 @@ class Emulator:
         create_delay: float = 0.0,
         journal: bool = False,
         clock: Callable[[], float] = time.time,
+        expiry: Expiry = "forget",
+        replication_delay: float = 5.0,
+        patience: float = PATIENCE,
     ) -> None:
-        self._settings = Settings(data, region, ties, create_delay, journal, clock)
+        self._settings = Settings(
+            data,
+            region,
+            ties,
+            create_delay,
+            journal,
+            clock,
+            expiry,
+            replication_delay=replication_delay,
+            patience=patience,
+        )
         self.faults = Faults() if faults is None else faults
         self.region = region
         self._port = port

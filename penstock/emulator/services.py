@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -34,6 +34,10 @@ _INVALID = {
 }
 
 
+_NONE: Mapping[int, Refusal | None] = MappingProxyType({})
+_NO_NAMES: Mapping[int, str] = MappingProxyType({})
+
+
 class Service:
     """One service: its model, its shapes and how it words answers.
 
@@ -48,12 +52,28 @@ class Service:
         self.invalid = _INVALID[name]
         self.shapes = Shapes(model["shapes"], special)
         self.operations: Mapping[str, Any] = model["operations"]
+        self._inputs = {
+            op: one.get("input", {}).get("shape") for op, one in self.operations.items()
+        }
+        self._outputs = {
+            op: one.get("output", {}).get("shape") for op, one in self.operations.items()
+        }
         self._model: Mapping[str, Any] = model["shapes"]
         self._metadata: Mapping[str, Any] = model["metadata"]
         self._routes = {
             (operation["http"]["method"], *_pattern(operation["http"]["requestUri"])): name
             for name, operation in self.operations.items()
         }
+        self._located = {
+            op: [
+                (name, member["location"], member.get("locationName", ""),
+                 self._model[member["shape"]]["type"] == "list")
+                for name, member in self._model[shape]["members"].items()
+                if "location" in member
+            ]
+            for op, shape in self._inputs.items()
+            if shape is not None
+        }  # fmt: skip
 
     @property
     def target_prefix(self) -> str:
@@ -72,18 +92,19 @@ class Service:
 
     def validate(self, operation: str, parameters: object) -> None:
         """Raise a Refusal when the parameters break the model."""
-        shape = self.operations[operation].get("input", {}).get("shape")
+        shape = self._inputs[operation]
         if shape is not None:
             self.shapes.validate(shape, parameters, self.invalid)
 
     def success(self, operation: str, output: Any, request_id: str) -> Response:
         """The answer 200 of an operation."""
-        shape = self.operations[operation].get("output", {}).get("shape")
-        rendered = None if shape is None else self.shapes.render(shape, output)
+        shape = self._outputs[operation]
+        if shape is None:
+            return Response(200, self._headers(request_id))
+        rendered = self.shapes.render(shape, output)
         if self.name == STS:
             return self._xml(operation, rendered, request_id)
-        body = b"" if rendered is None else json.dumps(rendered).encode()
-        return Response(200, self._headers(request_id), body)
+        return Response(200, self._headers(request_id), json.dumps(rendered).encode())
 
     def failure(self, refusal: Refusal, request_id: str) -> Response:
         """The answer that carries a refusal."""
@@ -116,25 +137,21 @@ class Service:
         return Response(200, _xml_headers(request_id), body.encode())
 
     def _rest_parameters(self, operation: str, parts: list[str], request: Request) -> Any:
-        shape = self._model[self.operations[operation]["input"]["shape"]]
         parameters = {} if request.method in {"GET", "DELETE"} else load(request.body)
         if type(parameters) is not dict:
             raise Refusal("SerializationException", "The body is not a JSON object.")
         query = parse_qsl(request.query, keep_blank_values=True) if request.query else []
-        for name, member in shape["members"].items():
-            where = member.get("location")
+        for name, where, sent, plural in self._located[operation]:
             if where == "uri":
                 parameters[name] = unquote(parts[1])
-            elif where == "querystring":
-                found = [value for key, value in query if key == member["locationName"]]
-                if found:
-                    plural = self._model[member["shape"]]["type"] == "list"
-                    parameters[name] = found if plural else found[0]
+                continue
+            found = [value for key, value in query if key == sent]
+            if found:
+                parameters[name] = found if plural else found[0]
         return parameters
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One parsed request.
 
     Args:
@@ -143,13 +160,19 @@ class Call:
         parameters: As the model has them, validated.
         request_id: The id of its answer.
         entries: Scripted outcome of single entries of a batch, by position from 0.
+        names: Names of those outcomes, for the journal.
+        fault: What a script does to the whole call, though it is applied.
+        answered: Whether a script lets the answer through.
     """
 
     service: Service
     operation: str
     parameters: Any
     request_id: str
-    entries: Mapping[int, Refusal | None] = field(default_factory=dict)
+    entries: Mapping[int, Refusal | None] = _NONE
+    names: Mapping[int, str] = _NO_NAMES
+    fault: str | None = None
+    answered: bool = True
 
 
 class Router:
@@ -213,7 +236,7 @@ def _model(name: str) -> Mapping[str, Any]:
 def load(body: bytes) -> Any:
     """JSON of a body; Refusal SerializationException when it is none."""
     try:
-        return json.loads(body) if body else {}
+        return json.loads(body.decode()) if body else {}
     except (ValueError, RecursionError):
         raise Refusal("SerializationException", "The body is not JSON.") from None
 

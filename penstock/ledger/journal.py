@@ -120,21 +120,18 @@ class Journal:
             "data": dict(data),
             "previous": self._digest,
         }
-        text = _sealed(record)
+        text = sealed(record)
         if not self.storage.put_if_absent(self._path(number), text):
             self.refresh()
             raise self._fenced()
         self._take(self._path(number), text)
 
     def _take(self, path: str, data: bytes) -> None:
+        record = unsealed(path, data)
         try:
-            record = json.loads(data)
-            del record[_SEAL]
             event = Event(**{**record, "state": State(record["state"])})
         except (ValueError, TypeError, KeyError):
             raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
-        if _sealed(record) != data:
-            raise MismatchError(f"{path}: not what was written", "Restore the file")
         if event.number != len(self.events) + 1 or event.previous != self._digest:
             message = f"{path}: does not follow the event before it"
             raise MismatchError(message, "The ledger was changed by hand; restore the files")
@@ -142,7 +139,7 @@ class Journal:
         self._digest = hashlib.sha256(data).hexdigest()
 
     def _check_end(self) -> None:
-        there = [one for one in self.storage.list(self.folder) if _is_event(one)]
+        there = [one for one in self.storage.list(self.folder) if is_event(one)]
         if len(there) > len(self.events):
             missing = self._path(len(self.events) + 1)
             raise MismatchError(f"{missing}: this ledger event is missing", "Restore the file")
@@ -156,12 +153,25 @@ class Journal:
         return TemporaryError(message, "Wait for that run, then run the same command again")
 
 
-def _sealed(record: Mapping[str, Any]) -> bytes:
+def sealed(record: Mapping[str, Any]) -> bytes:
     """An event as it is stored: the newest one has no successor that vouches for it."""
     text = json.dumps(record, sort_keys=True)
     return json.dumps({**record, _SEAL: hashlib.sha256(text.encode()).hexdigest()}).encode()
 
 
-def _is_event(path: str) -> bool:
+def unsealed(path: str, data: bytes) -> dict[str, Any]:
+    """The record :func:`sealed` was given; raises MismatchError where it is another one now."""
+    try:
+        record: dict[str, Any] = json.loads(data)
+        del record[_SEAL]
+    except (ValueError, TypeError, KeyError):
+        raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
+    if sealed(record) != data:
+        raise MismatchError(f"{path}: not what was written", "Restore the file")
+    return record
+
+
+def is_event(path: str) -> bool:
+    """Whether a path is that of a numbered event."""
     name = path.rsplit("/", 1)[-1]
     return name.endswith(".json") and name[:-5].isdigit()

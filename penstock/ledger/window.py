@@ -1,4 +1,8 @@
-"""Windows of time: half-open, UTC, with a name that is safe in a path and sorts by start."""
+"""Windows of time: half-open, UTC, with a name that is safe in a path and sorts by start.
+
+Rows of the quarantine that are replayed together make a window of their own, whatever their event
+times; its name has the time they span, so that other windows know whether they share rows with it.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,29 @@ from datetime import datetime, timezone
 
 from penstock.errors import UsageError
 
+REPLAY = "dlq-"
+
 
 @dataclass(frozen=True)
 class Window:
-    """``[start, end)``; both None is everything, whenever it happened."""
+    """``[start, end)``; both None is everything, whenever it happened.
+
+    ``label`` names the window where it is not made of time.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
+    label: str | None = None
 
     @property
     def name(self) -> str:
-        """``all``, or ``20130101T000000Z_20130201T000000Z``."""
-        if self.start is None or self.end is None:
-            return "all"
-        return f"{self.start:%Y%m%dT%H%M%SZ}_{self.end:%Y%m%dT%H%M%SZ}"
+        """``all``, or ``20130101T000000Z_20130201T000000Z``, or the label."""
+        return self.label or _span(self.start, self.end)
+
+    @property
+    def replays(self) -> bool:
+        """Whether it is made of rows of the quarantine."""
+        return self.name.startswith(REPLAY)
 
 
 def window(start: str | None, end: str | None) -> Window:
@@ -39,15 +52,35 @@ def window(start: str | None, end: str | None) -> Window:
     return Window(first, last)
 
 
+def replay_window(digest: str, start: datetime, end: datetime) -> Window:
+    """The window of rows that are replayed; it holds them all, whatever their event times.
+
+    Args:
+        digest: Of the rows.
+        start: Aware; no row is earlier.
+        end: Aware; all rows are earlier.
+    """
+    return Window(label=f"{REPLAY}{digest}_{_span(start, end)}")
+
+
 def parse_name(name: str) -> Window:
-    """The window a :attr:`Window.name` stands for; raises ValueError."""
+    """The time a :attr:`Window.name` stands for, under that name; raises ValueError."""
     if name == "all":
         return Window()
+    if name.startswith(REPLAY):
+        spans = parse_name(name.partition("_")[2])
+        return Window(spans.start, spans.end, name)
     first, last = (
         datetime.strptime(part, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
         for part in name.split("_")
     )
     return Window(first, last)
+
+
+def _span(start: datetime | None, end: datetime | None) -> str:
+    if start is None or end is None:
+        return "all"
+    return f"{start:%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}"
 
 
 def _instant(text: str) -> datetime:

@@ -17,12 +17,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
-from pyspark.sql.types import IntegerType, StructField, StructType
+from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
-from penstock.contract import FeatureGroup
+from penstock.contract import CORRECT, DELETED, FeatureGroup
 from penstock.errors import MismatchError
+from penstock.offline.comparison import OLDER, TIE, Comparison
 
-TIE = "_tie"
 HISTORY = 1_000  # commits looked through for one of ours
 
 
@@ -73,13 +73,14 @@ class OfflineTable:
         return any((Path(self.path) / "_delta_log").glob("[0-9]*.json"))
 
     def staged(self, files: Sequence[str], rejected: Sequence[str] = ()) -> DataFrame:
-        """Staged rows with their tie, without those the service rejected.
+        """Staged rows with deletion and tie, without those the service rejected.
 
         Args:
             files: Staged files of fit rows.
             rejected: Files of rejected rows: the features as columns, one row an identifier.
         """
-        schema = StructType([*self._features.fields, StructField(TIE, IntegerType())])
+        fields = [*self._features.fields, *self._deletion, StructField(TIE, IntegerType())]
+        schema = StructType(fields)
         if not files:
             return self._spark.createDataFrame([], schema)
         rows = self._spark.read.schema(schema).parquet(*files)
@@ -90,19 +91,33 @@ class OfflineTable:
         refused = refused.select(*self._keys()).withColumn(TIE, F.lit(0))
         return rows.join(refused, [*self._keys(), TIE], "left_anti")
 
-    def corrections(self, latest: Sequence[str]) -> int:
-        """Latest rows whose identifier and event time are there with other values.
+    def version(self) -> int | None:
+        """The table's version; None where there is no table."""
+        if not self.exists:
+            return None
+        from delta.tables import DeltaTable
 
-        The online store ignores a second value for the same event time, so the stores would part.
+        newest = DeltaTable.forPath(self._spark, self.path).history(1).collect()
+        return int(newest[0]["version"])
 
-        Args:
-            latest: Send files.
-        """
-        if not self.exists or not latest:
-            return 0
-        rows = self._spark.read.schema(self._features).parquet(*latest)
-        new = self._compared(rows, "left_anti")
-        return new.join(self._stored(), self._keys(), "left_semi").count()
+    def comparison(self, version: int | None = None) -> Comparison | None:
+        """What the table holds now, or held at a version; None where there is no table."""
+        if not self.exists:
+            return None
+        reader = self._spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return Comparison(reader.load(self.path), self._group)
+
+    def judged(
+        self, latest: DataFrame, version: int | None, *, guard: bool, correct: bool
+    ) -> DataFrame:
+        """:meth:`Comparison.judged` at a version; without a table nothing is older or corrects."""
+        stored = None if version is None else self.comparison(version)
+        if stored is not None:
+            return stored.judged(latest, guard=guard, correct=correct)
+        no = F.lit(False)  # noqa: FBT003 - a literal column
+        return latest.withColumn(CORRECT, no).withColumn(OLDER, no)
 
     def append(
         self,
@@ -122,7 +137,8 @@ class OfflineTable:
                 that the
                 row the online store has is the current row here too.
             write_time: Aware instant.
-            compare: Leave out rows the table has already; costs reading it.
+            compare: Leave out rows the table has already; costs reading it. A row that the table
+                has, but not as the current one of its event time, is added again.
 
         Raises:
             MismatchError: The commit cannot be found afterwards.
@@ -131,9 +147,10 @@ class OfflineTable:
         if done is not None:
             return done
         present = 0
-        if compare and self.exists:
-            present = self._compared(rows, "left_semi").count()
-            rows = self._compared(rows, "left_anti")
+        stored = self.comparison() if compare else None
+        if stored is not None:
+            present = stored.present(rows).count()
+            rows = stored.fresh(rows)
         try:
             self._write(rows, transaction, api_invocation_time, write_time, present)
         except Exception:
@@ -174,11 +191,13 @@ class OfflineTable:
         present: int,
     ) -> None:
         micros = _micros(api_invocation_time)
+        no = F.lit(False)  # noqa: FBT003 - a literal column
+        deleted = F.col(DELETED) if self._deletion else no
         complete = rows.select(
             *(f"`{name}`" for name in self._group.names),
             F.timestamp_micros(F.lit(micros) - F.col(TIE)).alias("api_invocation_time"),
             F.timestamp_micros(F.lit(_micros(write_time))).alias("write_time"),
-            F.lit(False).alias("is_deleted"),  # noqa: FBT003 - a literal column
+            F.coalesce(deleted, no).alias("is_deleted"),
         )
         writer = complete.write.format("delta").mode("append")
         writer = writer.option("txnAppId", transaction.application)
@@ -186,16 +205,10 @@ class OfflineTable:
         mark = {**_mark(transaction), "present": present}
         writer.option("userMetadata", json.dumps(mark)).save(self.path)
 
-    def _compared(self, rows: DataFrame, how: str) -> DataFrame:
-        """Rows that are (left_semi) or are not (left_anti) in the table, equal in every feature."""
-        stored, condition = self._stored(), F.lit(True)  # noqa: FBT003 - a literal column
-        for name in self._group.names:
-            condition = condition & rows[name].eqNullSafe(stored[name])
-        return rows.join(stored, condition, how)
-
-    def _stored(self) -> DataFrame:
-        stored = self._spark.read.format("delta").load(self.path)
-        return stored.where(~F.col("is_deleted")).select(*(f"`{one}`" for one in self._group.names))
+    @property
+    def _deletion(self) -> list[StructField]:
+        deletes = self._group.deleted_when is not None
+        return [StructField(DELETED, BooleanType())] if deletes else []
 
     def _keys(self) -> list[str]:
         return [self._group.record_identifier, self._group.event_time]

@@ -8,6 +8,7 @@ One retry layer, one limiter per process, markers as the only truth. Nothing her
 from __future__ import annotations
 
 from penstock.online.job import Figures, FileOutcome, SendJob
+from penstock.online.line import transport_of
 from penstock.online.marker import REJECT_COLUMNS, marker_path
 from penstock.online.totals import OnlineTotals, fold, missing
 from penstock.online.writer import send_file
@@ -22,4 +23,5 @@ __all__ = [
     "marker_path",
     "missing",
     "send_file",
+    "transport_of",
 ]

@@ -2,7 +2,8 @@
 
 A record is ``[{"FeatureName":…,"ValueAsString":…},…]`` with nulls left out and the record
 identifier first, which is never null, so that no comma has to be decided per row. Only values that
-need escaping pass through Python. Shapes: botocore's model of PutRecord and BatchWriteRecord.
+need escaping pass through Python. What differs between records of one chunk besides their features
+(stores, time to live) stands after each record's text. Shapes: botocore's model of the runtime API.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import pyarrow.compute as pc
 from penstock.contract import FeatureType
 from penstock.encoding import STORAGE, double_text
 from penstock.errors import MismatchError
+from penstock.online.control import Controls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from penstock.online.control import Call
     from penstock.online.job import SendJob
 
 MAX_ENTRIES = 25  # botocore model, BatchWriteRecordRequest.Entries
@@ -41,6 +44,7 @@ class Bodies:
         event_times: Each row's event time as sent, before escaping.
         keys: Names of identifier and event time.
         frame: Bytes before, between and after: of PutRecord two, of BatchWriteRecord three.
+        calls: Rows that are not written but deleted or corrected, one call each.
     """
 
     records: list[memoryview]
@@ -48,6 +52,7 @@ class Bodies:
     event_times: pa.Array
     keys: tuple[str, str]
     frame: Frame
+    calls: Mapping[int, Call]
 
     def put(self, row: int) -> bytes:
         """Body of PutRecord for one row."""
@@ -70,8 +75,18 @@ class Bodies:
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around records in a body; constant for a job."""
+    """What stands around records in a body; constant for a job.
 
+    Args:
+        path: URI of PutRecord.
+        put_head: Before a single record.
+        put_tail: After it.
+        batch_head: Before the first record of a batch.
+        batch_between: Between two.
+        batch_tail: After the last.
+    """
+
+    path: str
     put_head: bytes
     put_tail: bytes
     batch_head: bytes
@@ -80,12 +95,15 @@ class Frame:
 
 
 def frame_of(group: str, target_stores: Sequence[str]) -> Frame:
-    """The constant parts of bodies for one group."""
-    stores = json.dumps(list(target_stores), separators=(",", ":"))
-    entry = f'{{"FeatureGroupName":{json.dumps(group)},"TargetStores":{stores},"Record":'
+    """The constant parts of bodies for one group; without stores none are named."""
+    listed = json.dumps(list(target_stores), separators=(",", ":"))
+    stores = f'"TargetStores":{listed}'
+    before, after = (f"{stores},", f",{stores}") if target_stores else ("", "")
+    entry = f'{{"FeatureGroupName":{json.dumps(group)},{before}"Record":'
     return Frame(
+        path=put_path(group),
         put_head=b'{"Record":',
-        put_tail=f',"TargetStores":{stores}}}'.encode(),
+        put_tail=f"{after}}}".encode(),
         batch_head=f'{{"Entries":[{entry}'.encode(),
         batch_between=f"}},{entry}".encode(),
         batch_tail=b"}]}",
@@ -111,13 +129,19 @@ def encode(job: SendJob, frame: Frame, rows: pa.RecordBatch) -> Bodies:
         name: _text(name, kind, rows.column(name) if name in rows.schema.names else None)
         for name, kind in zip(job.features, job.types, strict=True)
     }
-    for name in (job.record_identifier, job.event_time):
+    names = (job.record_identifier, job.event_time)
+    for name in names:
         if texts[name].null_count:
             raise MismatchError(
                 f"a send file has a null in {name!r}", "This is a defect: report it"
             )
-    keys = (job.record_identifier, job.event_time)
-    return Bodies(_views(_joined(job, texts)), texts[keys[0]], texts[keys[1]], keys, frame)
+    keys = (texts[names[0]], texts[names[1]])
+    controls = Controls(rows)
+    records = _views(_joined(job, texts, controls.suffixes(job.target_stores)))
+    calls = controls.calls(job, frame.path, keys, records)
+    if controls.stores_differ:
+        frame = frame_of(job.group, ())
+    return Bodies(records, *keys, names, frame, calls)
 
 
 def _text(name: str, kind: FeatureType, column: Any) -> pa.Array:
@@ -152,7 +176,7 @@ def _double_text(name: str, column: pa.Array) -> pa.Array:
     return double_text(column)
 
 
-def _joined(job: SendJob, texts: dict[str, pa.Array]) -> pa.Array:
+def _joined(job: SendJob, texts: dict[str, pa.Array], suffixes: pa.Array | None) -> pa.Array:
     names = [job.record_identifier, *(n for n in job.features if n != job.record_identifier)]
     heads = [f'{{"FeatureName":{json.dumps(name)},"ValueAsString":"' for name in names]
     kinds = dict(zip(job.features, job.types, strict=True))
@@ -168,7 +192,8 @@ def _joined(job: SendJob, texts: dict[str, pa.Array]) -> pa.Array:
             parts.append(pc.fill_null(piece, ""))
         else:
             parts += [before, value, '"}']
-    return pc.binary_join_element_wise(*parts, "]", "")
+    parts += ["]"] if suffixes is None else ["]", suffixes]
+    return pc.binary_join_element_wise(*parts, "")
 
 
 def _escaped(text: pa.Array) -> pa.Array:

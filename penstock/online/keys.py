@@ -1,13 +1,15 @@
 """Credentials of one process, found by botocore and never written down or sent anywhere.
 
-botocore refreshes temporary credentials by its clock. When the service says that a key has expired
-although botocore thinks otherwise, everything is looked up anew, once, however many requests
-noticed.
+botocore refreshes temporary credentials by its clock; it is asked at most once a second, for those
+about to expire it would run a profile's ``credential_process`` at each request. When the service
+says that a key has expired although botocore thinks otherwise, everything is looked up anew, once,
+however many requests noticed.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,27 +19,49 @@ from penstock.errors import CredentialsError
 
 #: Answers botocore credentials (with ``get_frozen_credentials``), or None where there are none.
 Resolve = Callable[[], Any]
+FRESH_S = 1.0
 
 
 class Keys:
-    """The credentials in use, with a generation that counts the look-ups.
+    """The credentials in use, with a generation that counts the look-ups; safe between threads.
 
     Args:
         resolve: Looks credentials up anew.
+        clock: Monotonic seconds.
 
     Raises:
         CredentialsError: There are none.
     """
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(self, resolve: Resolve, clock: Callable[[], float] = time.monotonic) -> None:
         self._resolve = resolve
+        self._clock = clock
         self._lock = threading.Lock()
         self._current = (self._found(), 1)
+        self._frozen: tuple[Any, int, float] | None = None
+
+    @property
+    def generation(self) -> int:
+        """How often credentials were looked up."""
+        return self._current[1]
 
     def frozen(self) -> tuple[Any, int]:
-        """Credentials for one request, refreshed by botocore where due, and their generation."""
+        """Credentials for one request, refreshed by botocore where due, and their generation.
+
+        Raises:
+            CredentialsError: They could not be refreshed.
+        """
+        now, held = self._clock(), self._frozen
         credentials, generation = self._current
-        return credentials.get_frozen_credentials(), generation
+        if held is not None and held[1] == generation and now - held[2] < FRESH_S:
+            return held[0], generation
+        try:
+            frozen = credentials.get_frozen_credentials()
+        except BotoCoreError as error:
+            message = f"credentials could not be refreshed: {error}"
+            raise CredentialsError(message, "Check the role or profile") from error
+        self._frozen = (frozen, generation, now)
+        return frozen, generation
 
     def renew(self, generation: int) -> None:
         """Look up anew, unless that was done since ``generation``."""

@@ -6,17 +6,21 @@ first one found, and with the operation the service was found to know.
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from botocore.utils import get_environ_proxies
+
+from penstock import aws
+from penstock.online.fast import FastTransport
 from penstock.online.keys import Keys
 from penstock.online.pacing import Pacer
 from penstock.online.plain import PlainTransport
 
 if TYPE_CHECKING:
-    from botocore.session import Session
-
     from penstock.aws import Endpoint
     from penstock.online.job import Api, SendJob
     from penstock.online.transport import Transport
@@ -70,7 +74,21 @@ def line_of(job: SendJob) -> Line:
     Raises:
         CredentialsError: No credentials were found.
     """
-    return _line(job.endpoint, job.group, job.api, job.in_flight, job.max_write_units_per_s)
+    return _line(
+        job.endpoint,
+        job.group,
+        job.api,
+        job.most_slots,
+        job.max_write_units_per_s,
+        transport_of(job),
+    )
+
+
+def transport_of(job: SendJob) -> Literal["fast", "plain"]:
+    """Which transport a job uses here: the one it names, but ``plain`` through a proxy."""
+    url = _url(job.endpoint)
+    proxies = get_environ_proxies(url)
+    return "plain" if proxies.get(url.split(":", 1)[0]) else job.transport
 
 
 @lru_cache(maxsize=16)
@@ -80,21 +98,21 @@ def _line(
     api: Literal["auto", "batch", "put"],
     in_flight: int,
     ceiling: float | None,
+    transport: Literal["fast", "plain"],
 ) -> Line:
-    import time
-
-    from penstock import aws
-
-    session = aws.session(endpoint)
     keys = Keys(lambda: aws.fresh_session(endpoint).get_credentials())
-    bundle = session.get_config_variable("ca_bundle")
-    url = endpoint.url or _url(endpoint.region, session)
-    transport = PlainTransport(url, endpoint.region, keys, in_flight, bundle)
-    return Line(transport, Pacer(time.monotonic(), ceiling), api)
+    bundle = aws.session(endpoint).get_config_variable("ca_bundle")
+    bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE")  # as botocore's own clients do
+    kind = FastTransport if transport == "fast" else PlainTransport
+    made = kind(_url(endpoint), endpoint.region, keys, in_flight, bundle)
+    return Line(made, Pacer(time.monotonic(), ceiling), api)
 
 
-def _url(region: str, session: Session) -> str:
-    """AWS's own address of the runtime API (service facts §3.3); the suffix differs in China."""
+def _url(endpoint: Endpoint) -> str:
+    """The address of the runtime API, AWS's own (service facts §3.3) unless one is set."""
+    if endpoint.url is not None:
+        return endpoint.url
+    session, region = aws.session(endpoint), endpoint.region
     resolver = session.get_component("endpoint_resolver")
     suffix = resolver.get_partition_dns_suffix(session.get_partition_for_region(region))
     return f"https://featurestore-runtime.sagemaker.{region}.{suffix}"

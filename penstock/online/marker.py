@@ -134,7 +134,7 @@ def marked(file: str, names: Iterable[str]) -> set[int]:
 
 def _check(chunk: Chunk, file: str) -> None:
     figures = chunk.figures
-    rows = (chunk.rows.num_rows, figures.sent, figures.accepted + figures.rejected)
+    rows = (chunk.rows.num_rows, figures.sent, figures.settled)
     if len(set(rows)) != 1 or figures.rejected != len(chunk.rejects):
         message = f"{stem_of(file)}, chunk {chunk.index}: rows, sent and answered are {rows}"
         raise MismatchError(message, "This is a defect: report it")
@@ -148,13 +148,13 @@ def _table(chunk: Chunk, job: SendJob) -> pa.Table:
         name: pa.array([each[place] for each in facts], kind)
         for place, (name, kind) in enumerate(REJECT_COLUMNS)
     }
-    columns.update({name: payload.column(name) for name in job.features})
+    columns.update({name: payload.column(name) for name in payload.schema.names})
     return pa.table(columns)
 
 
 def _facts(chunk: Chunk, job: SendJob, reject: Reject) -> tuple[Any, ...]:
     identifier, event_time = chunk.bodies.key(reject.row)
-    values = [str(column[reject.row].as_py()) for column in chunk.rows.columns]
+    values = [str(chunk.rows.column(name)[reject.row].as_py()) for name in job.features]
     return (
         chunk.first_row + reject.row,
         hashlib.sha256(identifier.encode()).hexdigest(),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from penstock.online.transport import Failure
@@ -55,6 +56,7 @@ class Verdict:
     document: Any = None
 
 
+_ID = "x-amzn-requestid"
 _THROTTLE = re.compile(
     r"Throttl|RequestThrottle|RequestLimitExceeded|TooManyRequests|LimitExceeded|SlowDown"
     r"|BandwidthLimitExceeded|PriorRequestNotComplete|.*ThroughputExceeded"
@@ -74,6 +76,10 @@ _RECORD = re.compile(
     r"Validation|Serialization|RequestEntityTooLarge|RequestTooLarge|Oversize", re.IGNORECASE
 )
 _NOT_FOUND = re.compile(r"ResourceNotFound")
+_QUOTED = re.compile(r"\[[^\]]*\]|'[^']*'|\"[^\"]*\"")
+_A_RECORD = re.compile(r"\brecord\b", re.IGNORECASE)
+_EVENT_TIME = re.compile(r"event\s*time", re.IGNORECASE)
+_ORDER = re.compile(r"\b(later|newer|older|earlier|greater|less|after|before)\b", re.IGNORECASE)
 _GROUP_MISSING = re.compile(r"resource not found|feature\s*group", re.IGNORECASE)
 
 #: In the order they are asked. Codes alone; what needs the status stands in ``_by_status``.
@@ -99,8 +105,15 @@ _BY_STATUS = {
 _NEED_WORDS = (Outcome.RECORD, Outcome.UNKNOWN, Outcome.UNSUPPORTED, Outcome.THROTTLE)
 
 
+#: Bodies of a success that name nothing, as nearly all are: read without a parser.
+_NOTHING = frozenset((b"", b"{}", b'{"Errors":[],"UnprocessedEntries":[]}'))
+_FINE = Verdict(Outcome.OK, document=MappingProxyType({}))
+
+
 def classify(answer: Answer) -> Verdict:
     """The verdict on a whole answer."""
+    if answer.status == 200 and answer.body in _NOTHING and _ID in answer.headers:  # noqa: PLR2004 - the one success the service documents
+        return _FINE
     if answer.failure is not None:
         alien = answer.failure is Failure.CERTIFICATE
         outcome = Outcome.NOT_SERVICE if alien else Outcome.TRANSIENT
@@ -116,8 +129,24 @@ def classify_entry(code: str | None, message: str | None) -> Verdict:
     return Verdict(_by_code(400, code, message), code or "NoCode", message)
 
 
+def superseded(operation: str, status: int, verdict: Verdict) -> bool:
+    """Whether a correction or deletion came too late: the store knows better, nothing is wrong.
+
+    UpdateRecord: the record is gone, or has a newer event time (API reference). DeleteRecord with
+    HardDelete: a 400 that speaks of the event time's order; its wording is not verified on AWS.
+    """
+    words = _QUOTED.sub("", verdict.message)
+    if operation == "UpdateRecord":
+        if status == 409 or verdict.code.startswith("Conflict"):  # noqa: PLR2004 - Conflict
+            return True
+        group = _GROUP_MISSING.search(words) and not _A_RECORD.search(words)
+        return bool(_NOT_FOUND.match(verdict.code)) and not group
+    late = _EVENT_TIME.search(words) and _ORDER.search(words)
+    return verdict.outcome is Outcome.RECORD and bool(late)
+
+
 def _success(answer: Answer) -> Verdict:
-    if "x-amzn-requestid" not in answer.headers:
+    if _ID not in answer.headers:
         # A connection that closes within the headers reads as a 2xx with fewer of them.
         outcome = Outcome.NOT_SERVICE if answer.body else Outcome.HEADLESS
         return Verdict(outcome, f"HTTP {answer.status}", "an answer without a request id")

@@ -98,9 +98,10 @@ class Pacer:
         return floored if self.ceiling is None else min(floored, self.ceiling)
 
     def _fill(self, now: float) -> None:
-        passed = max(0.0, now - self._filled)
-        self._tokens = min(self._burst, self._tokens + passed * self.rate)
-        self._filled = max(now, self._filled)
+        passed = now - self._filled
+        if passed > 0.0:
+            self._tokens = min(self._burst, self._tokens + passed * self.rate)
+            self._filled = now
         if now - self._window >= WINDOW_S:
             self._used = self._taken >= USED * self.rate * (now - self._window)
             self._window, self._taken = now, 0.0

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from penstock.errors import MismatchError
-from penstock.online.body import BATCH_PATH, MAX_ENTRIES, encode, put_path
+from penstock.online.body import BATCH_PATH, MAX_ENTRIES, encode
+from penstock.online.control import controls_in
 from penstock.online.job import Figures
 from penstock.online.transport import Request
 
 if TYPE_CHECKING:
     from penstock.online.body import Bodies, Frame
+    from penstock.online.control import Call
     from penstock.online.job import Api, SendJob
     from penstock.online.outcome import Verdict
 
@@ -45,7 +47,7 @@ class Chunk:
     Args:
         index: Which chunk of the file.
         first_row: Its first row's index in the file.
-        rows: The rows, for rejects.
+        rows: The rows, for rejects; features, then controls.
         bodies: The rows, encoded.
         figures: What happened so far.
         rejects: Rows refused for good.
@@ -60,24 +62,39 @@ class Chunk:
     rejects: list[Reject] = field(default_factory=list)
     began: float | None = None
     _cursor: int = 0
+    _order: Sequence[int] = ()
+    _together: int = 0
+
+    def __post_init__(self) -> None:
+        count, calls = self.rows.num_rows, self.bodies.calls
+        self._together = count - len(calls)
+        together = [row for row in range(count) if row not in calls] if calls else range(count)
+        self._order = [*together, *sorted(calls)] if calls else together
 
     @property
     def settled(self) -> bool:
         """Whether every row has its outcome."""
-        return bool(self.figures.accepted + self.figures.rejected >= self.rows.num_rows)
+        return bool(self.figures.settled >= self.rows.num_rows)
 
     def cut(self, api: Api) -> Parcel | None:
-        """The next rows nobody has sent; None when all have been."""
-        start, end = self._cursor, self._cursor
-        limit = min(self.rows.num_rows, start + (MAX_ENTRIES if api == "batch" else 1))
-        size = 0
-        while end < limit:
-            size += len(self.bodies.records[end])
-            if size > MAX_BODY_BYTES and end > start:
-                break
+        """The next rows nobody has sent; None when all have been. Rows of their own come last."""
+        start = end = self._cursor
+        if start >= len(self._order):
+            return None
+        if api == "put" or start >= self._together:
             end += 1
+        else:
+            end = self._fitting(start, min(self._together, start + MAX_ENTRIES))
         self._cursor = end
-        return Parcel(self, range(start, end)) if end > start else None
+        return Parcel(self, self._order[start:end])
+
+    def _fitting(self, start: int, limit: int) -> int:
+        """Where a batch ends that is not too large; one record always fits."""
+        records, order = self.bodies.records, self._order
+        size, end = len(records[order[start]]), start + 1
+        while end < limit and (size := size + len(records[order[end]])) <= MAX_BODY_BYTES:
+            end += 1
+        return end
 
 
 @dataclass
@@ -90,6 +107,9 @@ class Parcel:
         attempts: Requests they were in.
         first: Clock at the first of those.
         tries: Answers of the class that is only tried a few times.
+        last: Clock at the last request.
+        failed: Whether that one failed, the service being at fault.
+        batched: Whether it was a batch.
     """
 
     chunk: Chunk
@@ -97,6 +117,9 @@ class Parcel:
     attempts: int = 0
     first: float = 0.0
     tries: int = 0
+    last: float = 0.0
+    failed: bool = False
+    batched: bool = False
 
     @property
     def units(self) -> int:
@@ -105,7 +128,7 @@ class Parcel:
 
     def of(self, rows: Sequence[int]) -> Parcel:
         """Some of the rows, with the same past."""
-        return Parcel(self.chunk, rows, self.attempts, self.first, self.tries)
+        return Parcel(self.chunk, rows, self.attempts, self.first, self.tries, self.last)
 
     def halves(self) -> tuple[Parcel, Parcel]:
         """Two parcels of half the rows each."""
@@ -116,12 +139,22 @@ class Parcel:
         """One parcel per row."""
         return [self.of((row,)) for row in self.rows]
 
-    def request(self, group: str, api: Api) -> Request:
+    @property
+    def call(self) -> Call | None:
+        """The call of a row that travels alone; None for rows that are written."""
+        calls = self.chunk.bodies.calls
+        return calls.get(self.rows[0]) if calls else None
+
+    def request(self, api: Api) -> Request:
         """The request that carries these rows; PutRecord takes a single one."""
         bodies = self.chunk.bodies
+        call = self.call
+        self.batched = call is None and api == "batch"
+        if call is not None:
+            return Request(call.method, call.path, call.body, self)
         if api == "batch":
             return Request("POST", BATCH_PATH, _counted(bodies.batch(self.rows), self), self)
-        return Request("PUT", put_path(group), bodies.put(self.rows[0]), self)
+        return Request("PUT", bodies.frame.path, bodies.put(self.rows[0]), self)
 
 
 def _counted(body: bytes, parcel: Parcel) -> bytes:
@@ -150,7 +183,7 @@ def chunks_of(
             if lacking:
                 message = f"a send file lacks the column {lacking[0]!r}"
                 raise MismatchError(message, "This is a defect: report it")
-            own = rows.select(list(job.features))
+            own = rows.select([*job.features, *controls_in(rows.schema)])
             yield Chunk(index, index * job.chunk_rows, own, encode(job, frame, own))
 
 

@@ -1,4 +1,4 @@
-"""The plain transport: threads, urllib3 and botocore's own signer. No retries here.
+"""The plain transport: threads, urllib3 and botocore's own signer. The reference and kill switch.
 
 TLS verification, proxies and the pool are a library's that every Spark runtime has. What the
 library cannot bound is done by the thread that called ``run``: a server that drips a byte a second
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from penstock.errors import CredentialsError
-from penstock.online.transport import Answer, Failure, Request
+from penstock.online.signing import CONTENT_TYPE, SERVICE
+from penstock.online.transport import CONNECT_S, READ_S, REQUEST_S, Answer, Failure, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
     from penstock.online.keys import Keys
     from penstock.online.transport import Work
 
-CONNECT_S = 2.0
-READ_S = 10.0
-REQUEST_S = 12.0  # connect and read together, whatever trickles in
 WATCH_S = 0.25
-SERVICE = "sagemaker"  # the signing name (botocore model)
 
 
 class PlainTransport:
@@ -95,11 +90,7 @@ class PlainTransport:
         self._manager.clear()
 
     def _exchange(self, request: Request) -> Answer:
-        try:
-            headers, generation = self._signed(request)
-        except BotoCoreError as error:
-            message = f"credentials could not be refreshed: {error}"
-            raise CredentialsError(message, "Check the role or profile") from error
+        headers, generation = self._signed(request)
         parcel = _Parcel(request.body)
         try:
             with self._watch:
@@ -122,7 +113,7 @@ class PlainTransport:
 
     def _signed(self, request: Request) -> tuple[dict[str, str], int]:
         credentials, generation = self._keys.frozen()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": CONTENT_TYPE} if request.body else {}
         unsigned = AWSRequest(request.method, self._url + request.path, headers, request.body)
         SigV4Auth(credentials, SERVICE, self._region).add_auth(unsigned)
         signed = dict(unsigned.headers.items())

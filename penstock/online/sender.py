@@ -4,9 +4,7 @@ It owns no thread and does no input or output but reading the next chunk, so a t
 it from a pool or from an event loop (see :mod:`penstock.online.transport`). There is one retry
 layer, this one; the classes are those of :mod:`penstock.online.outcome`.
 
-Memory: open chunks × chunk_rows × (Arrow row + JSON row) + in_flight × body, where open chunks
-≤ ``open_limit(job)`` and a body holds at most 25 records or 4 MiB, plus what the reader and the
-marker queue hold.
+Memory: :mod:`penstock.online.memory` has the formula; at most ``open_limit(job)`` chunks are open.
 """
 
 from __future__ import annotations
@@ -20,14 +18,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from penstock.errors import (
-    CredentialsError,
-    DataGateError,
-    MismatchError,
-    PenstockError,
-    TemporaryError,
-    UsageError,
-)
+from penstock.online import failure
 from penstock.online.body import BATCH_PATH, MAX_ENTRIES
 from penstock.online.entries import outcomes
 from penstock.online.health import LONGEST_S, POLL_S, Health
@@ -38,18 +29,21 @@ from penstock.online.outcome import (
     Verdict,
     classify,
     delay,
+    superseded,
 )
 from penstock.online.parcel import Chunk, Parcel, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from penstock.errors import PenstockError
     from penstock.online.job import Api, SendJob
     from penstock.online.line import Line
     from penstock.online.transport import Answer, Request
 
 GATE_ROWS = 100
 GATE_SHARE = 0.01
+BATCH = "BatchWriteRecord"
 FRUITLESS = 3  # credentials that were refused in a row
 
 
@@ -66,7 +60,9 @@ class Sink(Protocol):
 
 def open_limit(job: SendJob) -> int:
     """Chunks of one file that may be open: what is in flight, and a few that wait on stragglers."""
-    return 4 + math.ceil(job.in_flight * MAX_ENTRIES / job.chunk_rows)
+    batch = job.slots("batch") * MAX_ENTRIES if job.api != "put" else 0
+    put = job.slots("put") if job.api != "batch" else 0
+    return 4 + math.ceil(max(batch, put) / job.chunk_rows)
 
 
 @dataclass(frozen=True)
@@ -110,12 +106,14 @@ class Sender:
         self._in_flight = self._open = 0
         self._accepted = self._rejected = self._unknown = 0
         self._exhausted = False
-        self._health = Health(proved=line.proved, patience=max(16, job.in_flight))
+        self._slots: dict[Api, int] = {"batch": job.slots("batch"), "put": job.slots("put")}
+        self._health = Health(proved=line.proved, patience=max(16, job.most_slots))
 
     def take(self) -> Request | float | None:
         """See :class:`penstock.online.transport.Work`."""
         now = self._timing.clock()
-        self._check_silence(now)
+        if self._health.since is not None:
+            self._check_silence(now, self._health.since)
         held = self._health.hold(now, self._in_flight)
         if held > 0:
             return held
@@ -123,7 +121,7 @@ class Sender:
         parcel = self._next(now, api)
         if parcel is None:
             return self._idle(now)
-        wait = self._line.take(now, parcel.units)
+        wait = self._wait(now, parcel, api)
         if wait > 0:
             self._ready.appendleft(parcel)
             return min(wait, LONGEST_S)
@@ -134,14 +132,21 @@ class Sender:
         self._in_flight -= 1
         parcel: Parcel = request.tag
         now = self._timing.clock()
+        if answer.failure is None:
+            parcel.chunk.figures.answered(now - parcel.last)
         verdict = classify(answer)
         if verdict.outcome is not Outcome.OK:
-            self._refused(parcel, verdict, answer, batch=request.path == BATCH_PATH)
+            self._not_written(parcel, verdict, answer, now)
         elif request.path != BATCH_PATH:
             self._accept(parcel, now)
         else:
             self._batch_answered(parcel, verdict, answer, now)
         self._settle(parcel.chunk, now)
+
+    def _wait(self, now: float, parcel: Parcel, api: Api) -> float:
+        """Seconds until a parcel may go; 0.0 when it may now."""
+        slots = self._slots["put" if len(parcel.rows) == 1 else api]
+        return POLL_S if self._in_flight >= slots else self._line.take(now, parcel.units)
 
     def _next(self, now: float, api: Api) -> Parcel | None:
         """What has to be sent again goes first, except where it may be the trouble itself."""
@@ -182,9 +187,7 @@ class Sender:
         if self._delayed:
             return min(max(self._delayed[0][0] - now, 0.001), LONGEST_S)
         if self._open and self._current is None and not self._in_flight:
-            # No answer can settle it any more: its rows were counted and never sent.
-            message = f"{self._job.group}: {self._open} chunks have rows that nobody sends"
-            raise MismatchError(message, "This is a defect: report it")
+            raise failure.unsettled(self._job.group, self._open)
         finished = self._exhausted and not self._open
         return None if finished else POLL_S
 
@@ -199,8 +202,11 @@ class Sender:
             parcel.chunk.began = now
         figures.calls += 1
         parcel.attempts += 1
+        parcel.last = now
         self._in_flight += 1
-        return parcel.request(self._job.group, api)
+        figures.in_flight = max(figures.in_flight, self._in_flight)
+        self._health.sent(now, repeats=parcel.failed)
+        return parcel.request(api)
 
     def _accept(self, parcel: Parcel, now: float) -> None:
         parcel.chunk.figures.accepted += len(parcel.rows)
@@ -208,28 +214,41 @@ class Sender:
         self._line.accepted(now)
         self._health.accepted()
 
+    def _not_written(self, parcel: Parcel, verdict: Verdict, answer: Answer, now: float) -> None:
+        call = parcel.call
+        if call is None:
+            operation = BATCH if parcel.batched else "PutRecord"
+            self._refused(parcel, verdict, answer, operation)
+        elif superseded(call.operation, answer.status, verdict):
+            parcel.chunk.figures.skipped += 1
+            parcel.chunk.figures.count(verdict.code, 1)
+            self._line.accepted(now)
+            self._health.accepted()
+        else:
+            self._refused(parcel, verdict, answer, call.operation)
+
     def _batch_answered(self, parcel: Parcel, verdict: Verdict, answer: Answer, now: float) -> None:
         """Each entry for itself; one that nobody can place makes all count as unanswered."""
         named = outcomes(parcel, verdict.document)
         if named is None:
             unread = Verdict(Outcome.TRANSIENT, "Unmatched", "an entry came back that was not sent")
             for single in parcel.singles():
-                self._refused(single, unread, answer, batch=True)
+                self._refused(single, unread, answer, BATCH)
             return
         refused = {row for _, rows in named for row in rows}
         fine = [row for row in parcel.rows if row not in refused]
         if fine:
             self._accept(parcel.of(fine), now)
         for each, rows in named:
-            self._refused(parcel.of(rows), each, answer, batch=True)
+            self._refused(parcel.of(rows), each, answer, BATCH)
 
-    def _refused(self, parcel: Parcel, verdict: Verdict, answer: Answer, *, batch: bool) -> None:
+    def _refused(self, parcel: Parcel, verdict: Verdict, answer: Answer, operation: str) -> None:
         figures, rows = parcel.chunk.figures, len(parcel.rows)
         figures.count(verdict.code, rows)
         if verdict.outcome is Outcome.NOT_SERVICE:
-            raise _alien(verdict)
+            raise failure.alien(verdict)
         if verdict.outcome in (Outcome.AUTH_DENIED, Outcome.UNSUPPORTED):
-            self._denied(parcel, verdict, batch=batch)
+            self._denied(parcel, verdict, operation)
         elif verdict.outcome is Outcome.AUTH_EXPIRED:
             self._expired(parcel, verdict, answer)
         elif verdict.outcome is Outcome.SUSPECT:
@@ -247,26 +266,21 @@ class Sender:
                 figures.ambiguous += rows
             self._again(parcel, verdict, failed=not throttled)
 
-    def _denied(self, parcel: Parcel, verdict: Verdict, *, batch: bool) -> None:
-        """BatchWriteRecord refused: PutRecord from now on. PutRecord refused: the end."""
-        if batch and self._line.fall_back():
+    def _denied(self, parcel: Parcel, verdict: Verdict, operation: str) -> None:
+        """BatchWriteRecord refused: PutRecord from now on. Another one refused: the end."""
+        if operation == BATCH and self._line.fall_back():
             self._ready.appendleft(parcel)
             return
         if verdict.outcome is Outcome.AUTH_DENIED:
-            message = f"not allowed to write to {self._job.group}: {verdict.code} {verdict.message}"
-            raise CredentialsError(
-                message, "Allow sagemaker:PutRecord and sagemaker:BatchWriteRecord"
-            )
-        if batch:
-            message = f"the endpoint does not know BatchWriteRecord: {verdict.code}"
-            raise UsageError(message, "Set online.api to auto or put")
+            raise failure.denied(self._job.group, verdict, operation)
+        if operation != "PutRecord":
+            raise failure.unknown_operation(operation, verdict)
         self._suspect(parcel, verdict)
 
     def _expired(self, parcel: Parcel, verdict: Verdict, answer: Answer) -> None:
         if self._health.fruitless(answer.generation):
             if self._health.refusals >= FRUITLESS:
-                message = f"the service refuses our credentials: {verdict.code} {verdict.message}"
-                raise CredentialsError(message, "Sign in again, and check this machine's clock")
+                raise failure.refused_keys(verdict)
             self._line.transport.renew(answer.generation)
         self._again(parcel, verdict)
 
@@ -281,7 +295,7 @@ class Sender:
         """Of an endpoint that has accepted records: cut off. Of another, three times: not ours."""
         parcel.tries += not self._line.proved
         if parcel.tries >= UNKNOWN_TRIES:
-            raise _alien(verdict)
+            raise failure.alien(verdict)
         parcel.chunk.figures.ambiguous += len(parcel.rows)
         self._again(parcel, verdict, failed=True)
 
@@ -306,11 +320,7 @@ class Sender:
         self._unknown += verdict.outcome is Outcome.UNKNOWN
         nothing = not self._accepted and self._rejected >= self._gate
         if nothing or self._unknown >= GATE_ROWS:
-            message = (
-                f"the service rejected {self._rejected} records and accepted {self._accepted}, "
-                f"the last with {verdict.code}"
-            )
-            raise DataGateError(message, "Compare the contract with the feature group")
+            raise failure.rejected(self._rejected, self._accepted, verdict)
 
     def _again(
         self, parcel: Parcel, verdict: Verdict, *, failed: bool = False, attempts: int = 0
@@ -319,27 +329,19 @@ class Sender:
         at = now + delay(verdict, attempts or parcel.attempts, self._timing.random)
         if at - parcel.first > self._job.deadline_s:
             raise self._given_up(f"within {self._job.deadline_s:g} s", verdict)
+        parcel.failed = failed
         self._health.troubled(now, at, verdict, failed=failed)
         heapq.heappush(self._delayed, (at, next(self._numbers), parcel))
 
-    def _check_silence(self, now: float) -> None:
-        since, cause = self._health.since, self._health.cause
-        if since is not None and cause is not None and now - since > self._job.silence_s:
+    def _check_silence(self, now: float, since: float) -> None:
+        cause = self._health.cause
+        if cause is not None and now - since > self._job.silence_s:
             raise self._given_up(f"for {now - since:.0f} s", cause)
 
     def _given_up(self, when: str, cause: Verdict) -> PenstockError:
-        message = f"{self._job.group} accepts no records {when}; last answer: {cause.code}"
-        # A message about a record may quote its values.
-        quoting = cause.outcome is Outcome.UNKNOWN or not cause.message
-        words = message if quoting else f"{message} {cause.message[:200]}"
-        return TemporaryError(words, "Run the same command again: it resumes")
+        return failure.given_up(self._job.group, when, cause)
 
     def _settle(self, chunk: Chunk, now: float) -> None:
         if chunk.settled:
             self._open -= 1
             self._sink.put(chunk, now - (now if chunk.began is None else chunk.began))
-
-
-def _alien(verdict: Verdict) -> MismatchError:
-    message = f"the endpoint is not SageMaker: {verdict.code}, {verdict.message}"
-    return MismatchError(message, "Check aws.endpoint_url, proxies and CA bundle")

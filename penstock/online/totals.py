@@ -84,11 +84,14 @@ def fold(
 
 
 def _figures(marker: Mapping[str, Any]) -> Figures:
-    return Figures(**{one.name: marker[one.name] for one in fields(Figures)})
+    """A marker's figures; one that an older version did not write counts as nothing."""
+    found = {one.name: marker[one.name] for one in fields(Figures) if one.name in marker}
+    found["latency"] = {int(edge): calls for edge, calls in found.get("latency", {}).items()}
+    return Figures(**found)
 
 
 def _check(marker: Mapping[str, Any], figures: Figures, chunk: int, rows: int) -> None:
-    answered = figures.accepted + figures.rejected
+    answered = figures.settled
     named = bool(marker["rejects_file"]) == bool(figures.rejected)
     same = {marker["rows"], figures.sent, answered} == {rows}
     if not same or not named or marker["chunk"] != chunk:

@@ -9,10 +9,15 @@ threads and an event loop on one thread serve it alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+CONNECT_S = 2.0
+READ_S = 10.0
+REQUEST_S = 12.0  # connect and read together, whatever trickles in
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Failure(str, Enum):
@@ -24,14 +29,13 @@ class Failure(str, Enum):
     CERTIFICATE = "Certificate"  # TLS refused who answered
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request, unsigned.
 
     Args:
         method: HTTP method.
-        path: Path, percent-encoded.
-        body: JSON.
+        path: Path, percent-encoded, with a query if there is one.
+        body: JSON, or nothing.
         tag: Whatever the work needs to know it again.
     """
 
@@ -41,8 +45,7 @@ class Request:
     tag: Any
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back.
 
     Args:
@@ -56,7 +59,7 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = _NO_HEADERS
     body: bytes = b""
     failure: Failure | None = None
     detail: str = ""

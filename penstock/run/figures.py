@@ -7,11 +7,14 @@ difference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from penstock.errors import MismatchError
 from penstock.stage.report import Report
+
+#: Who writes the offline store.
+Offline = Literal["own", "service", "none"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,21 @@ class Figures:
         valid: Rows fit to be written.
         identifiers: Distinct identifiers among them.
         candidates: Records that were to be sent.
+        older: Of these, not sent because the offline store knows a newer event.
+        expired: Of these, not sent because their time to live is over.
+        corrected: Records sent to correct what is online.
         sent: Records handed to the service.
         accepted: Records it acknowledged.
+        skipped: Corrections and deletions that came too late: something newer won.
         rejected: Records it refused.
         repeated: Repeated sendings.
         throttled: Answers that asked to slow down.
         ambiguous: Sendings whose answer was lost.
+        calls: HTTP requests.
+        by_code: Records refused or put off, by the service's error code, once per answer.
+        p50_ms: Median time of a call; None where none was answered.
+        p99_ms: Time that 99 % of the calls kept to.
+        in_flight: Most requests of a process under way at once.
         offline: Rows committed offline.
         present: Rows that were offline already.
         online_s: Seconds of the online stage.
@@ -69,12 +81,21 @@ class Figures:
     valid: int = 0
     identifiers: int = 0
     candidates: int = 0
+    older: int = 0
+    expired: int = 0
+    corrected: int = 0
     sent: int = 0
     accepted: int = 0
+    skipped: int = 0
     rejected: int = 0
     repeated: int = 0
     throttled: int = 0
     ambiguous: int = 0
+    calls: int = 0
+    by_code: Mapping[str, int] = field(default_factory=dict)
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    in_flight: int = 0
     offline: int = 0
     present: int = 0
     online_s: float = 0.0
@@ -121,13 +142,14 @@ def source_figures(name: str, report: Report, extra: tuple[str, ...]) -> SourceF
     )
 
 
-def reconcile(group: str, found: Figures, online: str) -> None:
+def reconcile(group: str, found: Figures, online: str, offline: Offline = "own") -> None:
     """Check that nothing was lost or made on the way.
 
     Args:
         group: For the message.
         found: What was counted.
-        online: ``latest`` or ``never``: what was to be sent.
+        online: ``latest``, ``service`` (every valid row) or ``never``: what was to be sent.
+        offline: Who writes the offline store.
 
     Raises:
         MismatchError: Names the first equation that does not hold.
@@ -141,26 +163,42 @@ def reconcile(group: str, found: Figures, online: str) -> None:
         for one in found.sources
     ]
     gone = found.quarantined + found.dropped + found.outside + found.duplicates
+    stored, rows = _stored(found, offline)
+    wanted = {
+        "latest": ("identifiers", found.identifiers),
+        "service": ("valid rows", found.valid),
+        "never": ("nothing", 0),
+    }
+    what, records = wanted[online]
     equations += [
         (
-            "produced = offline + present + rejected + quarantined + dropped + outside + equal",
+            f"produced = {stored} + quarantined + dropped + outside + equal",
             found.produced,
-            found.offline + found.present + gone + found.rejected,
+            rows + gone,
         ),
+        (f"valid = {stored}", found.valid, rows),
+        (f"online {online}: {what} to send = candidates", records, found.candidates),
         (
-            "valid = offline + present + rejected",
-            found.valid,
-            found.offline + found.present + found.rejected,
-        ),
-        (
-            f"online {online}: identifiers to send = candidates",
-            found.identifiers if online == "latest" else 0,
+            "candidates = sent + older + expired",
             found.candidates,
+            found.sent + found.older + found.expired,
         ),
-        ("candidates = sent", found.candidates, found.sent),
-        ("sent = accepted + rejected", found.sent, found.accepted + found.rejected),
+        (
+            "sent = accepted + skipped + rejected",
+            found.sent,
+            found.accepted + found.skipped + found.rejected,
+        ),
     ]
     for name, left, right in equations:
         if left != right:
             message = f"{group}: figures do not add up: {name}: {left} is not {right}"
             raise MismatchError(message, "Please report this as a defect; nothing is marked done")
+
+
+def _stored(found: Figures, offline: Offline) -> tuple[str, int]:
+    """Where the valid rows must have ended, in words and in rows."""
+    if offline == "own":
+        return "offline + present + rejected", found.offline + found.present + found.rejected
+    if offline == "service":  # sent = accepted + skipped + rejected says what came of each
+        return "sent", found.sent
+    return "valid", found.valid

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from penstock import aws
 from penstock.contract import FeatureGroup, Pipeline
+from penstock.difference import remedy, store_conflicts
 from penstock.errors import DataGateError, PenstockError, UsageError
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import check_free, held, owner
@@ -19,12 +20,14 @@ from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.inputs import inputs
 from penstock.run.interruption import lost, terminable
+from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.places import Places, generations, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.work import Feed, Work
 from penstock.session import raised
 
-Online = Literal["latest", "never"]
+__all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
+
 _ORDER = [step.state for step in STEPS]
 _T = TypeVar("_T")
 
@@ -47,34 +50,67 @@ class Result:
 
 
 def ingest_pipeline(
-    context: Context, pipeline: Pipeline, window: Window, online: Online = "latest"
+    context: Context,
+    pipeline: Pipeline,
+    window: Window,
+    online: Online = "latest",
+    correct: Correct | None = None,
 ) -> Result:
     """Bring one window of a pipeline into both stores. Running it again changes nothing.
 
     An interrupted run is finished first, from what it staged; sources that changed since make a new
     generation, which adds only rows that are not there yet.
 
+    Args:
+        context: The surroundings.
+        pipeline: What is run.
+        window: Which part of the sources.
+        online: ``latest`` sends the newest row of each identifier, ``never`` none.
+        correct: ``update`` corrects values at event times that are written already; None refuses.
+
     Raises:
         PenstockError: See its subclasses for what each means.
     """
     with_inputs = _explained(lambda: inputs(context, pipeline))
     feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
-    return _explained(lambda: _ingest(context, feed, window, online))
+    return ingest_feed(context, feed, window, online, correct)
 
 
 def ingest_frame(
-    context: Context, frame: DataFrame, group: FeatureGroup, online: Online = "latest"
+    context: Context,
+    frame: DataFrame,
+    group: FeatureGroup,
+    online: Online = "latest",
+    correct: Correct | None = None,
 ) -> Result:
     """Bring a DataFrame into both stores; it is evaluated once. Rows that are there add nothing.
+
+    ``online`` and ``correct`` are those of :func:`ingest_pipeline`.
 
     Raises:
         PenstockError: See its subclasses for what each means.
     """
     feed = Feed(group, group.meaning, frame=frame)
-    return _explained(lambda: _ingest(context, feed, Window(), online))
+    return ingest_feed(context, feed, Window(), online, correct)
 
 
-def _ingest(context: Context, feed: Feed, window: Window, online: Online) -> Result:
+def ingest_feed(
+    context: Context,
+    feed: Feed,
+    window: Window,
+    online: Online,
+    correct: Correct | None = None,
+) -> Result:
+    """Bring what a feed gives into both stores, as the other two do.
+
+    Raises:
+        PenstockError: See its subclasses for what each means.
+    """
+    mode = mode_of(feed.group, context.settings, online, correct)
+    return _explained(lambda: _ingest(context, feed, window, mode))
+
+
+def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
     places = Places(state_folder(context.settings), feed.group.name, window)
     resumed = False
     while True:
@@ -82,15 +118,15 @@ def _ingest(context: Context, feed: Feed, window: Window, online: Online) -> Res
         generation = there[-1] if there else 0
         journal = Journal(context.storage, places.journal(generation)).refresh()
         if journal.state is State.DONE:
-            if resumed and feed.frame is None and _same(journal, feed, online):
+            if resumed and feed.frame is None and _same(journal, feed, mode):
                 return _result(places, journal, "resumed")
-            if not resumed and _same(journal, feed, online):
+            if not resumed and _same(journal, feed, mode):
                 return _result(places, journal, "unchanged")
             generation += 1
             journal = Journal(context.storage, places.journal(generation))
         _check_group(context, feed.group)
         staged = context.storage.exists(places.manifest(generation))
-        work = _claimed(context, feed, places, generation, journal, online)
+        work = _claimed(context, feed, places, generation, journal, mode)
         _walk(work, from_manifest=staged)
         if not staged:
             return _result(places, journal, "done")
@@ -103,7 +139,7 @@ def _claimed(
     places: Places,
     generation: int,
     journal: Journal,
-    online: Online,
+    mode: Mode,
 ) -> Work:
     if not context.takeover:
         check_free(context.storage, places.lease, context.now().timestamp())
@@ -118,7 +154,7 @@ def _claimed(
         epoch=epoch,
         run=run,
         journal=journal,
-        online=online,
+        mode=mode,
         compare=generation > 0 or _overlaps(context, places),
         began=context.monotonic(),
     )
@@ -144,15 +180,15 @@ def _walk(work: Work, *, from_manifest: bool) -> None:
             work.journal.append(step.state, work.epoch, data, context.now())
 
 
-def _same(journal: Journal, feed: Feed, online: Online) -> bool:
-    """Whether a finished window was made from the same sources with the same meaning."""
+def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
+    """Whether a finished window was made from the same sources, with the same meaning, likewise."""
     done: Any = journal.data(State.DONE) or {}
     if feed.pins is None:
         return False
     return bool(
         done.get("pins") == feed.pins
         and done.get("meaning") == feed.meaning
-        and done.get("online") == online
+        and done.get("mode", f"{done.get('online')}:own:OnlineStore") == mode.name
     )
 
 
@@ -172,17 +208,25 @@ def _share(one: Window, other: Window) -> bool:
 
 
 def _check_group(context: Context, group: FeatureGroup) -> None:
-    """The group must be there before anything is staged for it."""
-    physical = context.settings.group(group.name).physical or group.name
+    """The group must be there, with the stores it is to have, before anything is staged for it."""
+    place = context.settings.group(group.name)
+    if not place.sends:
+        return
+    physical = place.physical or group.name
     sagemaker = context.client("sagemaker")
     try:
-        status = sagemaker.describe_feature_group(FeatureGroupName=physical)["FeatureGroupStatus"]
+        described = sagemaker.describe_feature_group(FeatureGroupName=physical)
     except sagemaker.exceptions.ResourceNotFound:
         message = f"there is no feature group {physical!r} in {context.endpoint.region}"
         raise UsageError(message, f"Run: penstock provision {group.name}") from None
+    status = described["FeatureGroupStatus"]
     if status != "Created":
         message = f"feature group {physical!r} is {status}"
         raise UsageError(message, "Wait until it is Created, or provision it anew")
+    conflicts = store_conflicts(place, described)
+    if conflicts:
+        message = f"feature group {physical!r} on AWS: {'; '.join(conflicts)}"
+        raise UsageError(message, remedy(group.name, conflicts))
 
 
 def _result(

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from penstock.run.figures import Figures, figures
+from penstock.run.mode import Mode, mode
 from penstock.stage.report import Report, report
 from penstock.storage import Storage
 
@@ -20,25 +21,32 @@ class Manifest:
         run: Identifier of the run that staged it.
         pins: What the sources were, as JSON values; None for a DataFrame.
         meaning: Hash of the pipeline's meaning.
-        online: ``latest`` or ``never``.
+        mode: What is done to which store: fixed here, whatever ``conf`` says later.
         chunk_rows: Rows a marker; fixed here, because markers count in it.
         compare: Whether rows may be in the offline table already.
         staged: Files and figures of the feature gate.
         figures: Figures so far.
+        correct: Whether there are values to correct, which the online store takes as updates only.
     """
 
     run: str
     pins: Any
     meaning: str
-    online: str
+    mode: Mode
     chunk_rows: int
     compare: bool
     staged: Report
     figures: Figures
+    correct: bool = False
 
     def encoded(self) -> bytes:
         """As it is stored."""
-        plain = {**self.__dict__, "staged": self.staged.plain(), "figures": self.figures.plain()}
+        plain = {
+            **self.__dict__,
+            "mode": self.mode.plain(),
+            "staged": self.staged.plain(),
+            "figures": self.figures.plain(),
+        }
         return json.dumps(plain, sort_keys=True).encode()
 
 
@@ -48,7 +56,12 @@ def read_manifest(storage: Storage, path: str) -> Manifest | None:
         plain = json.loads(storage.read(path))
     except FileNotFoundError:
         return None
-    made = {**plain, "staged": report(plain["staged"]), "figures": figures(plain["figures"])}
+    made = {
+        **plain,
+        "mode": mode(plain["mode"]),
+        "staged": report(plain["staged"]),
+        "figures": figures(plain["figures"]),
+    }
     return Manifest(**made)
 
 

@@ -50,9 +50,14 @@ class Places:
         """A value that is decided once."""
         return f"{self._staged(generation)}/{name}.json"
 
-    def results(self, generation: int) -> str:
-        """Folder of chunk markers and rejects."""
-        return f"{self.state}/online/{self.group}/{self.window.name}/{generation:04d}"
+    def results(self, generation: int, selection: int | None = None) -> str:
+        """Folder of chunk markers and rejects, of all candidates or of one selection of them."""
+        number = "" if selection is None else f"-{selection:04d}"
+        return f"{self.state}/online/{self.group}/{self.window.name}/{generation:04d}{number}"
+
+    def selected(self, generation: int, selection: int) -> str:
+        """Folder of the send files of one selection, for whoever makes it."""
+        return f"{self._staged(generation)}/selection-{selection:04d}"
 
     def _staged(self, generation: int) -> str:
         return f"{self.state}/staged/{self.group}/{self.window.name}/{generation:04d}"
@@ -61,6 +66,11 @@ class Places:
 def state_folder(settings: Settings) -> str:
     """Absolute folder of the state."""
     return local_path(settings.state)
+
+
+def metrics_path(settings: Settings, run: str) -> str:
+    """JSON lines of one run's figures while it sends."""
+    return f"{local_path(settings.state)}/metrics/{run}.jsonl"
 
 
 def offline_path(settings: Settings, group: str) -> str:

@@ -1,23 +1,22 @@
-"""ONLINE as a Spark job: a task a staged file, progress read off the markers."""
+"""ONLINE as a Spark job: a task a staged file, progress and metrics read off the markers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from penstock.online import FileOutcome, SendJob, send_file
+from penstock.online.line import transport_of
+from penstock.run.metrics import Meter
+from penstock.run.selection import Selection
 from penstock.run.work import Work
 from penstock.ticker import ticking
 
 WATCH_S = 1.0
 
 
-def send_files(work: Work, files: Mapping[str, int]) -> None:
+def send_files(work: Work, chosen: Selection) -> None:
     """Send the rows of staged files that no marker covers; what happened is in the markers.
-
-    Args:
-        work: The window.
-        files: Rows by path.
 
     Raises:
         CredentialsError, DataGateError, MismatchError, TemporaryError: From the tasks, through
@@ -25,18 +24,21 @@ def send_files(work: Work, files: Mapping[str, int]) -> None:
     """
     storage = work.context.storage
     context = work.context.spark.sparkContext
-    slots = max(1, min(len(files), context.defaultParallelism))
-    job = _job(work, slots)
+    slots = max(1, min(len(chosen.files), context.defaultParallelism))
+    job = _job(work, slots, chosen.results)
+    _tell_transport(work, job)
 
     def send(paths: Iterable[str]) -> Iterator[FileOutcome]:
         for path in paths:
             yield send_file(job, path, storage)
 
-    with _watched(work, job.results, files):
-        context.parallelize(sorted(files), len(files)).mapPartitions(send).count()
+    with _watched(work, chosen):
+        for phase in sorted({one.phase for one in chosen.files}, reverse=True):
+            files = sorted(one.path for one in chosen.files if one.phase == phase)
+            context.parallelize(files, len(files)).mapPartitions(send).count()
 
 
-def _job(work: Work, slots: int) -> SendJob:
+def _job(work: Work, slots: int, results: str) -> SendJob:
     """The ceiling is shared out evenly: files hold equal shares of the identifiers."""
     group, online = work.group, work.context.settings.online
     ceiling = online.max_write_units_per_s
@@ -51,18 +53,26 @@ def _job(work: Work, slots: int) -> SendJob:
         in_flight=online.in_flight,
         chunk_rows=work.manifest.chunk_rows,
         max_write_units_per_s=None if ceiling is None else ceiling / slots,
-        results=work.places.results(work.generation),
+        results=results,
+        target_stores=work.manifest.mode.target_stores,
+        deletion="HardDelete" if online.deletion == "hard" else "SoftDelete",
+        transport=online.transport,
     )
 
 
-def _watched(work: Work, results: str, files: Mapping[str, int]) -> AbstractContextManager[None]:
-    """Tell how far it is, from the number of markers."""
-    total, rows = sum(files.values()), work.manifest.chunk_rows
+def _tell_transport(work: Work, job: SendJob) -> None:
+    if transport_of(job) != job.transport:
+        work.note("there is a proxy in the way: the plain transport is used")
+
+
+def _watched(work: Work, chosen: Selection) -> AbstractContextManager[None]:
+    """Tell how far it is, and write down the figures so far, once a second."""
+    total = sum(one.rows for one in chosen.files)
+    meter = Meter(work, chosen.results, total)
 
     def watch() -> bool:
-        names = work.context.storage.list(results)
-        marked = sum(1 for name in names if name.endswith(".json"))
-        work.context.progress.advance(work.group.name, min(total, marked * rows), total)
+        found = meter.note()
+        work.context.progress.advance(work.group.name, min(total, found), total)
         return True
 
     return ticking("penstock-progress", WATCH_S, watch)

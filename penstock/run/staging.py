@@ -14,9 +14,11 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 
 from penstock import quality
+from penstock.contract import DELETED
 from penstock.errors import DataGateError, MismatchError, PenstockError
 from penstock.expectation import split
 from penstock.gate import Bounds, FeatureGate, SourceGate
+from penstock.run.correction import check_corrections
 from penstock.run.figures import Figures, SourceFigures, source_figures
 from penstock.run.inputs import bounds_of
 from penstock.run.manifest import Manifest
@@ -52,11 +54,13 @@ def staged_manifest(work: Work) -> Manifest:
         bounds=Bounds(work.places.window.start, work.places.window.end),
         latest=context.now() + timedelta(seconds=context.settings.quality.future_tolerance_s),
         folder=folder,
-        send=work.online == "latest",
+        send=work.mode.online != "never",
+        every_at=context.now() if work.mode.online == "service" else None,
     )
     partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
     staged = stage_features(frame, task, partitions, context.storage)
-    check_files(f"{work.group.name}: feature gate", staged, context.storage)
+    every = work.mode.online == "service"
+    check_files(f"{work.group.name}: feature gate", staged, context.storage, every=every)
     _check_passed_on(work, sources, staged)
     for one in work.feed.inputs:
         one.check()
@@ -75,16 +79,17 @@ def staged_manifest(work: Work) -> Manifest:
     work.quarantine.add_staged(bad, work.entry())
     _check_ratio(work, found)
     _check_expectations(work, staged)
-    _check_corrections(work, staged)
+    correct = check_corrections(work, staged)
     return Manifest(
         run=work.run,
         pins=work.feed.pins,
         meaning=work.feed.meaning,
-        online=work.online,
+        mode=work.mode,
         chunk_rows=context.settings.online.chunk_rows,
         compare=work.compare,
         staged=staged,
         figures=found,
+        correct=correct,
     )
 
 
@@ -160,23 +165,11 @@ def _check_expectations(work: Work, staged: Report) -> None:
     settings = work.context.settings
     docs = Path(local_path(settings.lake)) / "docs" / work.group.name
     rows = work.table.staged([one.path for one in staged.rows])
+    if work.group.deleted_when is not None:  # a deletion has no values to be judged
+        rows = rows.where(f"NOT {DELETED}")
     rows = rows.select(*(f"`{name}`" for name in work.group.names))
     verdict = quality.validate(
         rows, wanted, work.group.name, docs if settings.quality.docs else None
     )
     for finding in quality.decide(verdict):
         work.note(f"warning: the staged set does not meet {finding}")
-
-
-def _check_corrections(work: Work, staged: Report) -> None:
-    if not work.compare:
-        return
-    changed = work.table.corrections([one.path for one in staged.send])
-    if changed:
-        message = (
-            f"{work.group.name}: {changed} identifiers have new values at an event time that is "
-            "written already, which the online store ignores"
-        )
-        raise DataGateError(
-            message, "Nothing was published; give corrected rows a newer event time"
-        )

@@ -12,6 +12,13 @@ from penstock.ledger.window import parse_name
 from penstock.run.places import Places, generations, state_folder
 from penstock.storage import storage_of
 
+#: Figures worth a word where they are not 0.
+_ODD = (
+    *("older", "expired", "corrected", "skipped", "rejected"),
+    *("repeated", "throttled", "ambiguous"),
+)
+_TIMES = ("p50_ms", "p99_ms")
+
 
 @dataclass(frozen=True)
 class Status:
@@ -45,7 +52,22 @@ class Status:
             return f"penstock query latest {self.group}"
         if self.state is State.GATED:
             return f"penstock quarantine list {self.group}"
+        if self.window is not None and parse_name(self.window).replays:
+            return f"penstock quarantine replay {self.group}"
         return f"penstock ingest {self.group}"
+
+    @property
+    def summary(self) -> str | None:
+        """How the sending went, in one line; None where nothing was sent yet."""
+        found = {**(self.data or {}), **(self.data or {}).get("figures", {})}
+        if "sent" not in found:
+            return None
+        always = [f"{found[name]:,} {name}" for name in ("sent", "accepted")]
+        odd = [f"{found[name]:,} {name}" for name in _ODD if found.get(name)]
+        calls = [f"{name[:3]} {found[name]:.1f} ms" for name in _TIMES if found.get(name)]
+        rate = found["accepted"] / found["online_s"] if found.get("online_s") else 0
+        speed = [f"{rate:,.0f}/s", *calls, f"{found.get('in_flight', 0)} in flight"]
+        return f"{self.group} {self.window}: {', '.join(always + odd + speed)}"
 
     def row(self) -> tuple[object, ...]:
         """For a table: group, window, state, time, three figures, advice."""

@@ -19,7 +19,10 @@ from penstock.offline.table import Transaction
 from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
+from penstock.run.metrics import append, measured
+from penstock.run.selection import selection
 from penstock.run.sending import send_files
+from penstock.run.settling import settle
 from penstock.run.staging import staged_manifest
 from penstock.run.work import Work
 
@@ -34,7 +37,7 @@ class Step:
 
 def plan(work: Work) -> Mapping[str, Any]:
     """Pins, settings that matter, and the accepted future."""
-    return {"pins": work.feed.pins, "meaning": work.feed.meaning, "online": work.online}
+    return {"pins": work.feed.pins, "meaning": work.feed.meaning, "mode": work.mode.name}
 
 
 def stage(work: Work) -> Mapping[str, Any]:
@@ -54,39 +57,47 @@ def send(work: Work) -> Mapping[str, Any]:
     pinned_instant(
         context.storage, work.places.pin(work.generation, "api_invocation_time"), context.now()
     )
-    results, settings = work.places.results(work.generation), context.settings
-    files = {one.path: one.rows for one in manifest.staged.send}
+    chosen, settings = selection(work), context.settings
+    files = {one.path: one.rows for one in chosen.files}
     began = context.monotonic()
     if files:
         count = sum(files.values())
         work.say(f"sending {count:,} record{'' if count == 1 else 's'}")
-        send_files(work, files)
-    totals = fold(context.storage, results, files, manifest.chunk_rows)
-    seconds = context.monotonic() - began
-    rejected = totals.figures.rejected
+        send_files(work, chosen)
+    totals = fold(context.storage, chosen.results, files, manifest.chunk_rows)
+    sums = measured(totals.figures, context.monotonic() - began)
+    chosen_of = {"older": chosen.older, "expired": chosen.expired, "corrected": chosen.corrected}
+    told = {"candidates": chosen.candidates, **chosen_of, **sums}
+    if files:
+        append(work, {"total": totals.rows, **told, "end": True})
+    _tell(work, told)
     work.quarantine.add_rejects(totals.rejects_files, work.group, work.entry())
+    rejected = totals.figures.rejected
     if rejected > totals.figures.sent * settings.online.max_reject_ratio:
         message = (
             f"{work.group.name}: the service rejected {rejected} of {totals.figures.sent} records"
         )
         remedy = "See 'penstock quarantine list'; the accepted ones are online, nothing is offline"
         raise DataGateError(message, remedy)
-    sums = totals.figures
-    return {
-        "candidates": totals.rows,
-        "sent": sums.sent,
-        "accepted": sums.accepted,
-        "rejected": rejected,
-        "repeated": sums.repeated,
-        "throttled": sums.throttled,
-        "ambiguous": sums.ambiguous,
-        "online_s": seconds,
-        "rejects": list(totals.rejects_files),
+    return {**told, "rejects": list(totals.rejects_files)}
+
+
+def _tell(work: Work, told: Mapping[str, Any]) -> None:
+    """What was not sent, or came too late, is worth a word."""
+    reasons = {
+        "older": "not sent: the offline store knows a newer event",
+        "expired": "not sent: their time to live is over",
+        "skipped": "came too late: something newer was online",
     }
+    for name, words in reasons.items():
+        if told[name]:
+            work.note(f"{told[name]:,} records {words}")
 
 
 def commit(work: Work) -> Mapping[str, Any]:
-    """Append the window's rows to the offline table, in one transaction."""
+    """Append the window's rows to the offline table, in one transaction; if it is ours to write."""
+    if work.manifest.mode.offline != "own":
+        return {"offline": 0, "present": 0}
     context, manifest = work.context, work.manifest
     storage, places = context.storage, work.places
     api = pinned_instant(storage, places.pin(work.generation, "api_invocation_time"), context.now())
@@ -104,7 +115,7 @@ def commit(work: Work) -> Mapping[str, Any]:
 def catalogue(work: Work) -> Mapping[str, Any]:
     """Keep the Glue table in step, unless ``catalog.register`` is off."""
     settings = work.context.settings
-    if not settings.catalog.register_tables:
+    if not settings.catalog.register_tables or work.manifest.mode.offline != "own":
         return {"table": None}
     name = table_name(work.group.name, settings)
     location = Path(work.table.path).as_uri()
@@ -117,17 +128,19 @@ def finish(work: Work) -> Mapping[str, Any]:
     """DONE, if the figures agree."""
     online = dict(work.journal.data(State.ONLINE_DONE) or {})
     offline = dict(work.journal.data(State.OFFLINE_COMMITTED) or {})
-    online.pop("rejects", None)
+    for name in ("rejects", "rate"):
+        online.pop(name, None)
     offline.pop("version", None)
     seconds = work.context.monotonic() - work.began
     found = replace(work.manifest.figures, **online, **offline, seconds=seconds)
     manifest = work.manifest
-    reconcile(work.group.name, found, manifest.online)
+    reconcile(work.group.name, found, manifest.mode.online, manifest.mode.offline)
+    settle(work)
     return {
         "figures": found.plain(),
         "pins": manifest.pins,
         "meaning": manifest.meaning,
-        "online": manifest.online,
+        "mode": work.manifest.mode.name,
     }
 
 

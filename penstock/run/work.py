@@ -15,6 +15,7 @@ from penstock.quarantine import Entry, Quarantine
 from penstock.run.context import Context
 from penstock.run.inputs import Input
 from penstock.run.manifest import Manifest, read_manifest
+from penstock.run.mode import Mode
 from penstock.run.places import Places, offline_path, quarantine_path
 from penstock.stage.spark import rows_schema
 
@@ -54,7 +55,7 @@ class Work:
     epoch: int
     run: str
     journal: Journal
-    online: str
+    mode: Mode
     compare: bool
     began: float
     _manifest: Manifest | None = field(default=None)

@@ -20,10 +20,11 @@ from penstock.storage import Storage
 
 @dataclass(frozen=True)
 class Staged:
-    """A staged Parquet file: path and rows."""
+    """A staged Parquet file: path and rows; one of a greater phase is sent before all others."""
 
     path: str
     rows: int
+    phase: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ class Report:
         duplicates: Rows equal to another in every feature, removed.
         ties: Rows that share identifier and event time with another and differ elsewhere.
         identifiers: Distinct identifiers among the fit rows.
+        older: Candidates the offline store knows a newer event of.
+        expired: Candidates whose time to live is over.
+        corrected: Candidates that correct what is online.
         rows: Files of fit rows.
         bad: Files of rows put aside.
-        send: Files with the latest row of each identifier.
+        send: Files with the rows to send: the latest of each identifier, or every row.
     """
 
     rows_in: int = 0
@@ -54,6 +58,9 @@ class Report:
     duplicates: int = 0
     ties: int = 0
     identifiers: int = 0
+    older: int = 0
+    expired: int = 0
+    corrected: int = 0
     rows: tuple[Staged, ...] = ()
     bad: tuple[Staged, ...] = ()
     send: tuple[Staged, ...] = ()
@@ -89,6 +96,9 @@ _FIGURES = (
     "duplicates",
     "ties",
     "identifiers",
+    "older",
+    "expired",
+    "corrected",
 )
 
 
@@ -110,8 +120,14 @@ def total(reports: Sequence[Report]) -> Report:
     return Report(**sums, **files)
 
 
-def check_files(what: str, summed: Report, storage: Storage) -> None:
+def check_files(what: str, summed: Report, storage: Storage, *, every: bool = False) -> None:
     """Compare the figures with each other and with the footers of the files.
+
+    Args:
+        what: Of which gate, for the message.
+        summed: The sum of the tasks' reports.
+        storage: Where the files are.
+        every: Whether every fit row is to be sent, not the latest of each identifier.
 
     Raises:
         MismatchError: Rows were lost or made between counting and writing.
@@ -122,13 +138,26 @@ def check_files(what: str, summed: Report, storage: Storage) -> None:
         ("quarantined", summed.quarantined, written["bad"]),
     ]
     if summed.send:
-        pairs.append(("identifiers", summed.identifiers, written["send"]))
+        wanted = ("fit", summed.fit) if every else ("identifiers", summed.identifiers)
+        pairs.append((*wanted, written["send"]))
     out = written["rows"] + written["bad"] + summed.dropped + summed.outside + summed.duplicates
     pairs.append(("in and out", summed.rows_in, out))
     for name, counted, found in pairs:
         if counted != found:
             message = f"{what}: {name}: counted {counted} rows, found {found}"
             raise MismatchError(message, "Nothing was published; please report this as a defect")
+
+
+def check_selection(what: str, rows: int, summed: Report, storage: Storage) -> None:
+    """Compare a selection's figures with the rows it was made from and with the files it wrote.
+
+    Raises:
+        MismatchError: A candidate was lost or made.
+    """
+    out = _footers(summed.send, storage) + summed.older + summed.expired
+    if not rows == summed.rows_in == out:
+        message = f"{what}: {rows} candidates, {summed.rows_in} came, {out} were told apart"
+        raise MismatchError(message, "Nothing was sent; please report this as a defect")
 
 
 def _footers(files: Sequence[Staged], storage: Storage) -> int:

@@ -22,12 +22,13 @@ from pyspark.sql.types import (
 )
 
 from penstock import encoding
-from penstock.contract import FeatureGroup, FeatureType, Source
+from penstock.contract import DELETED, TTL_S, FeatureGroup, FeatureType, Source
 from penstock.errors import ContractError
 from penstock.gate import ORIGIN, Bounds
 from penstock.session import raised
 from penstock.source.splits import Reading, Split
 from penstock.stage.report import Report, report, total
+from penstock.stage.selection import SelectionTask
 from penstock.stage.tasks import FeatureTask, gate_source
 from penstock.storage import Storage
 
@@ -107,6 +108,25 @@ def rows_schema(group: FeatureGroup) -> StructType:
     )
 
 
+def staged_schema(group: FeatureGroup) -> StructType:
+    """Spark schema of features and controls as they are staged."""
+    deleted = [StructField(DELETED, BooleanType())] if group.deleted_when is not None else []
+    ttl = [StructField(TTL_S, LongType())] if group.ttl_from is not None else []
+    return StructType([*rows_schema(group).fields, *deleted, *ttl])
+
+
+def stage_selection(
+    frame: DataFrame, task: SelectionTask, partitions: int, storage: Storage
+) -> Report:
+    """Write the candidates that are sent into files of their own; a task a partition."""
+    placed = frame.repartition(partitions, F.col(f"`{task.group.record_identifier}`"))
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _answer(task.run(batches, storage))
+
+    return _collected(placed, work)
+
+
 def stage_features(
     frame: DataFrame, task: FeatureTask, partitions: int, storage: Storage
 ) -> Report:
@@ -118,11 +138,12 @@ def stage_features(
         ContractError: A feature is missing among its columns.
     """
     group = task.group
-    missing = [name for name in group.names if name not in frame.columns]
+    chosen_names = [*group.names, *group.controls]
+    missing = [name for name in chosen_names if name not in frame.columns]
     if missing:
         message = f"{group.name}: the transform gives no column {missing[0]!r}"
         raise ContractError(message, f"It gives: {', '.join(frame.columns)}")
-    wanted = [*group.names, *([ORIGIN] if ORIGIN in frame.columns else [])]
+    wanted = [*chosen_names, *([ORIGIN] if ORIGIN in frame.columns else [])]
     chosen = frame.select(*(f"`{name}`" for name in wanted))
     key = _placed_by(chosen, group)
     sorted_frame = chosen.repartition(partitions, key).sortWithinPartitions(key)
@@ -134,8 +155,8 @@ def stage_features(
 
 
 def extra_columns(frame: DataFrame, group: FeatureGroup) -> tuple[str, ...]:
-    """Columns of a transform's output that are no features, sorted."""
-    return tuple(sorted(set(frame.columns) - set(group.names) - {ORIGIN}))
+    """Columns of a transform's output that nobody asked for, sorted."""
+    return tuple(sorted(set(frame.columns) - {*group.names, *group.controls, ORIGIN}))
 
 
 def _placed_by(frame: DataFrame, group: FeatureGroup) -> Column:

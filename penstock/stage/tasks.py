@@ -13,12 +13,14 @@ from datetime import datetime
 from types import TracebackType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penstock.contract import FeatureGroup, Source
+from penstock.contract import OFFLINE_ONLY, FeatureGroup, Source
 from penstock.gate import BAD, ORIGIN, Bounds, FeatureGate, Gated, SourceGate
+from penstock.stage.expiry import expired
 from penstock.stage.report import Report, Staged, Tally
-from penstock.stage.versions import Settled, Versions
+from penstock.stage.versions import TIE, Settled, Versions
 from penstock.storage import Storage
 
 FILE_ROWS = 100_000  # rows a staged file: enough for a good Parquet file, small enough to share out
@@ -54,6 +56,8 @@ class FeatureTask:
         latest: Event times after this are put aside.
         folder: Where ``rows-*``, ``bad-*`` and ``send-*`` go.
         send: Whether to write the latest row of each identifier for the online store.
+        every_at: Given, every row is written for the service, which keeps the offline store; what
+            has expired by then goes there alone.
     """
 
     group: FeatureGroup
@@ -61,24 +65,28 @@ class FeatureTask:
     latest: datetime
     folder: str
     send: bool
+    every_at: datetime | None = None
 
     def run(self, batches: Iterable[pa.RecordBatch], storage: Storage) -> Report:
         """Gate the batches; rows of one identifier must come next to each other."""
         gate, tally = FeatureGate(self.group, self.bounds, self.latest), Tally()
         versions = Versions(self.group.record_identifier, self.group.event_time)
-        files = [Files(self.folder, storage, name) for name in ("rows", "send")]
-        with files[0] as rows, files[1] as send, Files(self.folder, storage, "bad", BAD) as bad:
+        with (
+            Files(self.folder, storage, "rows") as rows,
+            Files(self.folder, storage, "bad", BAD) as bad,
+            _Sends(self, storage) as sends,
+        ):
             for batch in batches:
                 gated = gate.check(batch)
                 _count(tally, gated)
                 bad.write(gated.bad)
                 for settled in versions.add(gated.rows.drop_columns([ORIGIN])):
-                    self._write(settled, tally, rows, send)
+                    self._write(settled, tally, rows, sends)
             for settled in versions.finish():
-                self._write(settled, tally, rows, send)
-        return tally.report(rows=rows.done(), bad=bad.done(), send=send.done())
+                self._write(settled, tally, rows, sends)
+        return tally.report(rows=rows.done(), bad=bad.done(), send=sends.done())
 
-    def _write(self, settled: Settled, tally: Tally, rows: Files, send: Files) -> None:
+    def _write(self, settled: Settled, tally: Tally, rows: Files, sends: _Sends) -> None:
         tally.count(
             fit=settled.rows.num_rows,
             duplicates=settled.duplicates,
@@ -86,8 +94,49 @@ class FeatureTask:
             identifiers=settled.identifiers,
         )
         rows.write(settled.rows)
-        if self.send:
-            send.write(settled.latest)
+        sends.write(settled)
+
+
+class _Sends:
+    """Send files of a task. Of rows that tie, each goes into files of a phase of its own.
+
+    Within a file identifier and event time name one row, and what wins the tie is sent last.
+    """
+
+    def __init__(self, task: FeatureTask, storage: Storage) -> None:
+        self._task, self._storage = task, storage
+        self._phases: dict[int, Files] = {}
+
+    def __enter__(self) -> _Sends:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        for files in self._phases.values():
+            files.close()
+
+    def write(self, settled: Settled) -> None:
+        if not self._task.send:
+            return
+        if self._task.every_at is None:
+            self._phase(0).write(settled.latest)
+            return
+        rows, ties = self._flagged(settled, self._task.every_at), settled.rows.column(TIE)
+        for phase in sorted(set(ties.unique().to_pylist())):
+            self._phase(phase).write(rows.filter(pc.equal(ties, phase)))
+
+    def done(self) -> tuple[Staged, ...]:
+        return tuple(one for files in self._phases.values() for one in files.done())
+
+    def _flagged(self, settled: Settled, at: datetime) -> pa.Table:
+        """Every row; one that is not its identifier's latest, or expired, goes offline only."""
+        rows = settled.rows.drop_columns([TIE])
+        online = pc.and_(settled.last, pc.invert(expired(self._task.group, rows, at)))
+        return rows.append_column(OFFLINE_ONLY, pc.invert(online))
+
+    def _phase(self, phase: int) -> Files:
+        if phase not in self._phases:
+            self._phases[phase] = Files(self._task.folder, self._storage, "send", phase=phase)
+        return self._phases[phase]
 
 
 @dataclass
@@ -98,6 +147,7 @@ class Files:
     storage: Storage
     kind: str
     schema: pa.Schema | None = None
+    phase: int = 0
     _tag: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     _done: list[Staged] = field(default_factory=list)
     _sink: pa.NativeFile | None = None
@@ -114,7 +164,7 @@ class Files:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self.close()
 
     def write(self, rows: pa.Table) -> None:
         """Append rows."""
@@ -127,17 +177,18 @@ class Files:
         self._writer.write_table(rows)
         self._rows += rows.num_rows
         if self._rows >= FILE_ROWS:
-            self._close()
+            self.close()
 
     def done(self) -> tuple[Staged, ...]:
         """The files written, once all are closed."""
         return tuple(self._done)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Finish the open file."""
         if self._writer is not None and self._sink is not None:
             self._writer.close()
             self._sink.close()
-            self._done.append(Staged(self._path, self._rows))
+            self._done.append(Staged(self._path, self._rows, self.phase))
         self._writer, self._sink, self._rows = None, None, 0
 
 

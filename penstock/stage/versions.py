@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.contract import DELETED
+
 BUFFER_ROWS = 50_000
 TIE = "_tie"
 
@@ -23,16 +25,19 @@ class Settled:
     """Rows of complete identifiers.
 
     Args:
-        rows: The features, and :data:`TIE`: 0, or n where n rows of the same identifier and event
-            time
-            come before this one. Which comes first depends on the rows alone, not on their order.
-        latest: One row an identifier: the greatest event time, tie 0.
+        rows: Features and controls, and :data:`TIE`: 0, or n where n rows of the same identifier
+            and event time come before this one. Which comes first depends on the rows alone, not on
+            their order; a deletion comes before all others.
+        last: For each of the rows whether it is the one of its identifier that counts: the greatest
+            event time, tie 0.
+        latest: Those rows, without their tie.
         identifiers: Distinct identifiers that came in, counted apart from ``latest``.
-        duplicates: Rows that equal another in every feature, counted apart from their removal.
+        duplicates: Rows that equal another in every column, counted apart from their removal.
         ties: Rows with a tie above 0.
     """
 
     rows: pa.Table
+    last: pa.Array
     latest: pa.Table
     identifiers: int
     duplicates: int
@@ -88,7 +93,7 @@ class Versions:
         last = pa.array([True]) if rows.num_rows == 1 else _ends(identifier)
         latest = rows.filter(last).drop_columns([TIE])
         ties = pc.sum(pc.greater(rows.column(TIE), 0)).as_py() or 0
-        return Settled(rows, latest, identifiers, duplicates, ties)
+        return Settled(rows, last, latest, identifiers, duplicates, ties)
 
     def _tied(self, rows: pa.Table) -> list[list[int]]:
         """Indices of rows that share identifier and event time, group by group."""
@@ -108,12 +113,11 @@ def _resolved(rows: pa.Table, groups: list[list[int]]) -> tuple[pa.Table, int]:
     """Rows without exact duplicates, with :data:`TIE`, the greatest payload first; duplicates."""
     ties, dropped, duplicates = [0] * rows.num_rows, [False] * rows.num_rows, 0
     for group in groups:
-        payloads = [json.dumps(list(row.values())) for row in rows.take(group).to_pylist()]
-        ranks: dict[str, int] = {
-            one: n for n, one in enumerate(sorted(set(payloads), reverse=True))
-        }
+        found = rows.take(group).to_pylist()
+        payloads = [(bool(row.get(DELETED)), json.dumps(list(row.values()))) for row in found]
+        ranks = {one: n for n, one in enumerate(sorted(set(payloads), reverse=True))}
         duplicates += len(payloads) - len(ranks)
-        seen: set[str] = set()
+        seen: set[tuple[bool, str]] = set()
         for index, payload in zip(group, payloads, strict=True):
             ties[index] = ranks[payload]
             dropped[index] = payload in seen

@@ -39,6 +39,7 @@ spark:
     spark.driver.bindAddress: 127.0.0.1
     spark.driver.host: 127.0.0.1
     spark.driver.memory: 1g
+    spark.driver.extraJavaOptions: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     spark.ui.enabled: "false"
     spark.ui.showConsoleProgress: "false"
     spark.sql.shuffle.partitions: "3"

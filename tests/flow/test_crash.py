@@ -104,10 +104,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Stores:
 
 
 @pytest.mark.shows("3.4")
-def test_a_run_that_is_ended_five_times_in_five_ways_leaves_what_an_undisturbed_one_leaves(
+def test_a_run_that_is_ended_four_times_in_four_ways_leaves_what_an_undisturbed_one_leaves(
     undisturbed: Stores, tmp_path: Path
 ) -> None:
-    """Driver killed while staging, sending and after the commit; workers killed; SIGTERM.
+    """Driver killed while staging, sending and after the commit; workers killed.
 
     Meanwhile a second driver names the first and ends with 75, and once all is done the same
     command changes nothing.
@@ -121,7 +121,6 @@ def test_a_run_that_is_ended_five_times_in_five_ways_leaves_what_an_undisturbed_
     assert 0 < len(small.markers) < _total(small)
     _stopped(_end_workers(small), "a process of Spark died")
     assert "ONLINE_DONE" not in small.states()
-    _stopped(_terminate(small, signal.SIGTERM), "interrupted")
     assert 0 < len(small.markers) < _total(small)
     _kill(small, COMMITTED)
     assert "OFFLINE_COMMITTED" not in small.states()

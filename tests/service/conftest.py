@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from penstock.emulator.server import Emulator
@@ -20,11 +21,18 @@ _ONCE = Config(
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark that ties a test to rows of the embedded AWS's rule tables."""
+    text = "rule(operation: rule, ...): rules of penstock.emulator that the test proves"
+    config.addinivalue_line("markers", text)
+
+
 class Aws:
     """boto3 clients of one embedded AWS, and shorthands for what tests do all the time."""
 
     def __init__(self, url: str, access_key: str, secret_key: str) -> None:
         self.url = url
+        self.credentials = Credentials(access_key, secret_key)
         self.runtime: Any = self.client("sagemaker-featurestore-runtime", access_key, secret_key)
         self.control: Any = self.client("sagemaker", access_key, secret_key)
         self.glue: Any = self.client("glue", access_key, secret_key)

@@ -14,6 +14,7 @@ from penstock.emulator.faults import (
     Broken,
     Faults,
     Rule,
+    Target,
     delayed,
     denied,
     expired,
@@ -141,6 +142,9 @@ def test_garbage_looks_like_success(emulator: Emulator, aws: Aws) -> None:
     assert aws.get() is None
 
 
+@pytest.mark.rule(
+    "BatchWriteRecord: UnprocessedEntries",
+)
 def test_entries_of_a_batch(emulator: Emulator, aws: Aws) -> None:
     """Struck entries come back unprocessed or refused, exactly those; the others are applied."""
     aws.create()
@@ -158,6 +162,9 @@ def test_entries_of_a_batch(emulator: Emulator, aws: Aws) -> None:
     assert aws.runtime.batch_write_record(Entries=entries)["UnprocessedEntries"] == []
 
 
+@pytest.mark.rule(
+    "BatchGetRecord: UnprocessedIdentifiers",
+)
 def test_identifiers_of_a_batch_get(emulator: Emulator, aws: Aws) -> None:
     """BatchGetRecord can leave identifiers unprocessed."""
     aws.create()
@@ -180,7 +187,7 @@ def test_control_plane_and_catalog(emulator: Emulator, aws: Aws) -> None:
 
 def _struck(rule: Rule, calls: int) -> list[int]:
     faults = Faults([rule])
-    target = [("g", "id-1", DAY)]
+    target = [Target("g", "id-1", DAY)]
     return [at for at in range(1, calls + 1) if faults.strike("PutRecord", target).action]
 
 

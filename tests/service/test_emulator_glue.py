@@ -22,6 +22,7 @@ def glue(aws: Aws) -> Any:
     return aws.glue
 
 
+@pytest.mark.rule("Glue: databases and tables by lower-case names")
 def test_databases(glue: Any) -> None:
     """Names are lower-cased; a second creation is refused; what is not there is not found."""
     assert glue.get_database(Name="Db")["Database"]["Name"] == "db"
@@ -54,6 +55,7 @@ def test_tables(glue: Any) -> None:
             call(DatabaseName="db", Name="flights")
 
 
+@pytest.mark.rule("Glue: a stale VersionId is ConcurrentModificationException")
 def test_stale_version_is_refused(glue: Any) -> None:
     """VersionId counts up; an update with another than the current one changes nothing."""
     glue.create_table(DatabaseName="db", TableInput=_table())
@@ -69,6 +71,7 @@ def test_stale_version_is_refused(glue: Any) -> None:
         glue.update_table(DatabaseName="db", TableInput=_table("other"))
 
 
+@pytest.mark.rule("Glue: partitions, filtered by equality")
 def test_partitions(glue: Any) -> None:
     """Partitions are registered once, paged and filtered by equality."""
     keys = [{"Name": "year", "Type": "string"}, {"Name": "month", "Type": "string"}]
@@ -90,6 +93,7 @@ def test_partitions(glue: Any) -> None:
     assert refusal(lambda: glue.get_partitions(**where, Expression="year > '2013'"))[0] == 400
 
 
+@pytest.mark.rule("Glue: the shapes of the model")
 def test_shapes_are_enforced(glue: Any) -> None:
     """What breaks the model is InvalidInputException; an operation that lacks is unknown."""
     for bad in ({"Name": ""}, {"Name": "x" * 300}, {"Name": "t", "Retention": "long"}, {}):
@@ -98,6 +102,7 @@ def test_shapes_are_enforced(glue: Any) -> None:
     assert refusal(glue.get_crawlers) == (400, "UnknownOperationException")
 
 
+@pytest.mark.rule("STS: GetCallerIdentity of one account")
 def test_caller_identity(aws: Aws) -> None:
     """STS knows one account."""
     found = aws.sts.get_caller_identity()

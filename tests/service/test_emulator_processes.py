@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError
 
+from penstock.emulator import journal, script
 from penstock.emulator.identity import key_pair
 from tests.service.conftest import Aws, definitions, record, refusal
 
@@ -195,3 +196,56 @@ def test_settings_of_the_command(tmp_path: Path) -> None:
         process.aws.put(id="1", t=DAY, text="old")
         process.aws.put(id="1", t=DAY, text="new")
         assert process.aws.get() == {"id": "1", "t": DAY, "text": "new"}
+
+
+def test_a_fault_script_of_the_command(tmp_path: Path) -> None:
+    """--faults FILE is in force at once, also when it changes; a broken one ends the start."""
+    file = tmp_path / "script.json"
+    rule = {"operation": "PutRecord", "first": 1, "action": {"kind": "failing", "status": 503}}
+    file.write_text(json.dumps({"rules": [rule]}))
+    with _server(tmp_path / "aws", "--faults", str(file), "--journal") as process:
+        process.aws.create()
+        assert refusal(lambda: process.aws.put(id="1", t=DAY)) == (503, "ServiceUnavailable")
+        process.aws.put(id="1", t=DAY)
+        file.write_text(json.dumps({"rules": [{"action": {"kind": "denied"}}]}))
+        assert refusal(process.aws.get) == (403, "AccessDeniedException")
+        file.unlink()
+        assert process.aws.get() is not None
+        told = [(one.applied, one.fault) for one in journal.read(tmp_path / "aws")]
+        assert told == [(False, "status 503"), (True, None)]
+    file.write_text('{"rules": [{"action": {"kind": "explode"}}]}')
+    command = [sys.executable, "-m", "penstock.emulator", "--data", str(tmp_path / "aws")]
+    ended = subprocess.run(
+        [*command, "--faults", str(file)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert ended.returncode == 1
+    assert "explode" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_rotated_key_outlives_the_process(tmp_path: Path) -> None:
+    """After a kill the server knows the key that the file has; a client with it goes on."""
+    with _server(tmp_path) as process:
+        process.aws.create()
+        rotating = {"operation": "PutRecord", "nth": 1, "action": {"kind": "rotated"}}
+        script.place(tmp_path, {"rules": [rotating]})
+        assert refusal(lambda: process.aws.put(id="1", t=DAY))[1] == "ExpiredTokenException"
+        (tmp_path / script.NAME).unlink()
+    with _server(tmp_path) as process:
+        process.aws.put(id="1", t=DAY)
+        assert process.aws.get() is not None
+
+
+def test_folders_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """A journal without the newer column gets it; what it has stays."""
+    with _server(tmp_path, "--journal") as process:
+        process.aws.create()
+        process.aws.put(id="1", t=DAY)
+    with closing(sqlite3.connect(tmp_path / "emulator.sqlite")) as connection:
+        connection.execute("ALTER TABLE journal DROP COLUMN answered")
+    with _server(tmp_path, "--journal") as process:
+        process.aws.put(id="2", t=DAY)
+    assert [(one.identifier, one.answered) for one in journal.read(tmp_path)] == [
+        ("1", True),
+        ("2", True),
+    ]

@@ -16,6 +16,12 @@ DAY = "2024-03-01T00:00:00Z"
 LATER = "2024-03-02T00:00:00Z"
 
 
+@pytest.mark.rule(
+    "all: a group is named or given by its ARN",
+    "all: names match without regard to case",
+    "GetRecord: FeatureNames chooses the features",
+    "PutRecord: a later event time overwrites",
+)
 @pytest.mark.parametrize("storage", ["Standard", "Standard_V2", "InMemory"])
 def test_what_was_put_is_got(aws: Aws, storage: str) -> None:
     """A record comes back with the bytes it had, from every storage type, by name and by ARN."""
@@ -32,6 +38,13 @@ def test_what_was_put_is_got(aws: Aws, storage: str) -> None:
     assert values_of(got["Record"]) == {"t": LATER, "whole": "-7"}
 
 
+@pytest.mark.rule(
+    "all: an unknown group is 404, or 400 where the model lacks 404",
+    "all: an ARN of elsewhere finds nothing",
+    "GetRecord: no record is an empty answer",
+    "BatchWriteRecord: an unknown group fails the call",
+    "UpdateRecord: a missing or soft-deleted record is 404",
+)
 def test_absent_records_and_groups(aws: Aws) -> None:
     """No record is an empty answer; no group is 404, or 400 where the model lacks that error."""
     aws.create()
@@ -56,6 +69,11 @@ def test_absent_records_and_groups(aws: Aws) -> None:
     assert refusal(lambda: aws.get("1", foreign)) == (404, "ResourceNotFound")
 
 
+@pytest.mark.rule(
+    "PutRecord: an older event time is answered 200 and ignored online",
+    "PutRecord: instants are compared, not texts",
+    "PutRecord: a later event time overwrites",
+)
 @pytest.mark.parametrize(
     ("first", "second", "applied"),
     [
@@ -82,6 +100,9 @@ def test_newer_instants_win(shared: Aws, first: str, second: str, applied: bool)
     )
 
 
+@pytest.mark.rule(
+    "PutRecord: numeric event times are epoch seconds",
+)
 def test_fractional_event_times_are_numbers(aws: Aws) -> None:
     """Epoch seconds order as numbers, not as text."""
     aws.create(event_time="Fractional")
@@ -90,6 +111,10 @@ def test_fractional_event_times_are_numbers(aws: Aws) -> None:
     assert aws.get() == {"id": "1", "t": "1e9"}
 
 
+@pytest.mark.rule(
+    "PutRecord: an equal event time is ignored or applied",
+    "DeleteRecord: an equal event time deletes as ties say",
+)
 def test_ties_can_apply(tmp_path: Path) -> None:
     """With ties=apply an equal event time overwrites, for puts and for hard deletes."""
     with Emulator(tmp_path, ties="apply") as running:
@@ -102,6 +127,9 @@ def test_ties_can_apply(tmp_path: Path) -> None:
         assert aws.get() is None
 
 
+@pytest.mark.rule(
+    "PutRecord: features left out are gone",
+)
 def test_put_overwrites_whole_records(aws: Aws) -> None:
     """Features left out of a newer put are gone."""
     aws.create()
@@ -119,6 +147,11 @@ def _delete(aws: Aws, event_time: str, mode: str) -> None:
     )
 
 
+@pytest.mark.rule(
+    "DeleteRecord: a soft delete hides the record and guards",
+    "DeleteRecord: a stale soft delete changes nothing online",
+    "ListRecords: soft-deleted records on request alone",
+)
 def test_soft_delete_leaves_a_guard(aws: Aws) -> None:
     """After a soft delete the record is hidden, listed on request, and older puts stay out."""
     aws.create()
@@ -136,6 +169,11 @@ def test_soft_delete_leaves_a_guard(aws: Aws) -> None:
     assert aws.get() == {"id": "1", "t": "2024-03-03T00:00:00Z"}
 
 
+@pytest.mark.rule(
+    "DeleteRecord: a hard delete removes the record",
+    "DeleteRecord: a stale hard delete is 400 and goes nowhere",
+    "DeleteRecord: an equal event time deletes as ties say",
+)
 def test_hard_delete_leaves_nothing(aws: Aws) -> None:
     """A stale hard delete is refused; a newer one takes the row, and then an older put is new."""
     aws.create()
@@ -151,6 +189,13 @@ def test_hard_delete_leaves_nothing(aws: Aws) -> None:
     assert aws.get() == {"id": "1", "t": DAY}
 
 
+@pytest.mark.rule(
+    "GetRecord: a record expires at event time plus TtlDuration",
+    "GetRecord: an expired record is absent at once",
+    "GetRecord: ExpiresAt is shown when asked for",
+    "BatchWriteRecord: TtlDuration: entry, then request, then group",
+    "ListRecords: expired records are not listed",
+)
 def test_time_to_live(aws: Aws) -> None:
     """ExpiresAt is event time plus duration: entry, request, group; expired is absent."""
     week = {"Unit": "Weeks", "Value": 52 * 1000}
@@ -185,6 +230,11 @@ def test_time_to_live(aws: Aws) -> None:
     assert aws.get("entry") is not None
 
 
+@pytest.mark.rule(
+    "PutRecord: TargetStores chooses the stores",
+    "PutRecord: a store the group lacks is refused",
+    "GetRecord: a group without an online store is refused",
+)
 def test_target_stores(aws: Aws) -> None:
     """OfflineStore alone leaves the online record; a store the group lacks is refused."""
     store: dict[str, Any] = {
@@ -203,6 +253,10 @@ def test_target_stores(aws: Aws) -> None:
     assert refusal(lambda: aws.get("1", "cold")) == (400, "ValidationError")
 
 
+@pytest.mark.rule(
+    "BatchWriteRecord: bad values fail their entry alone",
+    "BatchWriteRecord: entries of one identifier apply in order",
+)
 def test_batch_write_answers_per_entry(aws: Aws) -> None:
     """Bad values fail their entry alone, which comes back; duplicates apply in order."""
     aws.create()
@@ -217,6 +271,10 @@ def test_batch_write_answers_per_entry(aws: Aws) -> None:
     assert aws.get("2") is None
 
 
+@pytest.mark.rule(
+    "BatchWriteRecord: a broken shape fails the call",
+    "BatchWriteRecord: 1 to 25 entries",
+)
 def test_broken_shape_fails_the_whole_batch(aws: Aws) -> None:
     """A record that breaks the model is 400 for the call and nothing of it is applied."""
     aws.create()
@@ -234,6 +292,10 @@ def test_broken_shape_fails_the_whole_batch(aws: Aws) -> None:
     assert aws.get("1") is None
 
 
+@pytest.mark.rule(
+    "BatchGetRecord: what fails is an error per identifier",
+    "BatchGetRecord: absent records are left out",
+)
 def test_batch_get(aws: Aws) -> None:
     """Found records only, the wanted features only; an unknown group is an error of its own."""
     aws.create()
@@ -258,6 +320,10 @@ def test_batch_get(aws: Aws) -> None:
     ]
 
 
+@pytest.mark.rule(
+    "ListRecords: pages of at most 100 with NextToken",
+    "ListRecords: a token of another question is refused",
+)
 def test_list_records_pages(aws: Aws) -> None:
     """The paginator meets every identifier once; a token of another question is refused."""
     aws.create()
@@ -285,6 +351,17 @@ def _update(aws: Aws, identifier: str = "1", **more: Any) -> None:
     )
 
 
+@pytest.mark.rule(
+    "UpdateRecord: an older event time is 409",
+    "UpdateRecord: an equal, later or no event time applies",
+    "UpdateRecord: other features stay",
+    "UpdateRecord: at most 100 features, none twice",
+    "UpdateRecord: the identifier cannot change",
+    "UpdateRecord: values are checked as in PutRecord",
+    "UpdateRecord: TtlDuration needs the event time",
+    "UpdateRecord: TargetStores must have OnlineStore",
+    "UpdateRecord: a missing or soft-deleted record is 404",
+)
 def test_update_record(aws: Aws) -> None:
     """Named features change, others stay; an equal or no event time applies, an older conflicts."""
     online = {"EnableOnlineStore": True, "StorageType": "Standard_V2"}
@@ -315,6 +392,9 @@ def test_update_record(aws: Aws) -> None:
     assert refusal(lambda: _update(aws, Features=record(whole="1")))[0] == 404
 
 
+@pytest.mark.rule(
+    "UpdateRecord: Standard_V2 and InMemory alone",
+)
 def test_update_needs_its_tier(aws: Aws) -> None:
     """The Standard tier has no UpdateRecord."""
     aws.create()
@@ -322,6 +402,9 @@ def test_update_needs_its_tier(aws: Aws) -> None:
     assert refusal(lambda: _update(aws, Features=record(text="x"))) == (400, "ValidationError")
 
 
+@pytest.mark.rule(
+    "PutRecord: collections are lists, sets are unique, vectors have their dimension",
+)
 def test_collections(aws: Aws) -> None:
     """Lists, sets and vectors round-trip and keep their rules."""
     features: list[dict[str, Any]] = [

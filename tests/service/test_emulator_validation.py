@@ -73,6 +73,10 @@ def groups(shared: Aws) -> Aws:
     return shared
 
 
+@pytest.mark.rule(
+    "PutRecord: a record has at most 350 KB",
+    "PutRecord: an identifier has at most 2 KB",
+)
 @pytest.mark.parametrize("change", ACCEPTED, ids=lambda one: str(one)[:40])
 def test_accepted(groups: Aws, change: dict[str, str]) -> None:
     """These values are stored and come back."""
@@ -87,6 +91,13 @@ def test_accepted(groups: Aws, change: dict[str, str]) -> None:
     assert groups.get(sent["id"]) == sent
 
 
+@pytest.mark.rule(
+    "PutRecord: values have the type of their feature",
+    "PutRecord: text event times are ISO 8601 with T and Z",
+    "PutRecord: an undefined feature is refused",
+    "PutRecord: a record has at most 350 KB",
+    "PutRecord: an identifier has at most 2 KB",
+)
 @pytest.mark.parametrize("change", REFUSED, ids=lambda one: str(one)[:40])
 def test_refused(groups: Aws, change: dict[str, str]) -> None:
     """These values are refused: alone with 400, in a batch as the entry's error."""
@@ -101,6 +112,9 @@ def test_refused(groups: Aws, change: dict[str, str]) -> None:
     assert groups.get("neighbour") is not None
 
 
+@pytest.mark.rule(
+    "PutRecord: numeric event times are epoch seconds",
+)
 @pytest.mark.parametrize("seconds", ["0", "-1.5", "1709164800.123", "1.7e9", "253402300799.9"])
 def test_numeric_event_times(groups: Aws, seconds: str) -> None:
     """Fractional event times are epoch seconds of the years 0000 to 9999."""
@@ -108,12 +122,19 @@ def test_numeric_event_times(groups: Aws, seconds: str) -> None:
     assert groups.get(seconds, "f") == {"id": seconds, "t": seconds}
 
 
+@pytest.mark.rule(
+    "PutRecord: numeric event times are epoch seconds",
+)
 @pytest.mark.parametrize("seconds", ["1709164800123", "NaN", "1e999", DAY, "", "-62167219201"])
 def test_wrong_numeric_event_times(groups: Aws, seconds: str) -> None:
     """Milliseconds, text and what is not finite are refused."""
     assert refusal(lambda: groups.put("f", id="1", t=seconds)) == (400, "ValidationError")
 
 
+@pytest.mark.rule(
+    "PutRecord: identifier and event time must be there",
+    "PutRecord: a feature given twice is refused",
+)
 @pytest.mark.parametrize(
     "features",
     [
@@ -132,6 +153,11 @@ def test_records_that_are_none(groups: Aws, features: list[dict[str, Any]]) -> N
     assert refusal(call) == (400, "ValidationError")
 
 
+@pytest.mark.rule(
+    "all: enums, patterns, lengths and ranges of the model",
+    "GetRecord: an undefined FeatureName is refused",
+    "DeleteRecord: EventTime has the form of the group's",
+)
 def test_enums_and_names(groups: Aws) -> None:
     """Enums and name patterns of the model are enforced."""
     runtime, key = groups.runtime, {"RecordIdentifierValueAsString": "1"}
@@ -194,4 +220,5 @@ def test_quick_and_careful_agree() -> None:
         assert fast is None or fast == slow
         seen["both" if fast else "careful alone" if slow else "neither"] += 1
     assert min(seen.values()) > 100
+    assert sum(plan is not None for plan in layout.plans.values()) > 10
     assert json.loads(careful(layout, record(id="1", t=DAY)).body) == {"id": "1", "t": DAY}

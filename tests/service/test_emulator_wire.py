@@ -10,19 +10,23 @@ import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.emulator import wire
 from penstock.emulator.buckets import folder
+from penstock.emulator.faults import Rule, delayed
 from penstock.emulator.refusal import Refusal
-from penstock.emulator.server import Emulator
+from penstock.emulator.server import MAX_CONNECTIONS, Desk, Emulator, Turnaway
 from penstock.emulator.signature import Verifier
 from tests.service.conftest import Aws, record, refusal
 
@@ -44,6 +48,9 @@ def _request(method: str, url: str, headers: Mapping[str, str], body: bytes = b"
     return wire.Request(method, parts.path, parts.query, lower, body)
 
 
+@pytest.mark.rule(
+    "all: signed by Signature Version 4",
+)
 @pytest.mark.parametrize(
     ("method", "target", "body"),
     [
@@ -156,7 +163,15 @@ def _raw(emulator: Emulator, sent: bytes) -> bytes:
         (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
-        (b"POST / HTTP/1.1\r\nContent-Length: 16777217\r\n\r\nabc", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: 4194305\r\n\r\nabc", 413),
+        (b"POST /BatchWriteRecord HTTP/1.1\r\nContent-Length: 16777217\r\n\r\nabc", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: 10737418240\r\n\r\nabc", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nspace before: colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: 1\r\n folded\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: bare\ny: newline\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", 400),
+        (b"GET http://evil/ HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431),
     ],
 )
@@ -256,9 +271,11 @@ def test_a_request_that_drips_is_dropped() -> None:
     """A request still incomplete after its patience is stalled, in its head or its body."""
 
     async def stalled(*parts: bytes) -> bool:
-        made = wire.Connection(lambda _connection, _request: None, lambda _connection: None)
+        landing = memoryview(bytearray(2**16))
+        made = wire.Connection(lambda *_: None, lambda _: None, landing)
         for part in parts:
-            made.data_received(part)
+            landing[: len(part)] = part
+            made.buffer_updated(len(part))
         now = asyncio.get_running_loop().time()
         assert not made.is_stalled(now)
         return made.is_stalled(now + wire.PATIENCE + 1)
@@ -268,7 +285,92 @@ def test_a_request_that_drips_is_dropped() -> None:
     assert asyncio.run(stalled(head))
     assert asyncio.run(stalled(head, b"x"))
     assert not asyncio.run(stalled(head, b"xx"))
+    assert not asyncio.run(stalled(head + b"xx"))
     assert not asyncio.run(stalled())
+
+
+@given(st.lists(st.integers(0, 400), max_size=12), st.integers(1, 5))
+def test_requests_arrive_in_any_pieces(cuts: list[int], count: int) -> None:
+    """However the bytes are cut, the same requests come out, one after the other's answer."""
+    sent = [b"x" * (37 * n) for n in range(count)]
+    head = "PUT /{0} HTTP/1.1\r\nHost: h\r\nContent-Length: {1}\r\n\r\n"
+    stream = b"".join(head.format(n, len(b)).encode() + b for n, b in enumerate(sent))
+
+    async def arrived() -> list[tuple[str, bytes]]:
+        found: list[wire.Request] = []
+        landing = memoryview(bytearray(2**16))
+        made = wire.Connection(lambda _, request: found.append(request), lambda _: None, landing)
+        made.connection_made(_Silent())
+        places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+        for begin, end in pairwise(places):
+            made.received(stream[begin:end])
+        for at in range(count):
+            assert len(found) == at + 1
+            made.answer(wire.Response(200))
+        return [(one.path, one.body) for one in found]
+
+    assert asyncio.run(arrived()) == [(f"/{n}", body) for n, body in enumerate(sent)]
+
+
+class _Silent(asyncio.Transport):
+    """Nobody on the other side."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        """Told to go."""
+        self.aborted = True
+
+    def write(self, data: Any) -> None:
+        """Into the void."""
+
+    def resume_reading(self) -> None:
+        """Never paused."""
+
+
+def test_answers_that_nobody_reads(emulator: Emulator, aws: Aws) -> None:
+    """A client that sends and never reads is served no further than its buffers reach."""
+    aws.create()
+    port = urlsplit(emulator.url).port or 0
+    for n in range(20):
+        aws.put(id=str(n), t=DAY, text="x" * 100_000)
+    wanted = {
+        "FeatureGroupName": "g",
+        "RecordIdentifiersValueAsString": [str(n) for n in range(20)],
+    }
+    body = json.dumps({"Identifiers": [wanted]}).encode()
+    keys = {"key": emulator.access_key, "secret": emulator.secret_key}
+    url = f"{emulator.url}/BatchGetRecord"
+    headers = _signed("POST", url, body, **keys) | {"Host": f"127.0.0.1:{port}"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    one = f"POST /BatchGetRecord HTTP/1.1\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        peer.connect(("127.0.0.1", port))
+        emulator.faults.add(rule := Rule(delayed(0.0), operation="BatchGetRecord"))
+        peer.sendall((one.encode() + body) * 50)
+        time.sleep(1.0)
+        assert 1 <= emulator.faults.strikes[rule] <= 5
+    assert aws.get("1") is not None
+
+
+def test_a_thousand_connections_and_no_more() -> None:
+    """Whoever comes when all places are taken is sent away; a place that is left can be had."""
+
+    async def places() -> list[bool]:
+        desk = Desk(cast("Any", None), 60.0)
+        taken = [desk.connection() for _ in range(MAX_CONNECTIONS)]
+        late = desk.connection()
+        assert isinstance(late, Turnaway)
+        peer = _Silent()
+        late.connection_made(peer)
+        first = taken[0]
+        first.connection_lost(None)
+        found = [peer.aborted, isinstance(desk.connection(), wire.Connection)]
+        desk.close()
+        return found
+
+    assert asyncio.run(places()) == [True, True]
 
 
 def test_buckets_are_folders(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from botocore.credentials import Credentials
@@ -29,19 +31,20 @@ STORAGE = LocalStorage()
 ROWS = 1000
 
 
-@pytest.fixture
-def job(emulator: Emulator, aws: Aws, tmp_path: Path) -> SendJob:
-    """The birds' group exists, and the job that feeds it."""
+@pytest.fixture(params=["fast", "plain"])
+def job(request: pytest.FixtureRequest, emulator: Emulator, aws: Aws, tmp_path: Path) -> SendJob:
+    """The birds' group exists, and the job that feeds it, on either transport."""
     kinds = {name: kind.value for name, kind in zip(JOB.features, JOB.types, strict=True)}
     aws.control.create_feature_group(
         FeatureGroupName="birds",
         RecordIdentifierFeatureName="id",
         EventTimeFeatureName="at",
         FeatureDefinitions=definitions(**kinds),
-        OnlineStoreConfig={"EnableOnlineStore": True},
+        OnlineStoreConfig={"EnableOnlineStore": True, "StorageType": "InMemory"},
     )
     endpoint = Endpoint(emulator.region, emulator.url, str(emulator.credentials_file))
-    return replace(JOB, endpoint=endpoint, results=str(tmp_path / "results"))
+    results = str(tmp_path / "results")
+    return replace(JOB, endpoint=endpoint, results=results, transport=request.param)
 
 
 def send(emulator: Emulator, job: SendJob, path: str) -> FileOutcome:
@@ -126,7 +129,10 @@ def test_refused_entries_are_rejected_and_only_they(
     emulator: Emulator, aws: Aws, job: SendJob, tmp_path: Path
 ) -> None:
     """T23: the service refuses ten identifiers of a thousand for good: ten rejects, by name."""
-    emulator.faults.add(faults.Rule(faults.refused(message="bad wren"), identifier="^k[0-9]$"))
+    rule = faults.Rule(
+        faults.refused(message="bad wren"), identifier="^k[0-9]$", operation="BatchWriteRecord"
+    )
+    emulator.faults.add(rule)
     path = staged(tmp_path, table(ROWS))
     outcome = send(emulator, job, path)
     assert (outcome.figures.accepted, outcome.figures.rejected) == (ROWS - 10, 10)
@@ -230,3 +236,72 @@ def test_a_worker_finds_credentials_by_itself(
     )
     assert json.loads(done.stdout) == 200
     assert len(applied(emulator)) == 200
+
+
+def controlled(data: pa.Table, **controls: list[Any]) -> pa.Table:
+    """A send file's control columns, ``deleted`` for ``_deleted`` and so on."""
+    for name, values in controls.items():
+        kind = pa.int64() if name == "ttl_s" else pa.bool_()
+        data = data.append_column(f"_{name}", pa.array(values, kind))
+    return data
+
+
+@pytest.mark.parametrize("deletion", ["SoftDelete", "HardDelete"])
+def test_deletions_and_corrections_reach_the_store(
+    emulator: Emulator, aws: Aws, job: SendJob, tmp_path: Path, deletion: Any
+) -> None:
+    """Old records, then a file that deletes, corrects and adds; what came too late is skipped.
+
+    k0..k9 are deleted, of them k8 and k9 with an old event time; k10..k19 are corrected at their
+    own event time, of them k18 is gone and k19 newer online; k20..k29 are new.
+    """
+    names = [f"k{n}" for n in range(30)]
+    old, new, newest = (f"2024-05-0{day}T00:00:00Z" for day in (1, 2, 3))
+    first = table(20, at=[newest if n in (8, 9, 19) else old for n in range(20)])
+    first = first.filter(pc.not_equal(first.column("id"), "k18"))
+    send(emulator, replace(job, results=str(tmp_path / "first")), staged(tmp_path, first))
+    data = controlled(
+        table(
+            30,
+            id=[f"k{n}" for n in range(30)],
+            at=[new if n < 8 or n >= 20 else old for n in range(30)],
+            kind=[None] * 10 + ["robin"] * 20,
+            length=[None] * 10 + [1.5] * 20,
+            legs=[None] * 30,
+        ),
+        deleted=[n < 10 for n in range(30)],
+        correct=[10 <= n < 20 for n in range(30)],
+    )
+    (tmp_path / "second").mkdir()
+    path = staged(tmp_path / "second", data)
+    outcome = send(emulator, replace(job, deletion=deletion), path)
+    figures = fold(STORAGE, job.results, {path: 30}, job.chunk_rows).figures
+    assert figures == outcome.figures
+    stale = 2 if deletion == "HardDelete" else 0
+    assert (figures.sent, figures.accepted, figures.skipped) == (30, 28 - stale, 2 + stale)
+    assert (figures.rejected, figures.repeated) == (0, 0)
+    there = {name: aws.get(name, "birds") for name in names}
+    assert [name for name, record in there.items() if record is None] == [
+        *(f"k{n}" for n in range(8)),
+        "k18",
+    ]
+    for name in names[10:18]:
+        record = {"id": name, "at": old, "kind": "robin", "length": "1.5", "legs": "2"}
+        assert there[name] == record
+    kept = there["k19"]
+    assert kept is not None
+    assert (kept["at"], kept["kind"]) == (newest, "wren")
+
+
+def test_records_have_their_own_time_to_live(
+    emulator: Emulator, aws: Aws, job: SendJob, tmp_path: Path
+) -> None:
+    """One expired already, one that will in a long time, one without: singly and in a batch."""
+    for api in ("batch", "put"):
+        names = [f"{api}{n}" for n in range(3)]
+        data = controlled(table(3, id=names), ttl_s=[60, 2**31 - 1, None])
+        (tmp_path / api).mkdir()
+        sent = replace(job, api=api, results=str(tmp_path / api / "results"))
+        outcome = send(emulator, sent, staged(tmp_path / api, data))
+        assert outcome.figures.accepted == 3
+        assert [aws.get(name, "birds") is not None for name in names] == [False, True, True]

@@ -146,6 +146,8 @@ def test_airport_weather_is_every_observation(raw: dict[str, pd.DataFrame], read
     _assert_same(result, reference.airport_weather(raw["weather"]))
 
 
+@pytest.mark.prove
+@pytest.mark.shows("3.1")
 def test_flight_status_is_every_flight(raw: dict[str, pd.DataFrame], read: Read) -> None:
     """336,776 identifiers, each once, and every feature as in pandas."""
     result = _result("flight_status", raw, read)

@@ -45,8 +45,14 @@ BROKEN = (
     Broken(
         "unknown key, close to none",
         LOCAL + "  zzz: 5\n",
-        "{}:7: unknown key 'online.zzz'. Known keys: transport, api, in_flight, chunk_rows, "
-        "max_write_units_per_s, max_reject_ratio",
+        "{}:7: unknown key 'online.zzz'. Known keys: transport, deletion, api, in_flight, "
+        "chunk_rows, max_write_units_per_s, max_reject_ratio",
+    ),
+    Broken(
+        "a service's offline store in a group without one",
+        LOCAL + "groups:\n  readings:\n    owner: service\n    stores: online\n",
+        "{}:8: 'groups.readings' cannot have owner: service together with stores: online or "
+        "detach_offline. Correct the value",
     ),
     Broken(
         "unknown key of a group's record",

@@ -14,7 +14,10 @@ from penstock.run.figures import Figures, SourceFigures, figures, reconcile
 
 COUNT = st.integers(0, 1 << 40)
 #: Figures that inform and are in no equation: how the rows were written, not whether.
-INFORMING = {"sources", "ties", "repeated", "throttled", "ambiguous", "online_s", "seconds"}
+INFORMING = {
+    *("sources", "ties", "corrected", "repeated", "throttled", "ambiguous", "calls", "by_code"),
+    *("p50_ms", "p99_ms", "in_flight", "online_s", "seconds"),
+}
 COUNTED = sorted({one.name for one in dataclasses.fields(Figures)} - INFORMING)
 OF_SOURCE = sorted({one.name for one in dataclasses.fields(SourceFigures)} - {"name", "extra"})
 
@@ -32,18 +35,21 @@ def run(draw: st.DrawFn) -> tuple[Figures, str]:
     """Figures of a run that add up, and what was to be sent."""
     online = draw(st.sampled_from(["latest", "never"]))
     gone = {name: draw(COUNT) for name in ("quarantined", "dropped", "outside", "duplicates")}
-    accepted, rejected = (draw(COUNT), draw(COUNT)) if online == "latest" else (0, 0)
-    offline, present = accepted + draw(COUNT), draw(COUNT)
+    names = ("accepted", "skipped", "rejected", "older", "expired")
+    became = {name: draw(COUNT) if online == "latest" else 0 for name in names}
+    sent = became["accepted"] + became["skipped"] + became["rejected"]
+    candidates, rejected = sum(became.values()), became["rejected"]
+    offline, present = candidates - rejected + draw(COUNT), draw(COUNT)
     valid = offline + present + rejected
     return Figures(
         sources=tuple(draw(st.lists(source(), max_size=3))),
         produced=valid + sum(gone.values()),
         valid=valid,
-        identifiers=accepted + rejected if online == "latest" else draw(COUNT),
-        candidates=accepted + rejected,
-        sent=accepted + rejected,
-        accepted=accepted,
-        rejected=rejected,
+        identifiers=candidates if online == "latest" else draw(COUNT),
+        candidates=candidates,
+        sent=sent,
+        by_code={"ThrottlingException": draw(COUNT)},
+        **became,
         offline=offline,
         present=present,
         **gone,
@@ -94,9 +100,40 @@ def test_nothing_sent_where_something_should_be_is_caught(made: tuple[Figures, s
     if not found.candidates:
         return
     forgotten = dataclasses.replace(found, candidates=0, sent=0, accepted=0, rejected=0)
+    forgotten = dataclasses.replace(forgotten, skipped=0, older=0, expired=0)
     forgotten = dataclasses.replace(forgotten, offline=found.offline + found.rejected)
     with pytest.raises(MismatchError, match="identifiers"):
         reconcile("group", forgotten, online)
+
+
+@pytest.mark.shows("4.3")
+@given(st.tuples(COUNT, COUNT, COUNT), st.sampled_from(["sent", "valid", "accepted", "skipped"]))
+def test_where_the_service_keeps_the_offline_store_every_valid_row_is_sent(
+    rows: tuple[int, int, int], name: str
+) -> None:
+    """Accepted, skipped and rejected make up the valid rows; a row that is off is caught."""
+    valid, (accepted, skipped, rejected) = sum(rows), rows
+    found = Figures(
+        produced=valid,
+        valid=valid,
+        candidates=valid,
+        sent=valid,
+        accepted=accepted,
+        skipped=skipped,
+        rejected=rejected,
+    )
+    reconcile("group", found, "service", "service")
+    wrong = dataclasses.replace(found, **{name: getattr(found, name) + 1})
+    with pytest.raises(MismatchError, match="figures do not add up"):
+        reconcile("group", wrong, "service", "service")
+
+
+def test_without_an_offline_store_only_what_is_sent_is_written() -> None:
+    """Of three valid rows of two identifiers two are sent, and none is offline."""
+    found = Figures(produced=3, valid=3, identifiers=2, candidates=2, sent=2, accepted=2)
+    reconcile("group", found, "latest", "none")
+    with pytest.raises(MismatchError, match="identifiers to send"):
+        reconcile("group", dataclasses.replace(found, identifiers=3), "latest", "none")
 
 
 @given(run())

@@ -23,7 +23,9 @@ SIGNATURES = {
         "(name: 'str', record_identifier: 'str', event_time: 'str', "
         "features: 'tuple[Feature, ...]', description: 'str' = '', "
         "fraction_digits: 'Literal[0, 3, 6, 9]' = 0, "
-        "expectations: 'tuple[Expectation, ...]' = (), tags: 'tuple[str, ...]' = ()) -> None"
+        "expectations: 'tuple[Expectation, ...]' = (), tags: 'tuple[str, ...]' = (), "
+        "deleted_when: 'str | None' = None, ttl: 'timedelta | None' = None, "
+        "ttl_from: 'str | None' = None) -> None"
     ),
     "PenstockError": "(message: 'str', remedy: 'str' = '') -> 'None'",
     "Pipeline": (

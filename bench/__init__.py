@@ -1,0 +1,1 @@
+"""The side-by-side benchmark: what a record costs on the online write path."""

@@ -1,0 +1,3 @@
+module penstock/bench/stub
+
+go 1.22

@@ -1,0 +1,214 @@
+"""Rows of the quarantine on their way again: judged under today's contract, then a run like others.
+
+Rows the transform gave (stage ``feature``) and rows the service refused (``online``) are whole and
+go by themselves; a row of a source (``source``) may be one of many an aggregate needs, so only its
+window, ingested again, brings it back. What a replay sends is written down before it starts: an
+interrupted one is finished by the next, and rows that came through are never sent by a second one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from penstock.config import Settings
+from penstock.contract import FeatureGroup, Pipeline
+from penstock.errors import UsageError
+from penstock.expectation import ROW_TYPES, split
+from penstock.ledger.decisions import OPEN, Outcome, Verdict, verdicts
+from penstock.quarantine import Quarantine
+from penstock.run.context import Context
+from penstock.run.ingest import Result
+from penstock.run.payload import judged
+from penstock.run.places import quarantine_path
+from penstock.run.quarantined import EVENT_KEYS, Choice, decisions_of
+from penstock.run.replay_plan import Asked, Planned, finished, plan, unfinished
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay came to.
+
+    Args:
+        group: The feature group.
+        tried: Rows that were tried, an interrupted replay's included.
+        outcomes: Rows by what became of them: ``accepted``, ``dropped``, ``moved``, ``unfit``,
+            ``rejected``; of a dry run ``fit``, ``dropped``, ``unfit``.
+        rules: Rows that stay in quarantine, by the rule or code they broke now.
+        runs: The runs it took.
+        source: Chosen rows that only ingesting their window again brings back.
+        untyped: Chosen rows an older version put aside without their types; the same is true.
+        left: Chosen rows beyond the limit.
+    """
+
+    group: str
+    tried: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    rules: Mapping[str, int] = field(default_factory=dict)
+    runs: tuple[Result, ...] = ()
+    source: int = 0
+    untyped: int = 0
+    left: int = 0
+
+
+def replay(
+    context: Context,
+    pipeline: Pipeline,
+    choice: Choice,
+    *,
+    by: str,
+    limit: int | None = None,
+    asked: Asked | None = None,
+    dry_run: bool = False,
+) -> Replayed:
+    """Bring open rows of the quarantine into both stores, under the contract of today.
+
+    Event times stay what they were, so that the service itself ignores what is older than what it
+    has. Rows that fail again stay open. Doing it twice changes nothing in the stores.
+
+    Args:
+        context: Where.
+        pipeline: Whose rows; its transform is not run.
+        choice: Which rows; only open ones are taken.
+        by: Who, for the history.
+        limit: Rows at most, oldest first.
+        asked: What is done to the stores; by default what ``ingest`` does.
+        dry_run: Only say what the gate makes of the rows now; nothing is written.
+
+    Raises:
+        UsageError: Only rows of a source were asked for.
+        PenstockError: As a run does.
+    """
+    group = pipeline.group
+    if choice.stage == "source":
+        message = f"{group.name}: rows of a source cannot be replayed by themselves"
+        remedy = f"Mend source or contract, then run: penstock ingest {group.name}"
+        raise UsageError(message, remedy)
+    work = _Replay(context, pipeline, by, asked or Asked())
+    if not dry_run:
+        work.finish()
+    return work.run(choice, limit, dry_run=dry_run)
+
+
+class _Replay:
+    def __init__(self, context: Context, pipeline: Pipeline, by: str, asked: Asked) -> None:
+        self._context = replace(context, settings=_lenient(context.settings))
+        self._pipeline, self._by, self._asked = pipeline, by, asked
+        self._group = pipeline.group
+        self._log = decisions_of(context.settings, self._group.name, context.storage)
+        self._quarantine: Quarantine | None = None
+        self._runs: list[Result] = []
+        self._outcomes: dict[str, Outcome] = {}
+
+    def finish(self) -> None:
+        """Finish what an interrupted replay had staged."""
+        found = unfinished(self._context, self._group, self._log)
+        if found is not None:
+            self._context.progress.note(self._group.name, "finishing an interrupted replay")
+            self._go(found)
+
+    def run(self, choice: Choice, limit: int | None, *, dry_run: bool) -> Replayed:
+        stand = verdicts(self._log.refresh().events)
+        heads = [one for one in self._entries().heads(self._group.name) if _open(one, stand)]
+        heads = [one for one in heads if choice.takes(one, stand.get(one["row_key"], OPEN))]
+        whole = list({one["row_key"]: one for one in heads if one["stage"] != "source"})
+        # What this very command has tried already, finishing another, is not tried again.
+        whole = [key for key in whole if key not in self._outcomes]
+        chosen = whole[:limit]
+        untyped, found = 0, Counter[str]()
+        for first in range(0, len(chosen), EVENT_KEYS):
+            keys = chosen[first : first + EVENT_KEYS]
+            entries = self._entries().payloads(self._group.name, keys)
+            typed = [one for one in entries if one["types"] is not None]
+            untyped += len(entries) - len(typed)
+            found.update(self._batch(typed, stand, dry_run=dry_run))
+        what = Counter(str(one.what) for one in self._outcomes.values())
+        rules = Counter(
+            one.rule or "" for one in self._outcomes.values() if one.what in ("unfit", "rejected")
+        )
+        return Replayed(
+            self._group.name,
+            len(chosen) - untyped if dry_run else len(self._outcomes),
+            found if dry_run else what,
+            rules,
+            tuple(self._runs),
+            sum(one["stage"] == "source" for one in heads),
+            untyped,
+            len(whole) - len(chosen),
+        )
+
+    def _batch(
+        self, entries: Sequence[Mapping[str, Any]], stand: Mapping[str, Verdict], *, dry_run: bool
+    ) -> Counter[str]:
+        """Judge rows; note those that fail again; run the others."""
+        group, context = self._group, self._context
+        context.progress.step(group.name, f"judging {len(entries):,} rows of the quarantine")
+        tolerance = context.settings.quality.future_tolerance_s
+        found = judged(entries, group, context.now() + timedelta(seconds=tolerance))
+        outcomes = {key: Outcome("unfit", rule) for key, rule in found.unfit.items()}
+        outcomes |= {key: Outcome("dropped") for key in found.dropped}
+        counts = Counter({"fit": len(found.fit), "unfit": len(found.unfit)})
+        counts["dropped"] = len(found.dropped)
+        if dry_run:
+            self._outcomes |= {k: one for k, one in outcomes.items() if one.what == "unfit"}
+            return counts
+        if outcomes:
+            self._note(outcomes)
+        if found.fit:
+            tries = {key: stand.get(key, OPEN).tries for key in found.fit}
+            planned = plan(
+                context,
+                group,
+                self._log,
+                found.rows,
+                tries,
+                meaning=self._pipeline.meaning,
+                asked=self._asked,
+                by=self._by,
+            )
+            self._go(planned)
+        return counts
+
+    def _go(self, planned: Planned) -> None:
+        result, outcomes = finished(
+            self._context, _row_wise(self._group), self._log, planned, self._entries(), self._by
+        )
+        self._runs.append(result)
+        self._outcomes |= outcomes
+
+    def _note(self, outcomes: Mapping[str, Outcome]) -> None:
+        log, now = self._log, self._context.now()
+
+        def once(_: Mapping[str, Verdict]) -> bool:
+            return log.add("replayed", outcomes, by=self._by, now=now, outcomes=outcomes)
+
+        log.settle(once)
+        self._outcomes |= outcomes
+
+    def _entries(self) -> Quarantine:
+        if self._quarantine is None:
+            path = quarantine_path(self._context.settings)
+            self._quarantine = Quarantine(self._context.spark, path)
+        return self._quarantine
+
+
+def _open(entry: Mapping[str, Any], stand: Mapping[str, Verdict]) -> bool:
+    return stand.get(entry["row_key"], OPEN).standing == "open"
+
+
+def _lenient(settings: Settings) -> Settings:
+    """Rows that were refused once may be refused again, all of them: that stops nothing."""
+    online = settings.online.model_copy(update={"max_reject_ratio": 1.0})
+    quality = settings.quality.model_copy(update={"docs": False})
+    return settings.model_copy(update={"online": online, "quality": quality})
+
+
+def _row_wise(group: FeatureGroup) -> FeatureGroup:
+    """The contract without what is expected of a whole set: a few rows are no set."""
+    found = split(group.all_expectations)
+    alone = [one for one in found.staged if one.type in ROW_TYPES and "mostly" not in one.arguments]
+    features = tuple(replace(one, expectations=()) for one in group.features)
+    return replace(group, features=features, expectations=(*found.gate, *alone))

@@ -1,0 +1,116 @@
+"""What a finished window says about rows its earlier runs had put aside.
+
+A row of the quarantine is resolved once its window was read again and did not put it aside: the
+source was mended, or the contract, or the transform. A row that was settled and is put aside again
+is open again; one that was discarded stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.ledger.decisions import OPEN, Decisions, Kind, Standing, Verdict
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.lease import owner
+from penstock.run.places import generations
+from penstock.run.quarantined import decisions_of
+from penstock.run.work import Work
+
+
+def settle(work: Work) -> None:
+    """Note which rows are resolved and which have come back. Doing it twice adds nothing.
+
+    Raises:
+        MismatchError: The decisions are damaged.
+    """
+    context = work.context
+    log = decisions_of(context.settings, work.group.name, context.storage)
+    claims = _claims(work)
+    alone = len(claims) == 1  # nobody ran this window before
+    if (alone and not log.events) or not work.quarantine.exists:
+        return
+    met = {*_put_aside(work, claims), *_refused(work)}
+    _add(work, log, "returned", met, ("replayed", "resolved"))
+    if work.feed.inputs:  # a DataFrame says nothing about the rows of the one before it
+        heads = work.quarantine.heads(work.group.name)
+        runs, pins = {run for run, _, _ in claims}, work.manifest.pins
+        ours = {one["row_key"] for one in heads if one["run"] in runs and _read(one, pins)}
+        _add(work, log, "resolved", ours - met, ("open",))
+
+
+def _add(
+    work: Work, log: Decisions, kind: Kind, keys: set[str], standing: tuple[Standing, ...]
+) -> None:
+    """One decision about those of the rows that stand so."""
+
+    def once(stand: Mapping[str, Verdict]) -> bool:
+        chosen = [key for key in keys if stand.get(key, OPEN).standing in standing]
+        run, window, now = work.manifest.run, work.places.window.name, work.context.now()
+        return not chosen or log.add(kind, chosen, by=owner(), now=now, run=run, window=window)
+
+    log.settle(once)
+
+
+def _claims(work: Work) -> list[tuple[str, int, int]]:
+    """Run, generation and epoch of every run of this window, of earlier generations too."""
+    storage, places = work.context.storage, work.places
+    return [
+        (str(event.data["run"]), number, event.epoch)
+        for number in generations(storage, places)
+        for event in Journal(storage, places.journal(number)).refresh().events
+        if event.state is State.CLAIMED
+    ]
+
+
+def _put_aside(work: Work, claims: list[tuple[str, int, int]]) -> set[str]:
+    """Keys of the rows this generation's gates put aside.
+
+    A task that died leaves files too: of the same rows, or cut off.
+    """
+    storage, manifest = work.context.storage, work.manifest
+    files = {one.path for one in manifest.staged.bad}
+    for run, generation, epoch in claims:
+        if (run, generation) == (manifest.run, work.generation):
+            folder = work.places.staged(generation, epoch)
+            below = [one for one in storage.list(folder) if _name(one).startswith("source-")]
+            files |= {one for source in below for one in storage.list(source)}
+    return {key for one in files if _name(one).startswith("bad-") for key in _keys(work, one)}
+
+
+def _keys(work: Work, file: str) -> list[str]:
+    try:
+        with work.context.storage.open_input(file) as opened:
+            keys: list[str] = pq.read_table(opened, columns=["row_key"]).column(0).to_pylist()
+    except pa.ArrowInvalid:
+        return []
+    return keys
+
+
+def _refused(work: Work) -> set[str]:
+    rejects = (work.journal.data(State.ONLINE_DONE) or {}).get("rejects", [])
+    return {key for key, _, _ in work.quarantine.refusals(rejects, work.group)}
+
+
+def _read(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> bool:
+    """Whether the file an entry came from was read again; where nobody knows it, its window was."""
+    if entry["file"] is None:
+        return True
+    file = unquote(entry["file"].removeprefix("file://"))
+    pinned = [pins.get(entry["source"])] if entry["stage"] == "source" else list(pins.values())
+    return any(one is not None and _holds(one, file) for one in pinned)
+
+
+def _holds(pin: Any, file: str) -> bool:
+    """A pin is a list of files with size and time, or a Delta table's folder and version."""
+    if pin and not isinstance(pin[0], list):
+        return file.startswith(f"{pin[0].removeprefix('file://')}/")
+    return any(one[0].removeprefix("file://") == file for one in pin)
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

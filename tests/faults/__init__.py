@@ -1,0 +1,1 @@
+"""Faults of every kind, and the promise that holds through all of them."""

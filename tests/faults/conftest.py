@@ -1,0 +1,41 @@
+"""A field per test, on an embedded AWS of its own in this process or in another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.aws import Endpoint
+from penstock.emulator.server import Emulator
+from tests.faults.field import TRANSPORTS, Field, field_on
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """An embedded AWS with a journal, on a thread of this process."""
+    with Emulator(tmp_path / "aws", journal=True) as running:
+        yield running
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The job's transport: each test that asks for it runs on both."""
+    return {} if len(TRANSPORTS) == 1 else {"transport": request.param}
+
+
+@pytest.fixture
+def make(emulator: Emulator, tmp_path: Path) -> Callable[..., Field]:
+    """Makes a field on ``emulator`` with its group; arguments are fields of the job."""
+
+    def made(**changes: Any) -> Field:
+        endpoint = Endpoint(emulator.region, emulator.url, str(emulator.credentials_file))
+        field = field_on(
+            endpoint, tmp_path / "aws", tmp_path / "files", emulator.faults.clear, **changes
+        )
+        field.create()
+        return field
+
+    return made
