@@ -58,7 +58,7 @@ class Log:
         """A line for one turn of one arm."""
         label = f"{what} {number}" if number else what
         costs = f"{one.cpu_s_per_1k:8.4f} CPU s / 1,000 {one.records_per_s:10,.0f} records/s"
-        self.say(f"{label:9} {one.arm:24} {costs}")
+        self.say(f"{label:9} {one.arm:26} {costs}")
 
 
 def main() -> int:

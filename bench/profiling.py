@@ -66,7 +66,7 @@ def _job(stub: Stub, folder: Path, api: str, transport: str | None) -> Any:
             record_identifier=IDENTIFIER,
             event_time=EVENT_TIME,
             api=called,
-            in_flight=32,
+            in_flight=None,
             chunk_rows=1_000,
             max_write_units_per_s=None,
             results=str(folder / f"profile-{api}-{name}"),

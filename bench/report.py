@@ -15,7 +15,7 @@ _SIDES = ("connector", "boto3", "online", "ingest")
 
 def table(made: Document) -> list[str]:
     """A line an arm: CPU seconds per 1,000 records and records a second, median [least..most]."""
-    head = f"{'arm':24} {'CPU s / 1,000':28} {'records/s':>26}"
+    head = f"{'arm':26} {'CPU s / 1,000':28} {'records/s':>26}"
     return [head, *(_line(name, arm) for name, arm in made["arms"].items())]
 
 
@@ -39,6 +39,7 @@ def page(made: Document) -> str:
         _markdown(("arm", *_COLUMNS), _others(made)),
         "\n## Targets\n",
         _targets(made),
+        *_misses(made),
         _TAIL,
     ]
     return "\n".join(parts)
@@ -51,7 +52,7 @@ def _line(name: str, arm: Document) -> str:
     cpu, rate = arm["cpu_s_per_1k"], arm["records_per_s"]
     costs = f"{cpu['median']:.4f} [{cpu['min']:.4f}..{cpu['max']:.4f}]"
     rates = f"{rate['median']:,.0f} [{rate['min']:,.0f}..{rate['max']:,.0f}]"
-    return f"{name:24} {costs:28} {rates:>26}"
+    return f"{name:26} {costs:28} {rates:>26}"
 
 
 def _word(target: Document) -> str:
@@ -120,10 +121,44 @@ def _targets(made: Document) -> str:
     return _markdown(("what", "target", "found", ""), lines)
 
 
+def _misses(made: Document) -> list[str]:
+    """What is known of a target that was missed, and the next idea; nothing where none was."""
+    missed = [one["what"] for one in made["targets"] if one["hit"] is False]
+    known = [text for place, text in _IDEAS.items() if any(place in what for what in missed)]
+    return ["\n## Missed, and the next idea\n", _PROFILES, *known] if missed else []
+
+
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
+
+_PROFILES = """\
+`bench/results/profile-put.txt` and `profile-batch.txt` say where the thread that sends spends its
+time; they are written by the same run.
+"""
+
+#: Part of a target's name → what to do about it.
+_IDEAS = {
+    "online put": """\
+- **PutRecord against the connector.** Nearly all of the arm's cost is in the Python worker, and
+  there in the number of Python calls a request makes: about 130, for taking a row, asking the
+  limiter, signing, reading the answer and counting. The kernel's part is small. The connector gets
+  cheaper from round to round, because the JVM goes on compiling long after its warm-up; the ratio
+  of the first round is the best one. Next: read an answer of the usual shape in one step, settle
+  with the limiter once per turn of the loop instead of once per record, and take rows from the open
+  chunk without an object for each.
+""",
+    "ingest put": """\
+- **The whole way of a DataFrame against the connector.** It sends, and besides that shuffles and
+  sorts by identifier, gates, writes what is staged twice (rows for the offline store, rows to send)
+  and a manifest, none of which the connector does. Next: what makes sending cheaper, above; then
+  one file instead of two where every row is the latest of its identifier; then the shuffle.
+""",
+    "10 ms": """\
+- **Records a second at 10 ms.** More requests under way, up to what one thread can serve.
+""",
+}
 
 _HEAD = """# What a record costs
 

@@ -75,7 +75,7 @@ def _column(feature: Feature, count: int, chance: random.Random) -> list[Any]:
 
 def written(folder: Path, count: int, features: int, first: int = 0) -> Path:
     """The rows as a Parquet file, written the first time it is asked for."""
-    path = folder / f"rows-{count}-{features}.parquet"
+    path = folder / f"rows-{first}-{count}-{features}.parquet"
     if not path.exists():
         pq.write_table(table(count, features, first), path, row_group_size=ROW_GROUP)
     return path

@@ -14,11 +14,14 @@ from bench.figures import Arm, Sample
 from bench.measure import cost
 from bench.ours import Ours
 from bench.server import Stub
+from penstock.online.job import IN_FLIGHT, Api
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FILE_ROWS = 100_000  # staging begins another file then
+APIS: tuple[Api, ...] = ("put", "batch")
+WIDE = {"put": 256, "batch": 64}  # requests under way at 10 ms
 FEW = 2_000  # rows of the peers at 10 ms, one request at a time
 
 
@@ -57,7 +60,7 @@ class Suite:
         """boto3, the connector, and penstock's two arms, put and batch, at 0 ms."""
         frame = self._frame(self.records)
         tasks = self._peers(frame, self.records)
-        for api in ("put", "batch"):
+        for api in APIS:
             tasks += [self._online(api, self.records), self._ingest(api, frame)]
         return tasks
 
@@ -67,16 +70,17 @@ class Suite:
             Task(replace(one.arm, name=f"{one.arm.name}_10ms", latency_ms=10.0), one.act)
             for one in self._peers(self._frame(FEW), FEW)
         ]
+        counts = {"put": put_rows, "batch": batch_rows}
         ours = [
-            self._online(api, count, suffix="_10ms", latency_ms=10.0, in_flight=width)
-            for api, count, width in (("put", put_rows, 256), ("batch", batch_rows, 64))
+            self._online(api, counts[api], suffix="_10ms", latency_ms=10.0, in_flight=WIDE[api])
+            for api in APIS
         ]
         return slow + ours
 
     def alone(self) -> list[Task]:
         """Penstock with fewer and more features, over TLS, and with slow markers."""
         tasks = []
-        for api in ("put", "batch"):
+        for api in APIS:
             for features, records in ((10, self.records), (50, self.records), (200, self.records)):
                 count = records if features < 100 else records // 4
                 tasks.append(
@@ -119,14 +123,14 @@ class Suite:
 
     def _online(
         self,
-        api: str,
+        api: Api,
         count: int,
         *,
         suffix: str = "",
         features: int = 20,
         latency_ms: float = 0.0,
         tls: bool = False,
-        in_flight: int = 32,
+        in_flight: int | None = None,
         marker_ms: float = 0.0,
     ) -> Task:
         arm = Arm(
@@ -136,28 +140,29 @@ class Suite:
             features,
             latency_ms,
             tls,
-            in_flight,
+            in_flight or IN_FLIGHT[api],
             marker_ms,
         )
         url = self.stub.tls_url if tls else self.stub.url
-        settings = {**self.online, "api": api, "in_flight": in_flight}
+        settings = {**self.online, "api": api}
+        if in_flight is not None:
+            settings["in_flight"] = in_flight
         ours = Ours(self.spark, url, self.folder, settings, marker_ms / 1000)
         return Task(arm, partial(ours.send, rows.group(features), self._files(count, features)))
 
-    def _ingest(self, api: str, frame: DataFrame) -> Task:
-        arm = Arm(f"ingest_{api}", self.records, self._version, in_flight=32)
+    def _ingest(self, api: Api, frame: DataFrame) -> Task:
+        arm = Arm(f"ingest_{api}", self.records, self._version, in_flight=IN_FLIGHT[api])
         ours = Ours(self.spark, self.stub.url, self.folder, {**self.online, "api": api})
         return Task(arm, partial(ours.ingest, rows.group(arm.features), frame))
 
     def _files(self, count: int, features: int) -> list[tuple[Path, int]]:
         """Staged files: the last one may be shorter."""
-        sizes = [min(FILE_ROWS, count - start) for start in range(0, count, FILE_ROWS)]
-        files = []
-        for place, size in enumerate(sizes):
-            folder = self.folder / f"staged-{place}"
-            folder.mkdir(exist_ok=True)
-            files.append((rows.written(folder, size, features, first=place * FILE_ROWS), size))
-        return files
+        starts = range(0, count, FILE_ROWS)
+        sizes = [min(FILE_ROWS, count - start) for start in starts]
+        return [
+            (rows.written(self.folder, size, features, first=start), size)
+            for start, size in zip(starts, sizes, strict=True)
+        ]
 
     def _frame(self, count: int) -> DataFrame:
         """The rows as a cached DataFrame of one partition."""

@@ -22,7 +22,7 @@ import botocore.exceptions
 import botocore.session
 from botocore.config import Config
 
-from penstock.config import Settings
+from penstock.config import Settings, endpoint_problem
 from penstock.errors import ConfigError, CredentialsError, PenstockError, TemporaryError
 
 #: Codes that say who we are or what we may do is the trouble (facts: reliability, retry rules).
@@ -78,6 +78,7 @@ def client(endpoint: Endpoint, service: str) -> Any:
 
     Raises:
         CredentialsError: No credentials were found.
+        ConfigError: The environment names an endpoint that is neither AWS over https nor loopback.
     """
     found = session(endpoint)
     if found.get_credentials() is None:
@@ -89,7 +90,31 @@ def client(endpoint: Endpoint, service: str) -> Any:
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
     made: Any = boto3.Session(botocore_session=found)  # the stubs want the service's name literally
-    return made.client(service, endpoint_url=endpoint.url, config=config)
+    one = made.client(service, endpoint_url=endpoint.url, config=config)
+    _check(one.meta.endpoint_url)
+    return one
+
+
+@lru_cache(maxsize=8)
+def runtime_url(endpoint: Endpoint) -> str:
+    """The address of the runtime API, as botocore finds it for its own clients.
+
+    ``AWS_ENDPOINT_URL``, FIPS and partitions are honoured by that; no credentials are asked for.
+
+    Raises:
+        ConfigError: It is neither AWS over https nor loopback.
+    """
+    found: Any = session(endpoint)
+    one = found.create_client("sagemaker-featurestore-runtime", endpoint_url=endpoint.url)
+    _check(one.meta.endpoint_url)
+    return str(one.meta.endpoint_url)
+
+
+def _check(url: str) -> None:
+    problem = endpoint_problem(url)
+    if problem is not None:
+        remedy = "Set aws.endpoint_url, or unset AWS_ENDPOINT_URL in the environment"
+        raise ConfigError(f"an AWS endpoint {problem}", remedy)
 
 
 def explained(error: Exception) -> PenstockError | None:

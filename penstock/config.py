@@ -11,14 +11,22 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from penstock.conf_file import lay, merge, read
 from penstock.errors import ConfigError
 
-MAX_BYTES = 1 << 20  # a configuration file of a megabyte is a mistake or an attack
-MAX_DEPTH = 20  # what is read needs four
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOT_SERVICE = "cannot have owner: service together with stores: online or detach_offline"
 
 
@@ -31,7 +39,18 @@ class Aws(_Record):
 
     embedded: bool = Field(default=False, description="Use the stand-in that penstock brings.")
     region: str | None = Field(default=None, description="AWS region; None asks botocore.")
-    endpoint_url: str | None = Field(default=None, description="One endpoint for all services.")
+    endpoint_url: str | None = Field(
+        default=None,
+        description="One endpoint for all services: AWS's own over https, or loopback.",
+    )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _ours(cls, url: str | None) -> str | None:
+        problem = None if url is None else endpoint_problem(url)
+        if problem is not None:
+            raise ValueError(problem)
+        return url
 
 
 class Location(_Record):
@@ -69,6 +88,11 @@ class Online(_Record):
     chunk_rows: int = Field(default=1_000, ge=1, le=100_000, description="Rows per marker.")
     max_write_units_per_s: float | None = Field(
         default=None, gt=0, description="Ceiling over all tasks, in write units (1 KB) a second."
+    )
+    expected_write_units_per_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="What all tasks are believed to be allowed: where they begin, and no bound.",
     )
     max_reject_ratio: float = Field(
         default=0.01, ge=0, le=1, description="More rejected by the service ends in exit 65."
@@ -200,134 +224,15 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
     origins: dict[str, str] = {}
     for name in ("base", environment):
         path = directory / f"{name}.yaml"
-        _merge(values, origins, _read(path, directory), path)
+        merge(values, origins, read(path, directory), path)
     for key, value in (flags or {}).items():
-        _set(values, origins, key, value)
+        lay(values, origins, key, value)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, origins, directory / f"{environment}.yaml") from None
     settings._origins.update(origins)  # noqa: SLF001 - our own record's private field
     return settings
-
-
-def _read(path: Path, directory: Path) -> yaml.Node | None:
-    text = _text(path, directory)
-    try:
-        _refuse_bombs(text, path)
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        problem = error.problem or error.context or "does not parse"
-        message = f"{path}:{line}: bad YAML: {problem}"
-        raise ConfigError(message, "Mend the line; indentation must be spaces") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        message = f"{path}:{line}: bad YAML: a control character"
-        raise ConfigError(message, "Take it out, or write it as \\x.. in quotes") from None
-
-
-def _text(path: Path, directory: Path) -> str:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such configuration file", _choice(path, directory))
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}"
-        raise ConfigError(message, "Let this user read it") from None
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes", "Keep data out of conf/")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8 text", "Save the file as UTF-8") from None
-
-
-def _choice(path: Path, directory: Path) -> str:
-    """What to do about a file that is not there."""
-    there = sorted(one.stem for one in directory.glob("*.yaml") if "." not in one.stem)
-    if path.stem == "base" or not there:
-        return "Name the folder with --conf or --project, or run 'penstock init DIR'"
-    return f"--env can be: {', '.join(one for one in there if one != 'base')}"
-
-
-def _refuse_bombs(text: str, path: Path) -> None:
-    """Aliases can grow a small file into gigabytes, depth costs the parser the square of it."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.AliasEvent):
-            raise ConfigError(f"{path}:{line}: YAML aliases are not read", "Write the value out")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            message = f"{path}:{line}: nested more than {MAX_DEPTH} deep"
-            raise ConfigError(message, "Keep data out of conf/")
-
-
-def _merge(
-    values: dict[str, Any], origins: dict[str, str], node: yaml.Node | None, path: Path
-) -> None:
-    """Lay one file over the values so far: mappings key by key, everything else whole."""
-    if node is None:
-        return
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path}:1: must hold keys and values", "Write 'key: value' lines")
-    _merge_mapping(values, origins, node, path, "")
-
-
-def _merge_mapping(
-    values: dict[str, Any], origins: dict[str, str], node: yaml.MappingNode, path: Path, prefix: str
-) -> None:
-    seen: set[str] = set()
-    for key_node, value_node in node.value:
-        key = str(key_node.value)
-        line = key_node.start_mark.line + 1
-        if key in seen:
-            raise ConfigError(f"{path}:{line}: key {key!r} stands twice", "Remove one of the two")
-        seen.add(key)
-        origins[prefix + key] = f"{path}:{line}"
-        if isinstance(value_node, yaml.MappingNode):
-            below = values.setdefault(key, {})
-            if not isinstance(below, dict):
-                below = values[key] = {}
-            _merge_mapping(below, origins, value_node, path, f"{prefix}{key}.")
-        else:
-            values[key] = _value(value_node, path)
-
-
-def _value(node: yaml.Node, path: Path) -> Any:
-    try:
-        return yaml.SafeLoader("").construct_object(node, deep=True)
-    except (yaml.YAMLError, ValueError):  # ValueError: the 99th of a month, a number of miles
-        line = node.start_mark.line + 1
-        message = f"{path}:{line}: a value of kind {node.tag} is not read"
-        raise ConfigError(message, "Use text, numbers, true or false, lists") from None
-
-
-def _set(values: dict[str, Any], origins: dict[str, str], key: str, value: Any) -> None:
-    """Lay one flag over the values; what it replaces is gone whole."""
-    *path, last = key.split(".")
-    for n, part in enumerate(path, 1):
-        below = values.get(part)
-        if not isinstance(below, dict):
-            below = {}
-            origins[".".join(path[:n])] = "flag"
-        values[part] = values = dict(below)
-    values[last] = value
-    for old in [one for one in origins if one.startswith(f"{key}.")]:
-        del origins[old]
-    _mark(origins, key, value)
-
-
-def _mark(origins: dict[str, str], key: str, value: Any) -> None:
-    origins[key] = "flag"
-    if isinstance(value, dict):
-        for name, below in value.items():
-            _mark(origins, f"{key}.{name}", below)
 
 
 #: Pydantic's type of an error → what must be, and what to do.
@@ -378,3 +283,22 @@ def _suggest(parts: list[str]) -> str:
     names = [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]
     close = difflib.get_close_matches(parts[-1], names, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(names)}"
+
+
+def endpoint_problem(url: str) -> str | None:
+    """Why records and signatures must not be sent to a URL; None where they may.
+
+    Allowed are AWS's own names over https and loopback: anything else is a mistake, or somebody
+    who wants what we send (reliability facts F86).
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        return "is not an http or https URL"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "has a user, a query or a fragment in it"
+    if host in _LOOPBACK:
+        return None
+    if parts.scheme == "https" and host.endswith(_AWS_HOSTS):
+        return None
+    return "is neither AWS over https nor loopback"

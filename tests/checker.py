@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 STATES = ("CLAIMED", "PLANNED", "STAGED", "ONLINE_DONE", "OFFLINE_COMMITTED", "REGISTERED", "DONE")
 #: Faults that strike after the service did its work: the answer is what was lost.
 ANSWER_LOST = frozenset({"reset after", "closed after", "truncated", "dripped"})
+#: Operations that may apply an equal event time: a hard delete leaves nothing to compare with.
+REPEATABLE = frozenset({"UpdateRecord", "DeleteRecord"})
 _SHOWN = 3
 
 
@@ -119,6 +121,7 @@ class Evidence:
         texts: Logs and other texts by name, to be searched for canaries.
         canaries: Values no text may hold.
         exit_code: How the run ended.
+        before: Rows that were online before the run; the journal has them.
         causes: Codes that may put a single record into the dead letters.
     """
 
@@ -136,6 +139,7 @@ class Evidence:
     texts: Mapping[str, str] = field(default_factory=dict)
     canaries: Sequence[str] = ()
     exit_code: int = 0
+    before: Sequence[Row] = ()
     causes: frozenset[str] = frozenset({"ValidationError", "ValidationException"})
 
 
@@ -253,12 +257,15 @@ def _check_claims(evidence: Evidence, found: Findings) -> None:
 
 def _check_journal(evidence: Evidence, found: Findings) -> None:
     """Only rows that went in were written; each with one payload; event times only rise."""
-    known = {row.key for row in evidence.sent}
+    known = {row.key for row in (*evidence.before, *evidence.sent)}
+    identifiers = {identifier for identifier, _ in known}
     payloads: dict[tuple[str, str], set[str]] = defaultdict(set)
     newest: dict[str, str] = {}
     for write in evidence.journal:
         key = (write.identifier, write.event_time)
-        if key not in known:
+        # A call that a fault kept from being read shows no more than whose record it is.
+        named = not write.taken and not write.event_time and write.identifier in identifiers
+        if key not in known and not named:
             found.unexpected.append(f"{key}: written, never put in")
         if not write.taken:
             continue
@@ -266,7 +273,7 @@ def _check_journal(evidence: Evidence, found: Findings) -> None:
             payloads[key].add(write.payload)
         if write.applied:
             before = newest.get(write.identifier, "")
-            equal = write.operation == "UpdateRecord" and write.event_time == before
+            equal = write.operation in REPEATABLE and write.event_time == before
             if write.event_time <= before and not equal:
                 found.went_back.append(f"{write.identifier}: {before}, then {write.event_time}")
             newest[write.identifier] = write.event_time
@@ -275,7 +282,7 @@ def _check_journal(evidence: Evidence, found: Findings) -> None:
 
 def _check_online(evidence: Evidence, found: Findings) -> None:
     """The online record of an identifier is the newest one the service took of it."""
-    contents = {row.key: row.content for row in evidence.sent}
+    contents = {row.key: row.content for row in (*evidence.before, *evidence.sent)}
     newest: dict[str, str] = {}
     for write in received(evidence.journal):
         newest[write.identifier] = max(newest.get(write.identifier, ""), write.event_time)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 )
@@ -85,7 +86,7 @@ func (r *request) readHeaders(in *bufio.Reader) error {
 // answer makes the bytes of an answer, as the service words it.
 func answer(status int, body string, headers ...string) []byte {
 	var made strings.Builder
-	fmt.Fprintf(&made, "HTTP/1.1 %d X\r\n", status)
+	fmt.Fprintf(&made, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	made.WriteString("x-amzn-RequestId: 5b1ed3b0-0b0e-4f8e-9a44-5c2f2c3f9e11\r\n")
 	made.WriteString("Content-Type: application/json\r\n")
 	for _, header := range headers {

@@ -235,7 +235,7 @@ def _said(event: dict[str, Any]) -> str:
         "accepted": f"replayed in run {run}: accepted",
         "dropped": "replayed: a rule leaves such rows out",
         "moved": f"replayed in run {run}: the service refused it ({rule}), see {event['entry']}",
-        "unfit": f"replayed: the gate put it aside again ({rule})",
+        "unfit": f"replayed: it does not pass ({rule})",
         "rejected": f"replayed in run {run}: the service refused it again ({rule})",
     }
     kinds = {
@@ -248,18 +248,22 @@ def _said(event: dict[str, Any]) -> str:
 
 
 def _tell(done: Replayed, *, dry_run: bool) -> None:
+    from penstock.run.replay import CORRECTION
+
     words = {
         "fit": "would go to both stores",
         "accepted": "are in the stores",
         "dropped": "are left out by a rule that drops",
         "moved": "were refused by the service; they are entered as such",
         "rejected": "were refused by the service again and stay open",
-        "unfit": "fail the gate again and stay open",
+        "unfit": "do not pass and stay open",
     }
     shown_ = [(what, done.outcomes.get(what, 0), words[what]) for what in words]
     show(("outcome", "rows", ""), [one for one in shown_ if one[1]])
     for rule, count in sorted(done.rules.items()):
         click.echo(f"  {rule}: {count}")
+    if CORRECTION in done.rules:
+        click.echo(f"{CORRECTION}: the event time is taken with other values; see --correct update")
     if not done.tried:
         click.echo("Nothing to replay.")
     if done.left:

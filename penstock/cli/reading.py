@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
+from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.run.places import offline_path
 from penstock.run.status import statuses
@@ -40,6 +42,8 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
         "next",
     )
     show(head, [one.row() for one in found])
+    for line in filter(None, (one.summary for one in found)):
+        click.echo(line)
     return 0
 
 
@@ -58,10 +62,7 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
     settings = workspace.settings
     path = offline_path(settings, group)
     offline = lake.current_rows(path, contract, identifiers)
-    with aws.connected(settings) as endpoint:
-        runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
-        physical = settings.group(group).physical or group
-        online = {one: _online(runtime, physical, one) for one in identifiers}
+    online = _online(settings, group, identifiers)
     if workspace.as_json:
         show_json([{"id": i, "online": online[i], "offline": offline.get(i)} for i in identifiers])
         return 0
@@ -77,7 +78,18 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
     return 0
 
 
-def _online(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
+def _online(
+    settings: Settings, group: str, identifiers: Sequence[str]
+) -> dict[str, dict[str, str] | None]:
+    place = settings.group(group)
+    if not place.is_online:
+        return dict.fromkeys(identifiers)
+    with aws.connected(settings) as endpoint:
+        runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
+        return {one: _record(runtime, place.physical or group, one) for one in identifiers}
+
+
+def _record(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
     answer = runtime.get_record(FeatureGroupName=group, RecordIdentifierValueAsString=identifier)
     record = answer.get("Record")
     return None if not record else {one["FeatureName"]: one["ValueAsString"] for one in record}
@@ -126,6 +138,9 @@ def query(
         raise UsageError(message, "For example: penstock query as-of GROUP 2013-07-01T00:00:00Z")
     contract = workspace.project.pipeline(group).group
     settings = workspace.settings
+    if not settings.group(group).own_table:
+        message = f"penstock writes no offline table of {group!r}"
+        raise UsageError(message, f"conf says so at groups.{group}: see docs/modes.md")
     table = table_name(group, settings)
     path = offline_path(settings, group)
     registered = engine.Table.registered(settings.catalog.database, table)

@@ -22,6 +22,7 @@ from penstock.emulator.definitions import (
 )
 from penstock.emulator.groups import ACCOUNT, Groups
 from penstock.emulator.refusal import Refusal, group_not_found
+from penstock.emulator.replication import Target
 from penstock.emulator.replication_tables import add_columns, make_table, name_table, target_of
 from penstock.emulator.services import Call
 
@@ -92,14 +93,28 @@ class Control:
         if document.get("OfflineStoreConfig") is None:
             self._groups.put(document)
             return
-        self._resolve(document)
-        target = target_of(document)
+        target = self._unused_target(document)
         failure = make_table(self._catalog, target)
         if failure is not None:
             document["FailureReason"] = failure
         row = self._groups.put(document)
         if failure is None:
             replication.set_target(self._groups.connection, row, target)
+
+    def _unused_target(self, document: dict[str, Any]) -> Target:
+        """A group made again within the second takes the next one for its generated names."""
+        offline = document["OfflineStoreConfig"]
+        generated = offline.get("DataCatalogConfig") is None
+        while True:
+            self._resolve(document)
+            target = target_of(document)
+            database, table = target.database, target.table
+            if not generated or database is None or table is None:
+                return target
+            if not self._catalog.has_table(database, table):
+                return target
+            document["CreationTime"] += 1
+            del offline["DataCatalogConfig"]
 
     def _check_limits(self, now: float) -> None:
         documents = self._groups.documents()

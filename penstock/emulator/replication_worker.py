@@ -93,7 +93,7 @@ def _tick(work: Replication, delay: float, ended: Callable[[], bool]) -> None:
     try:
         while work.step(delay) and not ended():
             pass
-    except sqlite3.Error:
+    except Exception:  # noqa: BLE001 - the thread must outlive whatever one tick meets
         _log.exception("offline replication stopped short; it goes on with the next tick")
 
 

@@ -79,6 +79,7 @@ class Connection:
         sent: Whether bytes of the request left.
     """
 
+    sock: socket.socket
     __slots__ = (
         "_addresses",
         "_heard",
@@ -118,17 +119,12 @@ class Connection:
         words = "no address"
         self._opened, self._shaking, self.wants = now, False, WRITE
         while self._addresses:
-            family, sockaddr = self._addresses.pop(0)
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(0.0)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            code = sock.connect_ex(sockaddr)
-            if code in _UNDER_WAY:
-                self.sock: socket.socket = sock
+            try:
+                self.sock = _begun(self._addresses.pop(0))
+            except OSError as error:
+                words = _words(error)
+            else:
                 return
-            words = os.strerror(code)
-            sock.close()
         raise Lost(Failure.CONNECT, words)
 
     @property
@@ -149,12 +145,9 @@ class Connection:
             self._out = memoryview(data)
             return
         try:
-            count = self.sock.send(data)
-        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            count = 0
+            count = self._send(data)
         except OSError as error:
-            raise Lost(Failure.BROKEN, _words(error)) from error
-        self.sent = count > 0
+            raise Lost(Failure.CONNECT, _words(error)) from error
         if count < len(data):
             self._out = memoryview(data)[count:]
             self.wants = READ | WRITE
@@ -249,16 +242,26 @@ class Connection:
     def _push(self, now: float) -> None:
         assert self._out is not None
         try:
-            count = self.sock.send(self._out)
-        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return
+            count = self._send(self._out)
         except (BrokenPipeError, ConnectionResetError):
             self.wants = READ  # it may have answered before it closed
             return
-        self.sent = True
-        self._heard = now
-        self._out = self._out[count:] if count < len(self._out) else None
+        if count:
+            self._heard = now
+            self._out = self._out[count:] if count < len(self._out) else None
         self.wants = READ if self._out is None else READ | WRITE
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Bytes that were taken; TLS takes all or, though some have left already, none yet."""
+        try:
+            count = self.sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return 0
+        except ssl.SSLWantWriteError:
+            self.sent = True
+            return 0
+        self.sent = True
+        return count
 
     def _pull(self, now: float) -> Response | None:
         """Read what there is: TLS may hold more than the socket shows."""
@@ -277,6 +280,19 @@ class Connection:
             response = self._reader.feed(data)
             if response is not None:
                 return response
+
+
+def _begun(address: Address) -> socket.socket:
+    """A socket that is connecting; raises OSError, also where no more files may be open."""
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    sock.settimeout(0.0)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    code = sock.connect_ex(address.sockaddr)
+    if code not in _UNDER_WAY:
+        sock.close()
+        raise OSError(code, os.strerror(code))
+    return sock
 
 
 def _words(error: OSError) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from botocore.httpsession import get_cert_path
 
+from penstock.errors import UsageError
 from penstock.online.connection import WRITE, Address, Connection, Lost, Origin
 from penstock.online.signing import Signer
 from penstock.online.transport import REQUEST_S, Answer, Failure, Request
@@ -45,6 +46,9 @@ class FastTransport:
         in_flight: Connections of a run.
         ca_bundle: File of trusted certificates; None takes botocore's.
         clock: Monotonic seconds.
+
+    Raises:
+        UsageError: The file of trusted certificates cannot be read.
     """
 
     def __init__(
@@ -103,9 +107,9 @@ class FastTransport:
             kept.close()
 
     def keep(self, connections: list[Connection]) -> None:
-        """Keep idle connections for the next run; twice as many as a run may use, at most."""
+        """Keep idle connections for the next run, as many as it may use."""
         with self._lock:
-            room = max(0, 2 * self.in_flight - len(self._kept))
+            room = max(0, self.in_flight - len(self._kept))
             self._kept += connections[:room]
         for one in connections[room:]:
             one.close()
@@ -180,6 +184,7 @@ class _Run:
         method, path, body, _ = request
         head, generation = self._signer.head(method, self._prefix + path, body)
         connection = self._idle.pop() if self._idle else None
+        self._now = self._clock()  # taking it may have taken its time
         try:
             connection = connection or self._connection()
             self._busy += 1
@@ -253,7 +258,10 @@ class _Run:
         self._drop(connection)
         if lost.failure is Failure.CONNECT:
             self._transport.mistrust(self._now)
-        answer = Answer(0, failure=lost.failure, detail=lost.detail, sent=connection.sent)
+        failure, sent = lost.failure, connection.sent
+        if not sent and failure is not Failure.CERTIFICATE:
+            failure = Failure.CONNECT
+        answer = Answer(0, failure=failure, detail=lost.detail, sent=sent)
         self._work.answered(request, answer._replace(generation=connection.generation))
 
     def _drop(self, connection: Connection) -> None:
@@ -276,6 +284,11 @@ class _Run:
 
 
 def _context(ca_bundle: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_bundle or get_cert_path(verify=True))
+    file = ca_bundle or get_cert_path(verify=True)
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except OSError as error:
+        message = f"the file of trusted certificates {file} cannot be read: {error}"
+        raise UsageError(message, "Set AWS_CA_BUNDLE to a file of PEM certificates") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -37,6 +37,7 @@ class Keys:
         self._resolve = resolve
         self._clock = clock
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._current = (self._found(), 1)
         self._frozen: tuple[Any, int, float] | None = None
 
@@ -51,16 +52,27 @@ class Keys:
         Raises:
             CredentialsError: They could not be refreshed.
         """
-        now, held = self._clock(), self._frozen
+        found = self._held()
+        if found is None:
+            with self._asking:
+                found = self._held() or self._asked()
+        return found
+
+    def _held(self) -> tuple[Any, int] | None:
+        """What was asked for within the last second, of the generation in use."""
+        held, generation = self._frozen, self.generation
+        if held is None or held[1] != generation or self._clock() - held[2] >= FRESH_S:
+            return None
+        return held[0], generation
+
+    def _asked(self) -> tuple[Any, int]:
         credentials, generation = self._current
-        if held is not None and held[1] == generation and now - held[2] < FRESH_S:
-            return held[0], generation
         try:
             frozen = credentials.get_frozen_credentials()
         except BotoCoreError as error:
             message = f"credentials could not be refreshed: {error}"
             raise CredentialsError(message, "Check the role or profile") from error
-        self._frozen = (frozen, generation, now)
+        self._frozen = (frozen, generation, self._clock())
         return frozen, generation
 
     def renew(self, generation: int) -> None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 
 from penstock import aws
+from penstock.errors import CredentialsError
 from penstock.online.fast import FastTransport
 from penstock.online.keys import Keys
-from penstock.online.pacing import Pacer
+from penstock.online.pacing import GENTLE, START, Pacer
 from penstock.online.plain import PlainTransport
 
 if TYPE_CHECKING:
@@ -50,11 +53,11 @@ class Line:
         with self._lock:
             return self._pacer.take(now, units)
 
-    def accepted(self, now: float) -> None:
-        """A request was accepted: the operation is the right one."""
+    def accepted(self, now: float, units: int) -> None:
+        """So many write units were accepted: the operation is the right one."""
         with self._lock:
             self.proved = True
-            self._pacer.accepted(now)
+            self._pacer.accepted(now, units)
 
     def throttled(self, now: float) -> None:
         """A request or an entry was throttled."""
@@ -74,14 +77,9 @@ def line_of(job: SendJob) -> Line:
     Raises:
         CredentialsError: No credentials were found.
     """
-    return _line(
-        job.endpoint,
-        job.group,
-        job.api,
-        job.most_slots,
-        job.max_write_units_per_s,
-        transport_of(job),
-    )
+    job = replace(job, transport=transport_of(job))
+    rates = (job.max_write_units_per_s, job.expected_write_units_per_s)
+    return _line(job.endpoint, job.group, job.api, job.most_slots, rates, job.transport)
 
 
 def transport_of(job: SendJob) -> Literal["fast", "plain"]:
@@ -97,22 +95,29 @@ def _line(
     group: str,  # noqa: ARG001 - part of the key: each group has its own pace and rights
     api: Literal["auto", "batch", "put"],
     in_flight: int,
-    ceiling: float | None,
+    rates: tuple[float | None, float | None],
     transport: Literal["fast", "plain"],
 ) -> Line:
+    ceiling, expected = rates
+    carrier = _transport(endpoint, in_flight, transport)
+    start = START if expected is None else min(START, max(GENTLE, expected))
+    return Line(carrier, Pacer(time.monotonic(), ceiling, start), api)
+
+
+@lru_cache(maxsize=4)
+def _transport(endpoint: Endpoint, in_flight: int, name: Literal["fast", "plain"]) -> Transport:
+    """One per endpoint: groups share connections and credentials."""
     keys = Keys(lambda: aws.fresh_session(endpoint).get_credentials())
     bundle = aws.session(endpoint).get_config_variable("ca_bundle")
     bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE")  # as botocore's own clients do
-    kind = FastTransport if transport == "fast" else PlainTransport
-    made = kind(_url(endpoint), endpoint.region, keys, in_flight, bundle)
-    return Line(made, Pacer(time.monotonic(), ceiling), api)
+    kind = FastTransport if name == "fast" else PlainTransport
+    return kind(_url(endpoint), endpoint.region, keys, in_flight, bundle)
 
 
 def _url(endpoint: Endpoint) -> str:
-    """The address of the runtime API, AWS's own (service facts §3.3) unless one is set."""
-    if endpoint.url is not None:
-        return endpoint.url
-    session, region = aws.session(endpoint), endpoint.region
-    resolver = session.get_component("endpoint_resolver")
-    suffix = resolver.get_partition_dns_suffix(session.get_partition_for_region(region))
-    return f"https://featurestore-runtime.sagemaker.{region}.{suffix}"
+    """The address of the runtime API; botocore looks for credentials on the way to it."""
+    try:
+        return aws.runtime_url(endpoint)
+    except BotoCoreError as error:
+        message = f"AWS credentials could not be found: {error}"
+        raise CredentialsError(message, "Check the role or profile") from error

@@ -1,6 +1,6 @@
 """How much memory sending a file takes: a formula of the settings, the same for any number of rows.
 
-    peak <= base + 1.5 x (rows + requests) + 2 x row group + 48 MiB
+    peak <= base + 1.5 x (rows + requests) + 2 x row group + 32 MiB
 
     base       what the process held before: Python, Arrow, botocore (140 MiB measured)
     rows       (open_limit + 3) x chunk_rows x (arrow row + 2 x JSON row + 256 bytes)
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from penstock.online.job import SendJob
 
 KEPT = 1.5
-CONSTANT = 48 * 1024 * 1024
+CONSTANT = 32 * 1024 * 1024
 VIEW = 256
 CONNECTION = 64 * 1024
 

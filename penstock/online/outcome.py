@@ -81,6 +81,11 @@ _A_RECORD = re.compile(r"\brecord\b", re.IGNORECASE)
 _EVENT_TIME = re.compile(r"event\s*time", re.IGNORECASE)
 _ORDER = re.compile(r"\b(later|newer|older|earlier|greater|less|after|before)\b", re.IGNORECASE)
 _GROUP_MISSING = re.compile(r"resource not found|feature\s*group", re.IGNORECASE)
+#: A ValidationError that is not the record's fault: "Resource Not Found" (service facts §3.5), or
+#: the group is being changed (the service's words for that are not verified on AWS).
+_GROUP_STATE = re.compile(
+    r"\Aresource not found|feature\s*group\b.*\bstatus\b|\bnot in status\b", re.IGNORECASE
+)
 
 #: In the order they are asked. Codes alone; what needs the status stands in ``_by_status``.
 _BY_CODE = (
@@ -180,8 +185,7 @@ def _error(answer: Answer) -> Verdict:
 def _by_code(status: int, code: str, message: str) -> Outcome:
     for pattern, outcome in _BY_CODE:
         if pattern.match(code):
-            # "Resource Not Found" comes as a ValidationError too (service facts §3.5).
-            suspect = outcome is Outcome.RECORD and message.lower().startswith("resource not found")
+            suspect = outcome is Outcome.RECORD and _GROUP_STATE.search(message)
             return Outcome.SUSPECT if suspect else outcome
     if status >= 500:  # noqa: PLR2004 - the class of server errors, 509 included
         return Outcome.TRANSIENT

@@ -1,9 +1,9 @@
 """How fast one process may write: a token bucket in write units whose rate follows the replies.
 
 The law (facts: reliability §4.4, simulated there against eight others): double each second until
-the first throttle; then cut to 0.7 at most once per half second and grow by 20 % a second, only
-while at least half of the allowance is used. No coordination between processes, no knowledge of the
-quota.
+the first throttle; then cut to what the service was found to take, to 0.7 at most, and grow by
+20 % a second, only while at least half of the allowance is used. No coordination between processes,
+no knowledge of the quota.
 Pure: the caller hands in the clock's reading and does the waiting.
 """
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 DOUBLING = 0.7  # e**0.7 = 2 per second, compounded at each reply
 GROWTH = 0.2  # of max(rate, half of the last maximum), per second
 CUT = 0.7
+DEEPEST = 0.3  # of the rate, what one cut leaves at least
 HOLD_S = 0.5  # replies under way still tell of the rate before the cut
+SETTLE_S = 0.2  # after which they tell enough to cut again, where far less is taken than sent
 FLOOR = 1.0
 USED = 0.5
 WINDOW_S = 0.25  # over which use is judged
@@ -26,6 +28,7 @@ SHORTEST_S = 0.0005
 #: gives less says so in the first replies, and throttled records are never lost: from then on
 #: replies rule.
 START = 2_000.0
+GENTLE = 25.0  # the start that was simulated; no belief is worth beginning lower
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Pacer:
     Args:
         now: The clock's reading, in seconds.
         ceiling: Upper bound in write units a second, or None.
-        start: Rate before the first reply.
+        start: Rate before the first reply: a hint, which the replies soon overrule.
     """
 
     now: float
@@ -49,7 +52,10 @@ class Pacer:
         self._filled = self._grown = self._window = self.now
         self._cut = self.now - HOLD_S
         self._taken = 0.0
+        self._good = 0.0
+        self._last = 1
         self._used = True
+        self._limited = False
         self._doubling = True
 
     def take(self, now: float, units: int) -> float:
@@ -61,19 +67,24 @@ class Pacer:
         self._fill(now)
         wanted = min(float(units), self._burst)
         if self._tokens < wanted:
+            self._limited = True  # at a low rate whole windows pass between two requests
             # A wait too short to move the clock's reading would be asked for again, for ever.
             return max(SHORTEST_S, (wanted - self._tokens) / self.rate)
         self._tokens -= units
         self._taken += units
+        self._last = units
         return 0.0
 
-    def accepted(self, now: float) -> None:
-        """A request was answered without a throttle."""
+    def accepted(self, now: float, units: int) -> None:
+        """A request of ``units``, or its entries of so many, was answered without a throttle."""
         self._fill(now)
-        passed = min(0.5, max(0.0, now - self._grown))
+        self._good += units
+        # One request is due every so often, however low the rate: that long counts as in use.
+        passed = min(max(0.5, self._last / self.rate), max(0.0, now - self._grown))
         self._grown = now
-        if not self._used:
+        if not (self._used or self._limited):
             return
+        self._limited = False
         step = self.rate * DOUBLING if self._doubling else max(self.rate, self.highest / 2) * GROWTH
         self.rate = self._bounded(self.rate + step * passed)
 
@@ -81,12 +92,17 @@ class Pacer:
         """A request, or an entry of it, was throttled."""
         self._fill(now)
         self._grown = now
-        self._doubling = False
-        if now - self._cut < HOLD_S:
+        first, self._doubling = self._doubling, False
+        since = now - self._cut
+        if since < SETTLE_S:
             return
-        self._cut = now
-        self.highest = self.rate
-        self.rate = self._bounded(self.rate * CUT)
+        # Before the first cut the rate was growing: what was taken meanwhile says little.
+        taken = self.rate * CUT if first else self._good / since
+        if taken >= self.rate * CUT and since < HOLD_S:
+            return
+        self._cut, self._good = now, 0.0
+        self.rate = self._bounded(max(self.rate * DEEPEST, min(self.rate * CUT, taken)))
+        self.highest = self.rate / CUT
         self._tokens = min(self._tokens, 0.0)
 
     @property

@@ -120,11 +120,14 @@ class Parcel:
     last: float = 0.0
     failed: bool = False
     batched: bool = False
+    _units: int = 0
 
     @property
     def units(self) -> int:
         """Write units of all rows."""
-        return sum(map(self.chunk.bodies.units, self.rows))
+        if not self._units:
+            self._units = sum(map(self.chunk.bodies.units, self.rows))
+        return self._units
 
     def of(self, rows: Sequence[int]) -> Parcel:
         """Some of the rows, with the same past."""

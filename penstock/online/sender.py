@@ -211,7 +211,7 @@ class Sender:
     def _accept(self, parcel: Parcel, now: float) -> None:
         parcel.chunk.figures.accepted += len(parcel.rows)
         self._accepted += len(parcel.rows)
-        self._line.accepted(now)
+        self._line.accepted(now, parcel.units)
         self._health.accepted()
 
     def _not_written(self, parcel: Parcel, verdict: Verdict, answer: Answer, now: float) -> None:
@@ -222,7 +222,7 @@ class Sender:
         elif superseded(call.operation, answer.status, verdict):
             parcel.chunk.figures.skipped += 1
             parcel.chunk.figures.count(verdict.code, 1)
-            self._line.accepted(now)
+            self._line.accepted(now, parcel.units)
             self._health.accepted()
         else:
             self._refused(parcel, verdict, answer, call.operation)
@@ -234,6 +234,9 @@ class Sender:
             unread = Verdict(Outcome.TRANSIENT, "Unmatched", "an entry came back that was not sent")
             for single in parcel.singles():
                 self._refused(single, unread, answer, BATCH)
+            return
+        if not named:
+            self._accept(parcel, now)
             return
         refused = {row for _, rows in named for row in rows}
         fine = [row for row in parcel.rows if row not in refused]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.online.ahead import Ahead
@@ -21,6 +22,8 @@ from penstock.online.parcel import chunks_of
 from penstock.online.sender import Sender, Timing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from penstock.online.job import SendJob
     from penstock.online.line import Line
     from penstock.storage import Storage
@@ -63,8 +66,7 @@ def send_file(
             parquet = pq.ParquetFile(source)
             rows: int = parquet.metadata.num_rows
             if len(done) < -(-rows // job.chunk_rows):
-                # Threads of Arrow's own would each keep freed memory (measured: 17 MiB).
-                batches = parquet.iter_batches(batch_size=job.chunk_rows, use_threads=False)
+                batches = _batches(parquet, job.chunk_rows)
                 chunks = chunks_of(batches, job, frame_of(job.group, job.target_stores), done)
                 with Ahead(chunks) as ahead:
                     work = Sender(job, line, ahead, rows, markers, timing or Timing())
@@ -73,3 +75,12 @@ def send_file(
         markers.close()
     seconds = time.monotonic() - began
     return FileOutcome(path, rows, markers.chunks, len(done), markers.figures, line.api, seconds)
+
+
+def _batches(parquet: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
+    """A row group after the other: one reader of all holds something of each (measured).
+
+    Threads of Arrow's own would each keep freed memory (measured: 17 MiB).
+    """
+    for group in range(parquet.metadata.num_row_groups):
+        yield from parquet.iter_batches(batch_size=rows, row_groups=[group], use_threads=False)

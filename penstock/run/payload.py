@@ -48,12 +48,6 @@ class Judged:
     unfit: Mapping[str, str]
     dropped: tuple[str, ...]
 
-    @property
-    def fit(self) -> list[str]:
-        """Keys of the fit rows."""
-        keys: list[str] = self.rows.column(KEY).to_pylist()
-        return keys
-
 
 def judged(entries: Sequence[Mapping[str, Any]], group: FeatureGroup, latest: datetime) -> Judged:
     """Put entries through the feature gate.

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from penstock.config import Settings
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.errors import UsageError
@@ -22,10 +25,14 @@ from penstock.ledger.decisions import OPEN, Outcome, Verdict, verdicts
 from penstock.quarantine import Quarantine
 from penstock.run.context import Context
 from penstock.run.ingest import Result
-from penstock.run.payload import judged
+from penstock.run.payload import KEY, judged
 from penstock.run.places import quarantine_path
 from penstock.run.quarantined import EVENT_KEYS, Choice, decisions_of
 from penstock.run.replay_plan import Asked, Planned, finished, plan, unfinished
+from penstock.run.taken import taken_keys
+
+#: The rule of a row whose event time the offline store has with other values.
+CORRECTION = "CORRECTION"
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,8 @@ class _Replay:
         heads = [one for one in heads if choice.takes(one, stand.get(one["row_key"], OPEN))]
         whole = list({one["row_key"]: one for one in heads if one["stage"] != "source"})
         # What this very command has tried already, finishing another, is not tried again.
-        whole = [key for key in whole if key not in self._outcomes]
+        tried = {*self._outcomes, *(one.entry for one in self._outcomes.values())}
+        whole = [key for key in whole if key not in tried]
         chosen = whole[:limit]
         untyped, found = 0, Counter[str]()
         for first in range(0, len(chosen), EVENT_KEYS):
@@ -150,20 +158,25 @@ class _Replay:
         found = judged(entries, group, context.now() + timedelta(seconds=tolerance))
         outcomes = {key: Outcome("unfit", rule) for key, rule in found.unfit.items()}
         outcomes |= {key: Outcome("dropped") for key in found.dropped}
-        counts = Counter({"fit": len(found.fit), "unfit": len(found.unfit)})
-        counts["dropped"] = len(found.dropped)
+        rows = found.rows
+        if self._asked.correct is None:
+            taken = taken_keys(context, group, rows)
+            outcomes |= {key: Outcome("unfit", CORRECTION) for key in taken}
+            rows = rows.filter(pc.invert(pc.is_in(rows.column(KEY), pa.array(taken, pa.string()))))
+        counts = Counter(str(one.what) for one in outcomes.values())
+        counts["fit"] = rows.num_rows
         if dry_run:
             self._outcomes |= {k: one for k, one in outcomes.items() if one.what == "unfit"}
             return counts
         if outcomes:
             self._note(outcomes)
-        if found.fit:
-            tries = {key: stand.get(key, OPEN).tries for key in found.fit}
+        if rows.num_rows:
+            tries = {key: stand.get(key, OPEN).tries for key in rows.column(KEY).to_pylist()}
             planned = plan(
                 context,
                 group,
                 self._log,
-                found.rows,
+                rows,
                 tries,
                 meaning=self._pipeline.meaning,
                 asked=self._asked,

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from penstock.contract import FeatureGroup, FeatureType
 from penstock.errors import MismatchError, TemporaryError
-from penstock.ledger.decisions import Decision, Decisions, Outcome, Verdict
+from penstock.ledger.decisions import OPEN, Decision, Decisions, Outcome, Verdict, verdicts
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import check_free, owner
 from penstock.ledger.window import Window, replay_window
@@ -107,8 +107,13 @@ def plan(
     if before is not None and before.data["window"] != window.name:
         _give_up(context, group, log, before, by)
     keys = tuple(rows.column(KEY).to_pylist())
+    stand = verdicts(log.events)
+    changed = any(
+        (one.standing, one.tries) != ("open", tries[key])
+        for key, one in ((key, stand.get(key, OPEN)) for key in keys)
+    )
     told = {"window": window.name, "rows": path, "meaning": meaning, **asdict(asked)}
-    if not log.add("replaying", keys, by=by, now=context.now(), **told):
+    if changed or not log.add("replaying", keys, by=by, now=context.now(), **told):
         message = f"{group.name}: another replay or a discard came between"
         raise TemporaryError(message, "Run the same command again")
     return Planned(window.name, path, keys, meaning, asked)

@@ -72,14 +72,15 @@ def selection(work: Work) -> Selection:
 
 
 def _looks_back(work: Work) -> bool:
-    """Whether the offline table is asked before anything is sent.
-
-    A window that starts before the ledger's high-water mark will be another reason.
-    """
+    """Whether the offline table is asked before anything is sent."""
     return _guarded(work) or work.manifest.correct
 
 
 def _guarded(work: Work) -> bool:
+    """Whether an old value could come back: the online store forgets what it has removed.
+
+    A window that starts before the ledger's high-water mark will be another reason.
+    """
     return work.group.forgets
 
 

@@ -25,8 +25,10 @@ def send_files(work: Work, chosen: Selection) -> None:
     storage = work.context.storage
     context = work.context.spark.sparkContext
     slots = max(1, min(len(chosen.files), context.defaultParallelism))
-    job = _job(work, slots, chosen.results)
-    _tell_transport(work, job)
+    job = send_job(work, slots, chosen.results)
+    note = transport_note(job)
+    if note is not None:
+        work.note(note)
 
     def send(paths: Iterable[str]) -> Iterator[FileOutcome]:
         for path in paths:
@@ -38,10 +40,13 @@ def send_files(work: Work, chosen: Selection) -> None:
             context.parallelize(files, len(files)).mapPartitions(send).count()
 
 
-def _job(work: Work, slots: int, results: str) -> SendJob:
-    """The ceiling is shared out evenly: files hold equal shares of the identifiers."""
+def send_job(work: Work, slots: int, results: str) -> SendJob:
+    """How the files of a window are sent.
+
+    Rates are shared out evenly over ``slots``: files hold equal shares of the identifiers.
+    """
     group, online = work.group, work.context.settings.online
-    ceiling = online.max_write_units_per_s
+    ceiling, expected = online.max_write_units_per_s, online.expected_write_units_per_s
     return SendJob(
         endpoint=work.context.endpoint,
         group=work.context.settings.group(group.name).physical or group.name,
@@ -57,12 +62,15 @@ def _job(work: Work, slots: int, results: str) -> SendJob:
         target_stores=work.manifest.mode.target_stores,
         deletion="HardDelete" if online.deletion == "hard" else "SoftDelete",
         transport=online.transport,
+        expected_write_units_per_s=None if expected is None else expected / slots,
     )
 
 
-def _tell_transport(work: Work, job: SendJob) -> None:
-    if transport_of(job) != job.transport:
-        work.note("there is a proxy in the way: the plain transport is used")
+def transport_note(job: SendJob) -> str | None:
+    """What a person should know about the transport; None where it is the one asked for."""
+    if transport_of(job) == job.transport:
+        return None
+    return "there is a proxy in the way: the plain transport is used"
 
 
 def _watched(work: Work, chosen: Selection) -> AbstractContextManager[None]:

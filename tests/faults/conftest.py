@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from penstock.aws import Endpoint
 from penstock.emulator.server import Emulator
 from tests.faults.field import TRANSPORTS, Field, field_on
+from tests.lab import Lab
+from tests.sessions import local_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture
@@ -39,3 +44,15 @@ def make(emulator: Emulator, tmp_path: Path) -> Callable[..., Field]:
         return field
 
     return made
+
+
+@pytest.fixture(scope="session")
+def spark() -> SparkSession:
+    """A session with Delta; it ends with the process."""
+    return local_session()
+
+
+@pytest.fixture
+def lab(spark: SparkSession, emulator: Emulator, tmp_path: Path) -> Lab:
+    """A laboratory whose embedded AWS keeps a journal."""
+    return Lab(spark, emulator, tmp_path)

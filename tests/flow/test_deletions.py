@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,8 @@ e,{DAY(1)},1,,
     b, e = {"sensor": "b", "at": DAY(3), "level": 3}, {"sensor": "e", "at": DAY(1), "level": 1}
     assert _online(lab, "abcde") == {"a": None, "b": b, "c": None, "d": None, "e": e}
     assert lab.online_identifiers(GROUP) == ["b", "e"]
-    assert _expiry(lab, "b") == "2092-01-22T03:14:07Z"
+    assert _remembered(lab) == [*"abcde"]
+    assert _expiry(lab, "b") == "2092-01-21T03:14:07Z"
     assert _expiry(lab, "e") is None
     deleted = [(row["sensor"], row["at"], row["level"]) for row in _deleted(lab)]
     assert deleted == [(*one, None) for one in zip("abcd", map(DAY, (2, 2, 1, 1)), strict=True)]
@@ -103,7 +103,7 @@ def test_what_the_online_store_forgot_does_not_come_back(lab: Lab) -> None:
     The selection of the interrupted run knew nothing of the deletion, so it is made anew. What
     expired before it was sent is offline only; figures name both.
     """
-    flags: dict[str, Any] = {"online__deletion": "hard"}
+    flags: dict[str, Any] = {"online__deletion": "hard", "online__api": "put"}
     first, second, third = (window(f"2024-01-0{n}", f"2024-01-0{n + 1}") for n in (1, 2, 3))
     text = f"""x,{DAY(1)},1,,
 y,{DAY(1)},1,,{LONG}
@@ -113,7 +113,7 @@ x,{DAY(3)},,true,
 """
     sources = {"readings": _file(lab, text)}
     lab.ingest(PIPELINE, sources, second, **flags)
-    lab.emulator.faults.add(Rule(denied()))
+    lab.emulator.faults.add(Rule(denied(), operation="PutRecord"))
     with pytest.raises(CredentialsError):
         lab.ingest(PIPELINE, sources, first, **flags)
     lab.emulator.faults.clear()
@@ -124,6 +124,7 @@ x,{DAY(3)},,true,
     assert done.state == "resumed"
     assert (found.candidates, found.sent, found.older, found.expired) == (3, 1, 1, 1)
     assert lab.online_identifiers(GROUP) == ["w", "y"]
+    assert _remembered(lab) == ["w", "y"]  # deleted for good: not even the time of it is left
     assert [(row["sensor"], row["at"], row["is_deleted"]) for row in lab.offline(GROUP)] == [
         ("w", DAY(2), False),
         ("x", DAY(1), False),
@@ -132,16 +133,6 @@ x,{DAY(3)},,true,
         ("z", DAY(1), False),
     ]
     assert sorted(_ask(lab, "live")) == ["w", "y", "z"]  # z: a deletion by time is not written
-
-
-def test_a_group_that_forgets_nothing_reads_no_history(lab: Lab) -> None:
-    """A next window of such a group sends what was staged, and no selection is made."""
-    group = replace(GROUP, deleted_when=None, ttl_from=None)
-    pipeline = Pipeline(group, {"readings": SOURCE})
-    sources = {"readings": _file(lab, f"x,{DAY(1)},1,,\nx,{DAY(2)},2,,\n")}
-    for n in (1, 2):
-        lab.ingest(pipeline, sources, window(f"2024-01-0{n}", f"2024-01-0{n + 1}"))
-    assert not list((lab.root / "state" / "staged").rglob("selection-*"))
 
 
 def _check_metrics(lab: Lab, figures: dict[str, Any]) -> None:
@@ -174,6 +165,13 @@ def _online(lab: Lab, identifiers: str) -> dict[str, dict[str, Any] | None]:
     return {
         one: record and {**record, "level": int(record["level"])} for one, record in found.items()
     }
+
+
+def _remembered(lab: Lab) -> list[str]:
+    """Identifiers the online store knows, softly deleted ones too."""
+    runtime = aws.client(lab.endpoint, "sagemaker-featurestore-runtime")
+    found = runtime.list_records(FeatureGroupName=GROUP.name, IncludeSoftDeletedRecords=True)
+    return sorted(found["RecordIdentifiers"])
 
 
 def _expiry(lab: Lab, identifier: str) -> Any:

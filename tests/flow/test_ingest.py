@@ -72,13 +72,18 @@ def test_rows_reach_both_stores_once_and_a_second_run_changes_nothing(lab: Lab) 
 
 
 def test_a_changed_source_adds_only_what_is_new(lab: Lab) -> None:
-    """A new generation leaves out rows that are offline already, and counts them."""
+    """A new generation leaves out rows that are offline already, and counts them.
+
+    What it sends is what was staged: nothing leaves this group's online store, so no row is looked
+    up in the history before it is sent.
+    """
     file = _file(lab, TEXT)
     lab.ingest(PIPELINE, {"readings": file})
     file.write_text(TEXT + "c,2024-01-03T00:00:00Z,4,1\n", encoding="utf-8")
     again = lab.ingest(PIPELINE, {"readings": file})
     assert (again.state, again.figures.offline, again.figures.present) == ("done", 1, 3)
     assert [row["sensor"] for row in lab.offline(GROUP)] == ["a", "a", "b", "c"]
+    assert not list((lab.root / "state" / "staged").rglob("selection-*"))
 
 
 def test_what_the_service_refuses_is_in_quarantine_and_not_offline(lab: Lab) -> None:

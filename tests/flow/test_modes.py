@@ -1,4 +1,4 @@
-"""Which stores a group has and who writes the offline one: what reaches which, and what is refused."""
+"""Which stores a group has and who writes the offline one: what reaches which, what is refused."""
 
 from __future__ import annotations
 

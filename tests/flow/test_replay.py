@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from penstock.run.ingest import ingest_pipeline
 from penstock.run.places import state_folder
 from penstock.run.quarantined import Choice, Held, decided, discard, quarantined
 from penstock.run.replay import Replayed, replay
+from penstock.run.replay_plan import Asked
+from penstock.run.status import statuses
 from penstock.storage import LocalStorage, Storage
 from tests.lab import Lab
 
@@ -105,7 +107,7 @@ class Bench:
 
     def replay(self, made: Pipeline, context: Context | None = None, **choice: Any) -> Replayed:
         """Replay what is chosen."""
-        options = {name: choice.pop(name) for name in ("limit", "dry_run") if name in choice}
+        options = {name: choice.pop(name) for name in ("asked", "dry_run") if name in choice}
         chosen = Choice(GROUP.name, **choice)
         return replay(context or self.context, made, chosen, by="ann", **options)
 
@@ -132,6 +134,11 @@ class Bench:
         return {f"{row['sensor']}{row['level']}": state for row, state in rows}
 
     @property
+    def advice(self) -> list[str]:
+        """What ``penstock status`` says to type next."""
+        return [one.advice for one in statuses(self.settings, [GROUP.name])]
+
+    @property
     def stores(self) -> tuple[Any, ...]:
         """Offline rows with their times, and all online records."""
         identifiers = self.lab.online_identifiers(GROUP)
@@ -146,7 +153,7 @@ def _payload(one: Held) -> dict[str, Any]:
 @pytest.fixture
 def bench(lab: Lab) -> Bench:
     """The file ingested under the strict contract, ``d`` refused by the service."""
-    flags = {"quality__max_quarantine_ratio": 1.0, "online__max_reject_ratio": 0.4}
+    flags = {"quality__max_quarantine_ratio": 1.0, "online__max_reject_ratio": 0.6}
     settings = lab.settings({"readings": lab.root / FILE}, **flags)
     made = Bench(lab, settings)
     made.write(TEXT)
@@ -167,7 +174,7 @@ def test_rows_come_back_under_a_mended_contract_once_and_with_their_history(benc
     before = bench.stores
     seen = bench.replay(MENDED, dry_run=True)
     assert (seen.tried, seen.source, seen.runs) == (4, 1, ())
-    assert dict(seen.outcomes) == {"fit": 3, "unfit": 1, "dropped": 0}
+    assert dict(seen.outcomes) == {"fit": 3, "unfit": 1}
     assert not Path(_log_folder(bench)).exists()
     # Nothing was mended: three fail the gate, the service refuses the fourth again.
     first = bench.replay(STRICT)
@@ -327,6 +334,8 @@ def test_a_replay_that_dies_anywhere_is_finished_by_the_next(bench: Bench) -> No
             bench.replay(MENDED, _fragile(bench, fits, after=after), key=entry.key)
         standing = bench.held(f"k{n}", str(10 + n)).verdict.standing
         assert standing == ("replayed" if name == "noted" else "open"), name
+        if name == "staged":
+            assert "penstock quarantine replay readings" in bench.advice
         done = bench.replay(MENDED, key=entry.key)
         assert dict(done.outcomes) == ({} if name == "noted" else {"accepted": 1}), name
         assert bench.states[f"k{n}{10 + n}"] == "replayed", name
@@ -383,13 +392,22 @@ def test_what_stops_a_replay_leaves_its_rows_open_and_the_next_one_goes_on(bench
     faults.clear()
     assert dict(bench.replay(MENDED, stage="online").outcomes) == {"accepted": 1}
     assert bench.lab.online_identifiers(GROUP) == ["a", "b", "d", "g"]
-    # The same event time is taken with another value: that is a correction, and is refused.
-    bench.write(TEXT + "b,2024-01-01T00:00:00Z,9,\n")
-    bench.ingest(replace(STRICT))
-    with pytest.raises(DataGateError, match="new values at an event time"):
-        bench.replay(MENDED, key=bench.held("b", "9").key)
+    # The same event time is taken with another value: that row waits, others go on.
+    bench.write(TEXT + "b,2024-01-01T00:00:00Z,9,\n" + "j,2024-01-01T00:00:00Z,9,\n")
+    bench.ingest(STRICT)
+    assert dict(bench.replay(MENDED, key=bench.held("b", "9").key, dry_run=True).outcomes) == {
+        "unfit": 1,
+        "fit": 0,
+    }
+    mixed = bench.replay(MENDED, rule="expect_column_values_to_be_between")
+    assert dict(mixed.outcomes) == {"unfit": 2, "accepted": 2}
+    assert mixed.rules["CORRECTION"] == 1
+    assert {bench.states[one] for one in ("b9", "c60")} == {"open"}
+    assert {bench.states[one] for one in ("a8", "j9")} == {"replayed"}
+    with pytest.raises(DataGateError, match="an update cannot correct"):
+        bench.replay(MENDED, key=bench.held("b", "9").key, asked=Asked(correct="update"))
     assert bench.states["b9"] == "open"
-    assert len([row for row in bench.lab.features(GROUP) if row["sensor"] == "b"]) == 1
+    assert [row["level"] for row in bench.lab.features(GROUP) if row["sensor"] == "b"] == [7]
 
 
 def _ids(one: Held) -> str:

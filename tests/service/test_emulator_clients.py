@@ -18,6 +18,7 @@ import pytest
 from tests.service.clients import MissingError, python
 
 ROOT = Path(__file__).resolve().parents[2]
+PENSTOCK = Path(sys.executable).parent / "penstock"
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:feature-group/g"
 
 BOTO3 = """
@@ -199,29 +200,29 @@ def local(tmp_path: Path) -> Iterator[Local]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    penstock = Path(sys.executable).parent / "penstock"
     place = ["local", "--port", port, "--data", str(tmp_path / "aws")]
     with subprocess.Popen(
-        [str(penstock), *place, "--create-delay", "0.5"], stdout=subprocess.PIPE, text=True
+        [str(PENSTOCK), *place, "--create-delay", "0.5"], stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             assert server.stdout is not None
             said = [server.stdout.readline() for _ in range(3)]
             assert "answers at" in said[0]
             assert "test double, not a store" in said[1]
-            yield Local(_environment([str(penstock), *place, "env"]))
+            yield Local(_environment([str(PENSTOCK), *place, "env"], {}))
         finally:
             server.terminate()
             assert server.wait(timeout=30) == 0
 
 
-def _environment(command: list[str]) -> dict[str, str]:
+def _environment(command: list[str], more: Mapping[str, str]) -> dict[str, str]:
     """What a shell has after the ``eval``; what was stronger there before is gone."""
     before = os.environ | {
         "AWS_ENDPOINT_URL_SAGEMAKER": "http://127.0.0.1:9",
         "AWS_PROFILE": "nobody",
         "AWS_SESSION_TOKEN": "old",
         "ARN": ARN,
+        **more,
     }
     shell = 'set -eu; eval "$("$@")"; exec env -0'
     done = subprocess.run(
@@ -247,6 +248,33 @@ def clients() -> Path:
 def test_boto3(local: Local) -> None:
     """All seven operations and the life of a group, by name and by ARN."""
     local.run(sys.executable, "-c", BOTO3)
+
+
+def test_the_environment_goes_past_a_proxy(tmp_path: Path) -> None:
+    """Where a proxy is set, the embedded AWS is excepted from it, beside what was excepted."""
+    command = [str(PENSTOCK), "local", "env", "--data", str(tmp_path / "my aws")]
+    proxied = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "internal"}
+    found = _environment(command, proxied)
+    assert found["NO_PROXY"] == found["no_proxy"] == "127.0.0.1,internal"
+    assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:8719"
+    assert not found.keys() & {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_SAGEMAKER"}
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+    """Exit code 2 and what to do, no traceback."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [str(PENSTOCK), "local", "--port", port, "--data", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.prove

@@ -174,6 +174,19 @@ def test_an_existing_table_fails_the_creation(tmp_path: Path) -> None:
         aws.control.delete_feature_group(FeatureGroupName="g")
 
 
+def test_a_group_is_made_again_at_once(aws: Aws) -> None:
+    """The table of its predecessor stays and is not in the way of its own."""
+    names = set()
+    for _ in range(3):
+        aws.create(**_offline())
+        found = aws.control.describe_feature_group(FeatureGroupName="g")
+        assert found["FeatureGroupStatus"] == "Created"
+        names.add(found["OfflineStoreConfig"]["DataCatalogConfig"]["TableName"])
+        aws.control.delete_feature_group(FeatureGroupName="g")
+    assert len(names) == 3
+    assert len(aws.glue.get_tables(DatabaseName="sagemaker_featurestore")["TableList"]) == 3
+
+
 @pytest.mark.rule(
     "AddTags: tags are added and replaced, 50 at most",
     "ListTags: tags of a group by its ARN",

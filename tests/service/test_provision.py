@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,11 @@ GROUP = FeatureGroup(
     tags=("daily",),
 )
 GATE = Feature("gate", FeatureType.STRING)
+SERVICE = {
+    "owner": "service",
+    "s3_uri": "s3://bucket/offline",
+    "role_arn": "arn:aws:iam::000000000000:role/feature-store",
+}
 
 
 def _settings(**group: Any) -> Settings:
@@ -210,6 +216,79 @@ def test_a_group_with_an_offline_store_of_its_own_is_refused(world: World) -> No
     world.sagemaker.create_feature_group(**request)
     with pytest.raises(ContractError, match="offline store of its own"):
         provision(world.sagemaker, None, GROUP, _settings(), world.waiting())
+
+
+@pytest.mark.shows("4.3")
+def test_a_feed_that_would_end_is_refused_with_both_ways_out(world: World) -> None:
+    """Either the service keeps its store, or somebody says that it is to go without."""
+    world.sagemaker.create_feature_group(**create_request(GROUP, _settings(**SERVICE)))
+    with pytest.raises(ContractError) as caught:
+        provision(world.sagemaker, None, GROUP, _settings(), world.waiting())
+    assert "groups.status.owner: service" in caught.value.remedy
+    assert "groups.status.detach_offline: true" in caught.value.remedy
+    for place in (SERVICE, {"detach_offline": True}):
+        done = provision(world.sagemaker, None, GROUP, _settings(**place), world.waiting())
+        assert done.action == "unchanged"
+
+
+def test_the_services_own_offline_store_is_made(world: World) -> None:
+    """With owner: service, where conf says; no database of ours; a place and a role are needed."""
+    done = provision(world.sagemaker, world.glue, GROUP, _settings(**SERVICE), world.waiting())
+    assert (done.action, done.database_created) == ("created", False)
+    described = world.sagemaker.describe_feature_group(FeatureGroupName="status")
+    store = described["OfflineStoreConfig"]
+    assert store["S3StorageConfig"]["S3Uri"] == SERVICE["s3_uri"]
+    assert store["DisableGlueTableCreation"] is False
+    offline = create_request(GROUP, _settings(**SERVICE, stores="offline"))
+    assert "OnlineStoreConfig" not in offline
+    for lacking in SERVICE.keys() - {"owner"}:
+        place = {name: one for name, one in SERVICE.items() if name != lacking}
+        with pytest.raises(UsageError, match=r"groups\.status\.s3_uri and \.role_arn"):
+            create_request(GROUP, _settings(**place))
+    plain = difference(GROUP, _settings(**SERVICE), {**described, "OfflineStoreConfig": None})
+    assert plain.conflicts == ("it has no offline store of its own, which owner: service needs",)
+
+
+def test_a_group_penstock_alone_writes_is_not_made(world: World) -> None:
+    """stores: offline leaves SageMaker alone; stores: online leaves the catalogue alone."""
+    offline, online = _settings(stores="offline"), _settings(stores="online", physical="other")
+    assert not provision(
+        world.sagemaker, world.glue, GROUP, online, world.waiting()
+    ).database_created
+    done = provision(world.sagemaker, world.glue, GROUP, offline, world.waiting())
+    assert (done.action, done.database_created) == ("unchanged", True)
+    assert check(world.sagemaker, GROUP, offline).agrees
+    (only,) = world.sagemaker.list_feature_groups()["FeatureGroupSummaries"]
+    assert only["FeatureGroupName"] == "other"
+
+
+def test_the_time_to_live_follows_the_contract(world: World) -> None:
+    """Made with it, changed with it, equal in any unit; what only AWS has is in the way."""
+    keeps = replace(GROUP, ttl=timedelta(days=14))
+    provision(world.sagemaker, None, keeps, _settings(), world.waiting())
+    assert _ttl(world) == {"Unit": "Seconds", "Value": 14 * 86_400}
+    assert check(world.sagemaker, keeps, _settings()).agrees
+    longer = replace(GROUP, ttl=timedelta(days=28))
+    assert check(world.sagemaker, longer, _settings()).lines() == ("+ time to live 2419200 s",)
+    done = provision(world.sagemaker, None, longer, _settings(), world.waiting())
+    assert (done.action, done.added) == ("updated", ())
+    assert _ttl(world) == {"Unit": "Seconds", "Value": 28 * 86_400}
+    found = difference(longer, _settings(), _describe_in_weeks(world, 4))
+    assert found.agrees
+    assert check(world.sagemaker, GROUP, _settings()).conflicts == (
+        "its records expire after 2419200 s, the contract has no ttl",
+    )
+
+
+def _ttl(world: World) -> Any:
+    described = world.sagemaker.describe_feature_group(FeatureGroupName="status")
+    return described["OnlineStoreConfig"]["TtlDuration"]
+
+
+def _describe_in_weeks(world: World, weeks: int) -> Any:
+    described = world.sagemaker.describe_feature_group(FeatureGroupName="status")
+    ttl = {"TtlDuration": {"Unit": "Weeks", "Value": weeks}}
+    return {**described, "OnlineStoreConfig": {**described["OnlineStoreConfig"], **ttl}}
 
 
 def test_collections_and_stores_are_compared(world: World) -> None:

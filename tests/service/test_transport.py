@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from penstock.aws import Endpoint
+from penstock.errors import UsageError
 from penstock.online import transport_of
 from penstock.online.fast import FastTransport
 from penstock.online.keys import Keys
@@ -25,7 +28,7 @@ from penstock.online.outcome import Outcome, classify
 from penstock.online.plain import PlainTransport
 from penstock.online.transport import Answer, Failure, Request
 from tests.sending import JOB
-from tests.wires import FINE, Authority, Errand, Step, Wire, errand, wire
+from tests.wires import FINE, Authority, Errand, Heard, Step, Wire, errand, wire
 
 Carrier = FastTransport | PlainTransport
 KINDS = {"fast": FastTransport, "plain": PlainTransport}
@@ -248,6 +251,24 @@ def test_connections_closed_while_idle_are_replaced(
     assert {answer.status for answer in run(carrier, errand(20))} == {200}
 
 
+def test_a_kept_connection_may_die_under_the_next_request(
+    server: Wire, carry: Callable[..., Carrier]
+) -> None:
+    """Closed just as it was used again: that request may have been applied, others are fine."""
+    seen: set[int] = set()
+
+    def script(heard: Heard) -> list[Step]:
+        again = heard.connection in seen
+        seen.add(heard.connection)
+        return ["close"] if again else [FINE]
+
+    server.script = script
+    answers = run(carry(1), errand(6))
+    outcomes = [classify(answer).outcome for answer in answers]
+    assert outcomes == [Outcome.OK, Outcome.TRANSIENT] * 3
+    assert [(one.failure, one.sent) for one in answers[1::2]] == [(Failure.BROKEN, True)] * 3
+
+
 def test_large_requests_and_answers_are_whole(server: Wire, carry: Callable[..., Carrier]) -> None:
     """4 MiB there and 8 MiB back, in as many pieces as the sockets like."""
     body = b'{"Errors":"' + b"x" * (8 << 20) + b'"}'
@@ -320,6 +341,29 @@ def test_a_listener_that_does_not_accept_is_left_after_two_seconds(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_no_more_open_files_is_a_failure_like_others(kind: str) -> None:
+    """Sockets that cannot be had: those requests were not sent; nothing is raised."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        make: Any = KINDS[kind]
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        carrier: Carrier = make(url, "us-east-1", keys_of(), 16)
+        carrier.request_s = 0.5
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        used = {int(one.name) for one in Path("/proc/self/fd").iterdir()}
+        free = [number for number in range(max(used) + 20) if number not in used]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[8], hard))
+        try:
+            answers = run(carrier, errand(16))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        carrier.close()
+    unsent = [answer for answer in answers if not answer.sent]
+    assert {answer.failure for answer in unsent} == {Failure.CONNECT}
+    assert "Too many open files" in unsent[0].detail
+    assert all(answer.failure for answer in answers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("names", "trusted", "says"),
     [
@@ -375,10 +419,10 @@ def test_with_a_proxy_the_plain_transport_is_used(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with wire() as proxy:
-        url = "http://store.example"
+        url = f"http://127.0.0.1:{9 + named.isupper()}"  # nobody listens there
         if named == "no_proxy":
             monkeypatch.setenv("HTTP_PROXY", proxy.url)
-            monkeypatch.setenv("no_proxy", "store.example")
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
         else:
             monkeypatch.setenv(named, proxy.url)
         job = replace(JOB, endpoint=Endpoint("us-east-1", url), group=named)
@@ -391,3 +435,11 @@ def test_with_a_proxy_the_plain_transport_is_used(
         line_of(job).transport.run(work)
         assert work.answers[0].status == 200
         assert [heard.line for heard in proxy.heard] == [f"PUT {url}/FeatureGroup/g HTTP/1.1"]
+
+
+def test_a_bundle_that_is_none_is_said(tmp_path: Path) -> None:
+    """A path that leads nowhere, and a file without certificates: exit 2 with the file's name."""
+    (tmp_path / "empty.pem").write_text("nothing")
+    for name in ("missing.pem", "empty.pem"):
+        with pytest.raises(UsageError, match=name):
+            FastTransport("https://x", "us-east-1", keys_of(), 1, ca_bundle=str(tmp_path / name))

@@ -1,4 +1,4 @@
-"""Staged rows beside an offline table: new, present, late, correcting, and what cannot be corrected.
+"""Staged rows beside an offline table: new, present, late, correcting, beyond correction.
 
 One small table holds every case; a row is (identifier, day, level, unit).
 """

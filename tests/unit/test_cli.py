@@ -65,6 +65,14 @@ def test_status_before_anything_says_what_to_type(
         (["ingest", "--tag", "nope"], "no feature group has the tag 'nope'"),
         (["query", "as-of", "airport_weather"], "as-of needs a moment"),
         (["query", "live", "airport_weather", "2013-01-01T00:00:00Z"], "live takes no moment"),
+        (
+            ["query", "live", "airport_weather", "--set", "groups.airport_weather.stores=online"],
+            "penstock writes no offline table of 'airport_weather'",
+        ),
+        (
+            ["query", "live", "airport_weather", "--set", "groups.airport_weather.owner=both"],
+            "'groups.airport_weather.owner' must be 'direct' or 'service'",
+        ),
         (["quarantine", "show", "abc"], "0 entries have a key that starts with 'abc'"),
     ],
 )

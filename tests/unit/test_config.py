@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import config
+from penstock import conf_file, config
 from penstock.cli.program import run
 from penstock.errors import ConfigError
 
@@ -46,7 +46,7 @@ BROKEN = (
         "unknown key, close to none",
         LOCAL + "  zzz: 5\n",
         "{}:7: unknown key 'online.zzz'. Known keys: transport, deletion, api, in_flight, "
-        "chunk_rows, max_write_units_per_s, max_reject_ratio",
+        "chunk_rows, max_write_units_per_s, expected_write_units_per_s, max_reject_ratio",
     ),
     Broken(
         "a service's offline store in a group without one",
@@ -183,8 +183,8 @@ BROKEN = (
     ),
     Broken(
         "too large",
-        "# " + "x" * config.MAX_BYTES,
-        f"{{}}: larger than {config.MAX_BYTES} bytes. Keep data out of conf/",
+        "# " + "x" * conf_file.MAX_BYTES,
+        f"{{}}: larger than {conf_file.MAX_BYTES} bytes. Keep data out of conf/",
     ),
 )
 

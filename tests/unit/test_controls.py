@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.contract import Expectation, Feature, FeatureGroup, FeatureType
-from penstock.errors import ContractError
+from penstock.errors import ContractError, MismatchError
 from penstock.gate import Bounds, FeatureGate, Gated
 from penstock.stage.expiry import expired
-from penstock.stage.report import Report, check_files
+from penstock.stage.report import Report, Staged, check_files, check_selection
 from penstock.stage.selection import OLDER, SelectionTask
 from penstock.stage.tasks import FeatureTask
 from penstock.storage import LocalStorage
@@ -232,6 +232,19 @@ def test_a_selection_leaves_out_what_cannot_win_and_counts_it(tmp_path: Path) ->
     kept = [row for one in report.send for row in pq.read_table(one.path).to_pylist()]
     assert [row["sensor"] for row in kept] == ["a", "d", "e"]
     assert OLDER not in kept[0]
+
+
+@pytest.mark.parametrize("wrong", [{"rows_in": 4}, {"older": 0}, {"expired": 2}, {"send": ()}])
+def test_a_candidate_that_gets_lost_in_the_selection_stops_the_run(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    """What came, what was told apart and what the files hold are three counts of the same rows."""
+    file = str(tmp_path / "send.parquet")
+    pq.write_table(pa.table({"sensor": ["a", "b", "c"]}), file)
+    right = Report(rows_in=5, fit=3, older=1, expired=1, send=(Staged(file, 3),))
+    check_selection("readings", 5, right, LocalStorage())
+    with pytest.raises(MismatchError, match="candidates"):
+        check_selection("readings", 5, replace(right, **wrong), LocalStorage())
 
 
 def staged(

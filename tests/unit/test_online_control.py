@@ -11,6 +11,7 @@ import botocore.session
 import pyarrow as pa
 import pytest
 from botocore.serialize import create_serializer
+from botocore.utils import percent_encode_sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +117,10 @@ def test_a_correction_is_an_update_record(group: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
 def test_any_identifier_is_deleted_and_corrected(name: str) -> None:
-    """Quotes, backslashes, slashes, newlines, emoji: the identifier arrives as it is."""
+    """Quotes, backslashes, slashes, newlines, emoji: the identifier arrives as it is.
+
+    The query is encoded as botocore encodes one: what is signed is what the service reads.
+    """
     plain = table(2, id=[name, name])
     data = plain.append_column("_deleted", pa.array([True, False]))
     data = data.append_column("_correct", pa.array([False, True]))
@@ -124,6 +128,9 @@ def test_any_identifier_is_deleted_and_corrected(name: str) -> None:
     assert ("RecordIdentifierValueAsString", name) in parse_qsl(
         urlsplit(delete.path).query, keep_blank_values=True
     )
+    query: Any = sorted({"EventTime": TIME, "RecordIdentifierValueAsString": name}.items())
+    query = [("DeletionMode", "SoftDelete"), *query, ("TargetStores", "OnlineStore")]
+    assert urlsplit(delete.path).query == percent_encode_sequence(query)
     document = json.loads(update.body)
     assert document["RecordIdentifierValueAsString"] == name
     assert document["Features"] == bird(name)[1:]

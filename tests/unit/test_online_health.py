@@ -156,7 +156,7 @@ def test_slots_follow_the_operation(in_flight: int | None) -> None:
         del request
         return FINE
 
-    for api, wanted in (("batch", 32), ("put", 160)):
+    for api, wanted in (("batch", 32), ("put", 192)):
         bench, _, _, sender = prepared(script, 8000, in_flight=in_flight, api=api)
         bench.in_flight = 1000
         bench.run(sender)

@@ -47,7 +47,7 @@ def simulate(pacer: Pacer, quota: Quota, changes: dict[float, float], until: flo
         sent += 1
         later = now + 0.015 * jitter.uniform(0.7, 1.3)
         if quota.write(now, 1):
-            pacer.accepted(later)
+            pacer.accepted(later, 1)
         else:
             throttled += 1
             pacer.throttled(later)
@@ -89,7 +89,7 @@ def test_the_ceiling_is_never_exceeded() -> None:
 def test_a_ceiling_below_one_unit_holds_too() -> None:
     """The floor of one unit a second does not lift a ceiling."""
     pacer = Pacer(0.0, ceiling=0.5)
-    pacer.accepted(1.0)
+    pacer.accepted(1.0, 1)
     assert pacer.rate == 0.5
 
 
@@ -98,24 +98,52 @@ def test_doubles_each_second_until_the_first_throttle() -> None:
     pacer = Pacer(0.0, start=100.0)
     for step in range(1, 101):
         pacer.take(step / 100, 5)
-        pacer.accepted(step / 100)
+        pacer.accepted(step / 100, 1)
     assert pacer.rate == pytest.approx(200.0, rel=0.05)
     pacer.throttled(1.0)
     cut = pacer.rate
     for step in range(1, 101):
         pacer.take(1 + step / 100, 5)
-        pacer.accepted(1 + step / 100)
+        pacer.accepted(1 + step / 100, 1)
     assert pacer.rate == pytest.approx(cut * 1.2, rel=0.05)
 
 
 def test_cuts_at_most_once_per_half_second() -> None:
-    """A hundred throttles that tell of the same rate cut it once."""
+    """A hundred throttles that tell of the same rate cut it once; the next cut is as deep."""
     pacer = Pacer(0.0, start=1000.0)
     for _ in range(100):
         pacer.throttled(1.0)
     assert pacer.rate == pytest.approx(700.0)
-    pacer.throttled(1.6)
-    assert pacer.rate == pytest.approx(490.0)
+    pacer.accepted(1.5, 400)
+    rate = pacer.rate
+    pacer.throttled(1.55)
+    assert pacer.rate == pytest.approx(rate * 0.7)
+
+
+def test_cuts_to_what_is_taken_and_soon() -> None:
+    """Where far less is taken than sent, a fifth of a second is enough, and 0.3 the deepest cut."""
+    pacer = Pacer(0.0, start=1000.0)
+    pacer.throttled(1.0)
+    pacer.accepted(1.2, 70)
+    pacer.throttled(1.21)
+    assert pacer.rate == pytest.approx(70 / 0.21)
+    pacer.throttled(1.5)
+    assert pacer.rate == pytest.approx(70 / 0.21 * 0.3)
+
+
+def test_recovers_from_a_closed_quota() -> None:
+    """At one unit a second a batch of 25 is due every 25 s: each counts for as long."""
+    pacer = Pacer(0.0, start=1000.0)
+    for second in range(1, 200):
+        pacer.throttled(float(second))
+    now = 200.0
+    for _ in range(200):
+        wait = pacer.take(now, 25)
+        now += wait
+        if wait == 0.0:
+            pacer.accepted(now, 25)
+    assert now < 290.0
+    assert pacer.rate > 100.0
 
 
 def test_does_not_grow_unused() -> None:
@@ -123,7 +151,7 @@ def test_does_not_grow_unused() -> None:
     pacer = Pacer(0.0, start=1000.0)
     for step in range(1, 400):
         pacer.take(step / 100, 1)
-        pacer.accepted(step / 100)
+        pacer.accepted(step / 100, 1)
     assert pacer.rate < 1000.0 * 1.3
 
 

@@ -233,7 +233,7 @@ def test_all_rejected_ends_at_the_gate(server: Scripted, tmp_path: Path) -> None
     job = job_of(server.url, tmp_path, api="put")
     with pytest.raises(DataGateError):
         send_file(job, staged(tmp_path, table(3000)), STORAGE, line=line_for(job))
-    assert len(server.calls) <= 100 + 2 * job.in_flight
+    assert len(server.calls) <= 100 + 2 * job.most_slots
 
 
 def test_a_run_resumes_where_markers_end(server: Scripted, tmp_path: Path) -> None:

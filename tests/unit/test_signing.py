@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -171,3 +172,25 @@ def test_credentials_that_no_header_can_carry_are_refused() -> None:
     signer = Signer(URLS[0], "eu-central-1", Keys(lambda: key), clock=lambda: NOW)
     with pytest.raises(CredentialsError, match="no header can carry"):
         signer.head("PUT", "/FeatureGroup/g", b"{}")
+
+
+def test_one_thread_asks_for_all() -> None:
+    """16 threads find the second over: botocore is asked once, and all get the same answer."""
+    asked: list[int] = []
+
+    class Slow:
+        """Credentials that take a moment."""
+
+        def get_frozen_credentials(self) -> object:
+            """Say how often it was asked."""
+            time.sleep(0.02)
+            asked.append(1)
+            return len(asked)
+
+    moment = [0.0]
+    keys = Keys(Slow, clock=lambda: moment[0])
+    for second in range(3):
+        moment[0] = second * 1.5
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(lambda _: keys.frozen()[0], range(16)))
+        assert found == [second + 1] * 16

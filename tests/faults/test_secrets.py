@@ -1,0 +1,133 @@
+"""S01: neither a secret nor a value of a feature is in any text that a run leaves behind.
+
+Values may be where data belongs: in the lake's tables, in staged files and dead letters, which are
+Parquet, and in the service. Everything else a run writes or says is searched.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.emulator import script
+from penstock.emulator.faults import Rule, refused, throttled
+from penstock.emulator.identity import key_pair
+from tests.checker import assure
+from tests.faults.runs import Line, Run, pipeline
+from tests.flow import project
+from tests.flow.processes import under
+from tests.lab import Lab
+
+AT = "2024-01-02T00:00:00Z"
+#: A value of each column that is found by its text wherever it is.
+SENSOR, LEVEL, SHARE = "canary-4f1d9c", 734_550_917, 0.734550918
+VALUES = [SENSOR, str(LEVEL), repr(SHARE)]
+#: As the service might: with the value and the record in it.
+QUOTING = (
+    f"Value [{LEVEL}] of feature [level] of record {SENSOR} is not valid; got {SHARE!r}, "
+    f'"{SENSOR}", {{"ValueAsString": "{LEVEL}"}}'
+)
+
+
+@pytest.mark.shows("4.3")
+def test_s01_canary_secrets_pii(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    """Refused with values quoted, put aside, throttled: in no log, ledger, marker or message."""
+    caplog.set_level(logging.INFO)
+    run = Run(lab, pipeline())
+    lines: list[Line] = [(f"s{n}", AT, n, n / 8) for n in range(300)]
+    lines += [(f"{SENSOR}-{n}", AT, LEVEL, SHARE) for n in range(8)]
+    run.write([*lines, (f"{SENSOR}-bad", "yesterday", LEVEL, SHARE)])
+    said = []
+    for limit in (0.0, 0.5):
+        for rule in (
+            Rule(refused(message=QUOTING), identifier=f"{SENSOR}-[0-3]"),
+            Rule(throttled(), every=5),
+        ):
+            lab.emulator.faults.add(rule)
+        code, words = run.ingest(online__max_reject_ratio=limit)
+        said.append(words)
+        assert code == (65 if limit == 0 else 0)
+    texts = {f"message {n}": one for n, one in enumerate(said)} | {"log": caplog.text}
+    texts |= dict(written(lab.root / "state"))
+    keys = [lab.emulator.secret_key, lab.emulator.access_key]
+    evidence = run.evidence(code, texts=texts, canaries=[*VALUES, *keys])
+    assert len(evidence.dead) == 4
+    assert len(evidence.quarantined) == 1
+    assert len(texts) > 10
+    assure(evidence, floor=304)
+
+
+def written(folder: Path) -> Iterator[tuple[str, str]]:
+    """Every file that is no Parquet, as text."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".parquet" and "_delta_log" not in path.parts:
+            yield str(path), path.read_bytes().decode("utf-8", "replace")
+
+
+@pytest.mark.prove
+@pytest.mark.shows("4.3")
+def test_s01_canaries_of_a_command(tmp_path: Path) -> None:
+    """The same with the real command: its output, log, Spark's event log, Data Docs and argv."""
+    small = project.make(tmp_path / "small", sensors=200)
+    lines = [f"{SENSOR}-{n},{AT},{LEVEL},{SHARE!r}\n" for n in range(6)]
+    lines.append(f"{SENSOR}-bad,yesterday,{LEVEL},{SHARE!r}\n")
+    with (small.root / "data" / "part-0.csv").open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+    events = tmp_path / "events"
+    events.mkdir()
+    local = small.root / "conf" / "local.yaml"
+    added = f'    spark.eventLog.enabled: "true"\n    spark.eventLog.dir: {events.as_uri()}\n'
+    local.write_text(local.read_text(encoding="utf-8") + added, encoding="utf-8")
+    provisioned = small.run("provision")
+    assert provisioned.code == 0, provisioned.err
+    data = small.root / ".penstock" / "aws"
+    rule = {"identifier": f"{SENSOR}-[0-2]", "operation": "BatchWriteRecord"}
+    action = {"kind": "refused", "message": QUOTING}
+    script.place(data, {"rules": [{**rule, "action": action}]})
+    seen: set[str] = set()
+    answers = [
+        _watched(small, seen, "ingest", "--set", "online.max_reject_ratio=0", "--debug"),
+        _watched(small, seen, "ingest", "--set", "online.max_reject_ratio=0.5", "--json"),
+    ]
+    assert [one.code for one in answers] == [65, 0]
+    texts = {f"out {n}": one.out for n, one in enumerate(answers)}
+    texts |= {f"err {n}": one.err for n, one in enumerate(answers)}
+    texts |= dict(written(small.state)) | dict(written(events)) | {"argv": "\n".join(seen)}
+    texts |= dict(written(small.lake / "docs"))
+    pair = key_pair(data)
+    assert json.loads(answers[1].out)
+    assert len(seen) > 2
+    assert any("spark" in one.lower() for one in seen)
+    hits = [
+        f"{name}: {canary}"
+        for canary in (*VALUES, pair.secret_key, pair.access_key)
+        for name, text in texts.items()
+        if canary in text
+    ]
+    assert hits == []
+
+
+def _watched(small: project.Small, seen: set[str], *words: str) -> Any:
+    """Run a command and note the command line of every process under it."""
+    process = small.start(*words)
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            seen.update(one.command for one in under(process.pid))
+            time.sleep(0.1)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        return project.ended(process, timeout=240)
+    finally:
+        ended.set()
+        watcher.join()
