@@ -99,7 +99,8 @@ def client(endpoint: Endpoint, service: str) -> Any:
 def runtime_url(endpoint: Endpoint) -> str:
     """The address of the runtime API, as botocore finds it for its own clients.
 
-    ``AWS_ENDPOINT_URL``, FIPS and partitions are honoured by that; no credentials are asked for.
+    ``AWS_ENDPOINT_URL``, FIPS and partitions are honoured by that. A client looks credentials up,
+    so botocore's errors about them may come out of it.
 
     Raises:
         ConfigError: It is neither AWS over https nor loopback.

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -75,6 +75,14 @@ def judged(entries: Sequence[Mapping[str, Any]], group: FeatureGroup, latest: da
         unfit |= bad
         dropped += sorted(gone)
     return Judged(pa.concat_tables(tables), unfit, tuple(dropped))
+
+
+def keyed(entries: Sequence[Mapping[str, Any]], group: FeatureGroup) -> pa.Table:
+    """Identifier, event time and :data:`KEY` of the entries that have both, as they are stored."""
+    names = (group.record_identifier, group.event_time)
+    features = tuple(replace(group.feature(name), expectations=()) for name in names)
+    bare = FeatureGroup(group.name, *names, features, fraction_digits=group.fraction_digits)
+    return judged(entries, bare, datetime.max.replace(tzinfo=timezone.utc)).rows
 
 
 def _named(rows: pa.Table, group: FeatureGroup) -> pa.Table:

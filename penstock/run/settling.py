@@ -1,8 +1,10 @@
 """What a finished window says about rows its earlier runs had put aside.
 
-A row of the quarantine is resolved once its window was read again and did not put it aside: the
-source was mended, or the contract, or the transform. A row that was settled and is put aside again
-is open again; one that was discarded stays so.
+A row is resolved once its window was read again and did not put it aside: the source was mended, or
+the contract, or the transform. A row of a source must have been read again for that; a row that
+could be replayed stays open until a row of its identifier and event time came through, so that none
+is given up because its source is gone. A row that was settled and is put aside again is open again;
+one that was discarded stays so.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.ledger.decisions import OPEN, Decisions, Kind, Standing, Verdict
+from penstock.ledger.decisions import OPEN, Decisions, Kind, Standing, Verdict, verdicts
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import owner
 from penstock.run.places import generations
 from penstock.run.quarantined import decisions_of
+from penstock.run.taken import came_through
 from penstock.run.work import Work
 
 
@@ -36,11 +39,16 @@ def settle(work: Work) -> None:
         return
     met = {*_put_aside(work, claims), *_refused(work)}
     _add(work, log, "returned", met, ("replayed", "resolved"))
-    if work.feed.inputs:  # a DataFrame says nothing about the rows of the one before it
-        heads = work.quarantine.heads(work.group.name)
-        runs, pins = {run for run, _, _ in claims}, work.manifest.pins
-        ours = {one["row_key"] for one in heads if one["run"] in runs and _read(one, pins)}
-        _add(work, log, "resolved", ours - met, ("open",))
+    runs, stand = {run for run, _, _ in claims}, verdicts(log.events)
+    missed = [
+        one
+        for one in work.quarantine.heads(work.group.name)
+        if one["run"] in runs and one["row_key"] not in met and _is_open(one, stand)
+    ]
+    raw = [one for one in missed if one["stage"] == "source"]
+    whole = [one["row_key"] for one in missed if one["stage"] != "source"]
+    passed = {one["row_key"] for one in raw if _read(one, work.manifest.pins or {})}
+    _add(work, log, "resolved", passed | came_through(work, whole), ("open",))
 
 
 def _add(
@@ -96,18 +104,20 @@ def _refused(work: Work) -> set[str]:
     return {key for key, _, _ in work.quarantine.refusals(rejects, work.group)}
 
 
+def _is_open(entry: Mapping[str, Any], stand: Mapping[str, Verdict]) -> bool:
+    return stand.get(entry["row_key"], OPEN).standing == "open"
+
+
 def _read(entry: Mapping[str, Any], pins: Mapping[str, Any]) -> bool:
-    """Whether the file an entry came from was read again; where nobody knows it, its window was."""
-    if entry["file"] is None:
-        return True
+    """Whether the file an entry of a source came from was read again.
+
+    A pin is a list of files with size and time, or a Delta table's folder and version.
+    """
+    pin = pins.get(entry["source"])
+    if not pin or entry["file"] is None:
+        return False
     file = unquote(entry["file"].removeprefix("file://"))
-    pinned = [pins.get(entry["source"])] if entry["stage"] == "source" else list(pins.values())
-    return any(one is not None and _holds(one, file) for one in pinned)
-
-
-def _holds(pin: Any, file: str) -> bool:
-    """A pin is a list of files with size and time, or a Delta table's folder and version."""
-    if pin and not isinstance(pin[0], list):
+    if not isinstance(pin[0], list):
         return file.startswith(f"{pin[0].removeprefix('file://')}/")
     return any(one[0].removeprefix("file://") == file for one in pin)
 

@@ -1,6 +1,12 @@
-"""Rows that come too late to be what they are: their event time is taken, with other values."""
+"""Rows of the quarantine beside other rows of the same identifier and event time.
+
+Where the offline store has one with other values, the row comes too late to be sent as it is; where
+a run staged one, the row needs no replay.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
@@ -10,8 +16,9 @@ from penstock.contract import DELETED, FeatureGroup
 from penstock.offline.comparison import TIE
 from penstock.offline.table import OfflineTable
 from penstock.run.context import Context
-from penstock.run.payload import KEY
+from penstock.run.payload import KEY, keyed
 from penstock.run.places import offline_path
+from penstock.run.work import Work
 from penstock.stage.spark import rows_schema
 
 
@@ -49,3 +56,22 @@ def taken_keys(context: Context, group: FeatureGroup, rows: pa.Table) -> list[st
     )
     found = fresh.join(at, [group.record_identifier, group.event_time], "left_semi")
     return sorted({row[KEY] for row in found.select(KEY).collect()})
+
+
+def came_through(work: Work, keys: Sequence[str]) -> set[str]:
+    """Those of the rows that this run staged a fit row for, of their identifier and event time."""
+    files = [one.path for one in work.manifest.staged.rows]
+    if not keys or not files:
+        return set()
+    entries = work.quarantine.payloads(work.group.name, keys)
+    rows = keyed([one for one in entries if one["types"] is not None], work.group)
+    names = [work.group.record_identifier, work.group.event_time]
+    fields = rows_schema(work.group).fields
+    own = {one.name: one for one in fields}
+    schema = StructType([StructField(KEY, StringType()), *(own[name] for name in names)])
+    plain = [tuple(row.values()) for row in rows.select([KEY, *names]).to_pylist()]
+    spark = work.context.spark
+    staged = spark.read.schema(rows_schema(work.group)).parquet(*files)
+    staged = staged.select(*(F.col(f"`{name}`") for name in names))
+    found = spark.createDataFrame(plain, schema).join(staged, names, "left_semi")
+    return {row[KEY] for row in found.select(KEY).collect()}

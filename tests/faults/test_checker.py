@@ -114,6 +114,10 @@ MUTANTS: dict[str, tuple[str, Mutant]] = {
         "unexpected",
         lambda e: replace(e, journal=[*e.journal, write(row("z", OLD))]),
     ),
+    "a stranger was kept from being written, and shows no event time": (
+        "unexpected",
+        lambda e: replace(e, journal=[*e.journal, _kept(write(row("z", OLD), event_time=""))]),
+    ),
     "a dead letter nobody sent": (
         "unexpected",
         lambda e: replace(e, dead=[*e.dead, Dead(row("z", OLD), "ValidationError")]),
@@ -236,6 +240,22 @@ def test_an_update_may_repeat_an_event_time() -> None:
     """UpdateRecord applies an equal event time, PutRecord never."""
     update = write(A, operation="UpdateRecord", payload="corrected")
     assert not check(replace(good(), journal=[*good().journal, update]))
+
+
+def test_a_hard_deletion_may_be_repeated() -> None:
+    """It leaves nothing behind that its repetition could be compared with."""
+    again = write(GONE, operation="DeleteRecord")
+    assert not check(replace(good(), journal=[*good().journal, again]))
+
+
+def test_what_was_online_before_is_nobodys_doing() -> None:
+    """Records of before are known, may be replaced, and must not come back."""
+    earlier = row("a", OLD, 9)
+    journal = [write(earlier), *good().journal]
+    assert not check(replace(good(), before=[earlier], journal=journal))
+    assert "unexpected" in check(replace(good(), journal=journal)).kinds
+    back = replace(good(), before=[earlier], journal=[*good().journal, write(earlier)])
+    assert "went_back" in check(back).kinds
 
 
 def test_numbers_are_compared_as_numbers() -> None:

@@ -103,7 +103,7 @@ def _single(number: float) -> bytes:
 @pytest.mark.shows("4.3")
 def test_t27_hypothesis_values_roundtrip(ground: Stand) -> None:
     """Any text, number and whole number: GetRecord answers it to the bit, or it was put aside."""
-    _round_trips(ground, 100)
+    _round_trips(ground, 60)
 
 
 @pytest.mark.prove
