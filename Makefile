@@ -47,7 +47,8 @@ soak: $(READY) ## the crash tests over and over, for an hour
 	$(BIN)/python -m pytest tests/flow/test_crash.py --rounds 20
 
 bench-online: ## cost per record, side by side with boto3 and AWS's connector (30 min; Go, Java)
-	@python=$$($(PYTHON) bench/peers.py --need go,java) && $$python -m bench.online
+	@python=$$($(PYTHON) bench/peers.py --need go,java) && \
+	$$python -m bench.online && $$python -m bench.online --docs
 
 # project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist

@@ -1,6 +1,6 @@
 """What a record costs on the online write path, side by side with boto3 and AWS's connector.
 
-    make bench-online                     all of it, up to half an hour
+    make bench-online                     all of it, up to half an hour, then the page
     python -m bench.online --docs         write docs/performance.md from the last results
 
 Runs in the environment of ``bench/peers.py``. Writes ``bench/results/online.json``; missed targets

@@ -142,12 +142,12 @@ time; they are written by the same run.
 _IDEAS = {
     "online put": """\
 - **PutRecord against the connector.** Nearly all of the arm's cost is in the Python worker, and
-  there in the number of Python calls a request makes: about 130, for taking a row, asking the
-  limiter, signing, reading the answer and counting. The kernel's part is small. The connector gets
-  cheaper from round to round, because the JVM goes on compiling long after its warm-up; the ratio
-  of the first round is the best one. Next: read an answer of the usual shape in one step, settle
-  with the limiter once per turn of the loop instead of once per record, and take rows from the open
-  chunk without an object for each.
+  there in the number of Python calls a request makes, for taking a row, asking the limiter,
+  signing, reading the answer and counting. The kernel's part is small. The connector gets cheaper
+  for some rounds after its warm-up, because the JVM goes on compiling: the ratio of the first round
+  is the best one. Next: read an answer of the usual shape in one step, settle with the limiter once
+  per turn of the loop instead of once per record, and take rows from the open chunk without an
+  object for each.
 """,
     "ingest put": """\
 - **The whole way of a DataFrame against the connector.** It sends, and besides that shuffles and

@@ -39,7 +39,8 @@ START_S = 180.0  # until a point is reached, on a busy machine
 ORPHANS_S = 30.0  # until the children of a killed driver have ended by themselves
 STOP_S = 30.0  # until a run that was asked to stop has stopped
 #: Figures that depend on time and on what was sent twice.
-_VARIES = {"seconds", "online_s", "rate", "repeated", "throttled", "ambiguous"}
+_TIMES = {"seconds", "online_s", "rate", "p50_ms", "p99_ms", "in_flight"}
+_VARIES = _TIMES | {"calls", "by_code", "repeated", "throttled", "ambiguous"}
 
 
 @dataclass(frozen=True)

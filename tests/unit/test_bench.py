@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -143,6 +144,19 @@ def test_the_page_changes_with_the_results() -> None:
     assert "0.0123" not in report.page(found)
 
 
+def test_the_page_is_the_one_of_the_results() -> None:
+    """docs/performance.md is what the results in the repository give, to the last character."""
+    results = json.loads((ROOT / "bench" / "results" / "online.json").read_text())
+    assert (ROOT / "docs" / "performance.md").read_text() == report.page(results)
+
+
+def test_what_is_known_of_a_miss_is_on_the_page() -> None:
+    """A missed target comes with the next idea; where none is missed nothing is said."""
+    heading = "Missed, and the next idea"
+    assert heading not in report.page(made())
+    assert "the connector" in report.page(made(online_put=0.09)).split(heading)[1]
+
+
 @pytest.mark.parametrize("features", [10, 20, 50, 200])
 def test_rows_pass_the_contract_they_come_with(features: int) -> None:
     """No row breaks a rule or has the wrong type, so that arms differ in nothing but their work."""
@@ -168,7 +182,8 @@ def test_cpu_of_children_counts_and_of_the_server_does_not() -> None:
     with subprocess.Popen(burn, stdin=subprocess.PIPE) as child:
         while _ticks(child.pid) < 0.25:
             time.sleep(0.02)
-        inside = tree_cpu(os.getpid(), without=0) - tree_cpu(os.getpid(), without=child.pid)
+        others = tree_cpu(os.getpid(), without=child.pid)
+        inside = tree_cpu(os.getpid(), without=0) - others
         assert inside >= 0.25
         child.communicate(b"\n")
 
