@@ -21,6 +21,7 @@ def ingest(
     conf: str | Path = "conf",
     environment: str = "local",
     online: Literal["latest", "never"] = "latest",
+    correct: Literal["update"] | None = None,
 ) -> Result:
     """Bring a DataFrame into a feature group: validated, sent online, appended offline, registered.
 
@@ -34,6 +35,8 @@ def ingest(
         conf: Folder of the configuration.
         environment: Name of the overlay in it.
         online: ``latest`` sends the newest row of each identifier, ``never`` none.
+        correct: What to do with a new value at an event time that is written already: None refuses
+            the rows, ``update`` corrects them in both stores (docs/modes.md).
 
     Returns:
         The window's state and figures.
@@ -53,4 +56,4 @@ def ingest(
         context = Context(
             lambda: frame.sparkSession, endpoint, settings, root, progress(sys.stderr)
         )
-        return ingest_frame(context, frame, group, online)
+        return ingest_frame(context, frame, group, online, correct)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from penstock.online.job import Figures, FileOutcome, SendJob
 from penstock.online.line import transport_of
 from penstock.online.marker import REJECT_COLUMNS, marker_path
-from penstock.online.totals import OnlineTotals, fold, missing
+from penstock.online.totals import OnlineTotals, figures_of, fold, missing
 from penstock.online.writer import send_file
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "FileOutcome",
     "OnlineTotals",
     "SendJob",
+    "figures_of",
     "fold",
     "marker_path",
     "missing",

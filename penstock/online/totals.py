@@ -73,7 +73,7 @@ def fold(
     for file, rows in counts.items():
         for chunk in range(-(-rows // chunk_rows)):
             marker = json.loads(storage.read(marker_path(results, file, chunk)))
-            own = _figures(marker)
+            own = figures_of(marker)
             _check(marker, own, chunk, min(chunk_rows, rows - chunk * chunk_rows))
             figures.add(own)
             total += marker["rows"]
@@ -83,7 +83,7 @@ def fold(
     return OnlineTotals(total, chunks, figures, tuple(sorted(rejects)), seconds)
 
 
-def _figures(marker: Mapping[str, Any]) -> Figures:
+def figures_of(marker: Mapping[str, Any]) -> Figures:
     """A marker's figures; one that an older version did not write counts as nothing."""
     found = {one.name: marker[one.name] for one in fields(Figures) if one.name in marker}
     found["latency"] = {int(edge): calls for edge, calls in found.get("latency", {}).items()}

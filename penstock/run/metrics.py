@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import timezone
 from pathlib import Path
 from typing import Any
 
-from penstock.online import Figures
+from penstock.online import Figures, figures_of
 from penstock.run.places import metrics_path
 from penstock.run.work import Work
 
@@ -39,7 +38,7 @@ class Meter:
         storage = self._work.context.storage
         names = {one for one in storage.list(self._results) if one.endswith(".json")}
         for name in sorted(names - self._seen):
-            self._sum.add(_figures(json.loads(storage.read(name))))
+            self._sum.add(figures_of(json.loads(storage.read(name))))
         self._seen |= names
         seconds = self._work.context.monotonic() - self._began
         append(self._work, {"total": self._total, **measured(self._sum, seconds)})
@@ -79,9 +78,3 @@ def append(work: Work, line: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({**head, **line}) + "\n")
-
-
-def _figures(marker: Mapping[str, Any]) -> Figures:
-    found = {one.name: marker[one.name] for one in fields(Figures) if one.name in marker}
-    found["latency"] = {int(edge): calls for edge, calls in found.get("latency", {}).items()}
-    return Figures(**found)

@@ -39,6 +39,8 @@ def settle(work: Work) -> None:
         return
     met = {*_put_aside(work, claims), *_refused(work)}
     _add(work, log, "returned", met, ("replayed", "resolved"))
+    if alone:
+        return
     runs, stand = {run for run, _, _ in claims}, verdicts(log.events)
     missed = [
         one

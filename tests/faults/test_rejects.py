@@ -81,16 +81,21 @@ def test_t24_everything_rejected(
 
 
 @pytest.mark.shows("4.3")
-@pytest.mark.parametrize("rows", [1_200, pytest.param(10_000, marks=pytest.mark.prove)])
+@pytest.mark.parametrize(
+    ("rows", "often"), [(1_200, 0.1), pytest.param(10_000, 0.01, marks=pytest.mark.prove)]
+)
 def test_t25_batch_write_partial(
-    emulator: Emulator, make: Make, transport: dict[str, Any], rows: int
+    emulator: Emulator, make: Make, transport: dict[str, Any], rows: int, often: float
 ) -> None:
-    """Entries refused, failed, throttled or left, among equals: each row its own outcome."""
+    """Entries refused, failed, throttled or left, among equals: each row its own outcome.
+
+    Throttles that do not ask how fast it goes slow a long run down for ever: there they are rare.
+    """
     field = make(api="batch", **transport)
     passing = [
-        Rule(unprocessed(), probability=0.1, seed=1),
-        Rule(refused("InternalFailure", "later"), probability=0.05, seed=2),
-        Rule(refused("ThrottlingException", "slower"), probability=0.05, seed=3),
+        Rule(unprocessed(), probability=often, seed=1),
+        Rule(refused("InternalFailure", "later"), probability=often / 2, seed=2),
+        Rule(refused("ThrottlingException", "slower"), probability=often / 2, seed=3),
     ]
     emulator.faults.add(Rule(refused(message="no"), identifier="7$"))
     for rule in passing:
@@ -100,6 +105,6 @@ def test_t25_batch_write_partial(
     assert {one.row.identifier for one in evidence.dead} == {f"k{n}" for n in range(7, rows, 10)}
     struck = [emulator.faults.strikes[rule] for rule in passing]
     figures = field.totals().figures
-    assert min(struck) >= rows * 0.02
+    assert min(struck) >= rows * often / 5
     assert figures.throttled == struck[0] + struck[2]
     assert figures.repeated == sum(struck)

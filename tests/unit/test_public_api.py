@@ -40,8 +40,8 @@ SIGNATURES = {
     ),
     "ingest": (
         "(frame: 'DataFrame', group: 'FeatureGroup', *, conf: 'str | Path' = 'conf', "
-        "environment: 'str' = 'local', online: \"Literal['latest', 'never']\" = 'latest') "
-        "-> 'Result'"
+        "environment: 'str' = 'local', online: \"Literal['latest', 'never']\" = 'latest', "
+        "correct: \"Literal['update'] | None\" = None) -> 'Result'"
     ),
 }
 MEMBERS = {
