@@ -28,7 +28,7 @@ def emulator(tmp_path: Path) -> Iterator[Emulator]:
 @pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The job's transport: each test that asks for it runs on both."""
-    return {} if len(TRANSPORTS) == 1 else {"transport": request.param}
+    return {"transport": request.param}
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.faults.watch import Seen, watched_line
 from tests.sending import JOB
 
 STORAGE = LocalStorage()
-TRANSPORTS = ("fast", "plain") if "transport" in SendJob.__dataclass_fields__ else ("plain",)
+TRANSPORTS = ("fast", "plain")
 QUICK = 1e6  # write units a second: the start is not what is tested
 _T = TypeVar("_T")
 

@@ -51,11 +51,6 @@ class Served:
             self._process.communicate()
             self._process = None
 
-    def again(self) -> None:
-        """Start anew without further options: no faults."""
-        self.kill()
-        self.start()
-
 
 @contextmanager
 def served(data: Path, *options: str) -> Iterator[Served]:

@@ -90,7 +90,7 @@ def test_t20_access_denied_in_the_middle(
 @pytest.mark.shows("4.3")
 @pytest.mark.parametrize(
     ("rows", "every", "workers"),
-    [(2_000, 300, 2), pytest.param(30_000, 2_000, 4, marks=pytest.mark.prove)],
+    [(2_000, 700, 2), pytest.param(30_000, 2_000, 4, marks=pytest.mark.prove)],
 )
 def test_t21_credentials_expire(
     emulator: Emulator, make: Make, transport: dict[str, Any], rows: int, every: int, workers: int

@@ -151,14 +151,14 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 @pytest.mark.shows("4.3")
 def test_no_script_of_faults_breaks_a_promise(ground: Stand) -> None:
     """Whatever goes wrong: nothing lost, no phantom, no step back; the resume completes."""
-    _search(ground, 100)
+    _search(ground, 40)
 
 
 @pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_no_script_of_thousands_breaks_a_promise(ground: Stand) -> None:
     """The same, longer."""
-    _search(ground, 1_500)
+    _search(ground, 1_000)
 
 
 def _search(ground: Stand, examples: int) -> None:
