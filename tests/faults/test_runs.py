@@ -25,7 +25,8 @@ def lines(rows: int, poisoned: int = 0) -> list[Line]:
 
 
 @pytest.mark.shows("4.3")
-@pytest.mark.parametrize("rows", [3_800, pytest.param(10_000, marks=pytest.mark.prove)])
+@pytest.mark.prove
+@pytest.mark.parametrize("rows", [3_800, 10_000])
 def test_t23_poison_records_in_a_run(lab: Lab, rows: int) -> None:
     """37 bad: strictly 65 with nothing offline; tolerated they are 37 dead letters and exit 0."""
     run = Run(lab, pipeline())
@@ -46,6 +47,7 @@ def test_t23_poison_records_in_a_run(lab: Lab, rows: int) -> None:
     assert [one["rule"] for one in refusals] == ["ValidationError"] * 37
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_t24_everything_rejected_in_a_run(lab: Lab) -> None:
     """The service takes nothing: exit 65, nothing offline; once it does, the run completes."""

@@ -151,7 +151,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 @pytest.mark.shows("4.3")
 def test_no_script_of_faults_breaks_a_promise(ground: Stand) -> None:
     """Whatever goes wrong: nothing lost, no phantom, no step back; the resume completes."""
-    _search(ground, 40)
+    _search(ground, 20)
 
 
 @pytest.mark.prove

@@ -46,6 +46,7 @@ PIPELINE = Pipeline(GROUP, {"readings": SOURCE})
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_a_correction_reaches_both_stores_or_neither(lab: Lab) -> None:
     """Refused without the flag; with it the new value is current in both, and again back.

@@ -105,6 +105,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Stores:
 
 
 @pytest.mark.shows("3.4")
+def test_a_killed_run_is_finished_by_the_same_command(undisturbed: Stores, tmp_path: Path) -> None:
+    """Killed while it sends; meanwhile a second driver names the first and ends with 75."""
+    small = _provisioned(tmp_path)
+    _kill(small, SENDING, _a_second_driver_is_sent_away)
+    assert 0 < len(small.markers) < _total(small)
+    last = _fine(small.run("ingest", "--json"))
+    assert last.json[0]["state"] == "resumed"
+    assert _stores(small, last) == undisturbed
+
+
+@pytest.mark.prove
+@pytest.mark.shows("3.4")
 def test_a_run_that_is_ended_four_times_in_four_ways_leaves_what_an_undisturbed_one_leaves(
     undisturbed: Stores, tmp_path: Path
 ) -> None:

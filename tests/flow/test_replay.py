@@ -317,6 +317,7 @@ POINTS: list[tuple[str, Callable[[str], bool], bool]] = [
 ]
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_a_replay_that_dies_is_finished_by_the_next(bench: Bench) -> None:
     """Planned; staged; done but not noted. A plan nobody staged is given up for another one."""
@@ -378,6 +379,7 @@ def _gives_up(bench: Bench) -> None:
     assert len([row for row in bench.lab.features(GROUP) if row["level"] in (7, 8)]) == 2
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_what_stops_a_replay_leaves_its_rows_open_and_the_next_one_goes_on(bench: Bench) -> None:
     """Rights that are missing; another value at the same event time; a feature row refused."""
@@ -430,6 +432,8 @@ def _ids(one: Held) -> str:
     return str(_payload(one)["sensor"])
 
 
+@pytest.mark.prove
+@pytest.mark.shows("4.3")
 def test_two_replays_at_once_do_not_send_a_row_in_two_windows(bench: Bench) -> None:
     """One that is planned while another plans stops with 75; the rows come back once."""
     other = bench.held("b", "7").key
@@ -454,6 +458,7 @@ def _log_folder(bench: Bench) -> str:
     return log.folder
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_refused_rows_survive_a_driver_that_dies_before_it_entered_them(bench: Bench) -> None:
     """After the markers; after the quarantine; each time the refused row is entered once.

@@ -195,6 +195,7 @@ def test_doctor_looks_at_java(
     assert found in said["found"]
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.8")
 def test_a_new_project_runs_from_the_wheel_alone(full: Installed, tmp_path: Path) -> None:
     """init, doctor, provision, ingest: 26,115 observations; ingest again: nothing to do."""
