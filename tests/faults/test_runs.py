@@ -63,6 +63,7 @@ def test_t24_everything_rejected_in_a_run(lab: Lab) -> None:
     assure(run.evidence(code), floor=1_900)
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_t26_ties_in_runs(lab: Lab) -> None:
     """1,000 ties in one or in five partitions, rows in another order: the same records win."""

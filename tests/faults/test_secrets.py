@@ -36,6 +36,7 @@ QUOTING = (
 )
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_s01_canary_secrets_pii(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     """Refused with values quoted, put aside, throttled: in no log, ledger, marker or message."""

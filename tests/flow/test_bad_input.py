@@ -275,7 +275,7 @@ FORMATS = {
 @pytest.mark.shows("3.5")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(one, marks=pytest.mark.prove) if one == "json" else one for one in FORMATS],
+    [pytest.param(one, marks=pytest.mark.prove) if one != "csv" else one for one in FORMATS],
 )
 def test_every_bad_row_is_put_aside_once_and_every_good_one_arrives(lab: Lab, name: str) -> None:
     """File, position, column, rule, stage of each; good text is the same bytes in both stores."""

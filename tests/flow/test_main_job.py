@@ -159,6 +159,7 @@ def test_get_shows_online_beside_offline(job: Job) -> None:
     assert re.search(r"status\s+landed\s+landed", table)
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.3")
 def test_a_query_prints_its_sql_and_right_answers(job: Job) -> None:
     """``as-of``: SQL for both engines, rows as pandas finds them in the offline table."""

@@ -248,6 +248,7 @@ def _named(mutants: tuple[Mutant, ...], *, quick: bool) -> list[Mutant]:
     return [one for one in mutants if (one.name in QUICK) is quick]
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.4")
 @pytest.mark.parametrize("mutant", _named(MUTANTS, quick=True), ids=lambda one: one.name)
 def test_an_engine_that_loses_one_row_ends_with_70(mutant: Mutant, tmp_path: Path) -> None:
