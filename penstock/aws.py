@@ -99,14 +99,18 @@ def client(endpoint: Endpoint, service: str) -> Any:
 def runtime_url(endpoint: Endpoint) -> str:
     """The address of the runtime API, as botocore finds it for its own clients.
 
-    ``AWS_ENDPOINT_URL``, FIPS and partitions are honoured by that. A client looks credentials up,
-    so botocore's errors about them may come out of it.
+    ``AWS_ENDPOINT_URL``, FIPS and partitions are honoured by that.
 
     Raises:
         ConfigError: It is neither AWS over https nor loopback.
+        CredentialsError: The look-up of credentials, which a client makes, failed.
     """
     found: Any = session(endpoint)
-    one = found.create_client("sagemaker-featurestore-runtime", endpoint_url=endpoint.url)
+    try:
+        one = found.create_client("sagemaker-featurestore-runtime", endpoint_url=endpoint.url)
+    except botocore.exceptions.BotoCoreError as error:
+        message = f"AWS credentials could not be found: {error}"
+        raise CredentialsError(message, "Check the role or profile") from error
     _check(one.meta.endpoint_url)
     return str(one.meta.endpoint_url)
 

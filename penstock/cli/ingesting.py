@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock import aws
-from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.options import (
+    Workspace,
+    online_option,
+    spark_context,
+    takeover_option,
+    workspace_options,
+)
 from penstock.cli.tables import show, show_json
 from penstock.contract import Pipeline
 from penstock.errors import PenstockError
@@ -71,20 +77,14 @@ def _telling(workspace: Workspace, group: str) -> Waiting:
 @click.option("--tag", help="Groups that bear this tag.")
 @click.option("--start", help="Start of the window, UTC, inclusive: 2013-01-01 or an instant.")
 @click.option("--end", help="End of the window, UTC, exclusive.")
-@click.option(
-    "--online",
-    type=click.Choice(["latest", "never"]),
-    default="latest",
-    show_default=True,
-    help="What goes to the online store.",
-)
+@online_option
 @click.option(
     "--correct",
     type=click.Choice(["update"]),
     help="New values at event times that are written already: update both stores. Without it such "
     "a run ends in exit 65.",
 )
-@click.option("--takeover", is_flag=True, help="Do not wait for the lease of another run.")
+@takeover_option
 @workspace_options
 def ingest(
     workspace: Workspace,

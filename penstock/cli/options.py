@@ -62,6 +62,19 @@ class Workspace:
         return Silent() if self.as_json else progress(sys.stderr)
 
 
+#: Of every command that sends records.
+online_option = click.option(
+    "--online",
+    type=click.Choice(["latest", "never"]),
+    default="latest",
+    show_default=True,
+    help="What goes to the online store.",
+)
+takeover_option = click.option(
+    "--takeover", is_flag=True, help="Do not wait for the lease of another run."
+)
+
+
 def workspace_options(command: _Command) -> _Command:
     """Adds the shared options; the command gets a :class:`Workspace` as its first argument."""
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.options import (
+    Workspace,
+    online_option,
+    spark_context,
+    takeover_option,
+    workspace_options,
+)
 from penstock.cli.tables import show, show_json
 from penstock.errors import UsageError
 from penstock.run.quarantined import Choice, Held, decided, discard, quarantined
@@ -128,19 +134,13 @@ def shown(workspace: Workspace, *, key: str, group: str | None) -> int:
 @click.argument("group")
 @click.option("--limit", type=click.IntRange(min=1), help="Rows at most, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Say what the gate makes of the rows; write nothing.")
-@click.option(
-    "--online",
-    type=click.Choice(["latest", "never"]),
-    default="latest",
-    show_default=True,
-    help="What goes to the online store.",
-)
+@online_option
 @click.option(
     "--correct",
     type=click.Choice(["update"]),
     help="Correct values at event times that are written already; refused without it.",
 )
-@click.option("--takeover", is_flag=True, help="Do not wait for the lease of another run.")
+@takeover_option
 @workspace_options
 @_choosing
 def replayed(

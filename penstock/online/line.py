@@ -13,11 +13,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 
 from penstock import aws
-from penstock.errors import CredentialsError
 from penstock.online.fast import FastTransport
 from penstock.online.keys import Keys
 from penstock.online.pacing import GENTLE, START, Pacer
@@ -84,7 +82,7 @@ def line_of(job: SendJob) -> Line:
 
 def transport_of(job: SendJob) -> Literal["fast", "plain"]:
     """Which transport a job uses here: the one it names, but ``plain`` through a proxy."""
-    url = _url(job.endpoint)
+    url = aws.runtime_url(job.endpoint)
     proxies = get_environ_proxies(url)
     return "plain" if proxies.get(url.split(":", 1)[0]) else job.transport
 
@@ -111,13 +109,4 @@ def _transport(endpoint: Endpoint, in_flight: int, name: Literal["fast", "plain"
     bundle = aws.session(endpoint).get_config_variable("ca_bundle")
     bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE")  # as botocore's own clients do
     kind = FastTransport if name == "fast" else PlainTransport
-    return kind(_url(endpoint), endpoint.region, keys, in_flight, bundle)
-
-
-def _url(endpoint: Endpoint) -> str:
-    """The address of the runtime API; botocore looks for credentials on the way to it."""
-    try:
-        return aws.runtime_url(endpoint)
-    except BotoCoreError as error:
-        message = f"AWS credentials could not be found: {error}"
-        raise CredentialsError(message, "Check the role or profile") from error
+    return kind(aws.runtime_url(endpoint), endpoint.region, keys, in_flight, bundle)
