@@ -3,7 +3,8 @@
 botocore refreshes temporary credentials by its clock; it is asked at most once a second, for those
 about to expire it would run a profile's ``credential_process`` at each request. When the service
 says that a key has expired although botocore thinks otherwise, everything is looked up anew, once,
-however many requests noticed.
+however many requests noticed. A file that is being rewritten at that moment may be seen empty or
+half written, so such a look-up is tried again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from penstock.errors import CredentialsError
 #: Answers botocore credentials (with ``get_frozen_credentials``), or None where there are none.
 Resolve = Callable[[], Any]
 FRESH_S = 1.0
+#: Looking up anew is tried this often, so far apart: longer than a file takes to be rewritten.
+TRIES, APART_S = 5, 0.1
 
 
 class Keys:
@@ -28,14 +31,21 @@ class Keys:
     Args:
         resolve: Looks credentials up anew.
         clock: Monotonic seconds.
+        pause: Sleeps that many seconds between two tries of looking up anew.
 
     Raises:
         CredentialsError: There are none.
     """
 
-    def __init__(self, resolve: Resolve, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        resolve: Resolve,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._resolve = resolve
         self._clock = clock
+        self._pause = pause
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._current = (self._found(), 1)
@@ -76,10 +86,22 @@ class Keys:
         return frozen, generation
 
     def renew(self, generation: int) -> None:
-        """Look up anew, unless that was done since ``generation``."""
+        """Look up anew, unless that was done since ``generation``.
+
+        Raises:
+            CredentialsError: None were found, at any of the tries.
+        """
         with self._lock:
             if self._current[1] == generation:
-                self._current = (self._found(), generation + 1)
+                self._current = (self._found_again(), generation + 1)
+
+    def _found_again(self) -> Any:
+        for _ in range(TRIES - 1):
+            try:
+                return self._found()
+            except CredentialsError:
+                self._pause(APART_S)
+        return self._found()
 
     def _found(self) -> Any:
         try:

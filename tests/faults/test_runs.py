@@ -85,6 +85,7 @@ def test_t26_ties_in_runs(lab: Lab) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_t30_correction_same_event_time(lab: Lab) -> None:
     """New values at a written event time: refused; with --correct update both stores have them."""

@@ -301,6 +301,7 @@ def test_times_long_ago_come_through_the_transform_unchanged(lab: Lab) -> None:
     assert stored["whole"] == 2**63 - 1
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.5")
 def test_bad_input_is_one_line_on_the_screen(tmp_path: Path) -> None:
     """Exit 65 and one line; with --debug the traceback too; never in between."""

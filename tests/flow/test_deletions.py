@@ -96,6 +96,7 @@ e,{DAY(1)},1,,
     _check_metrics(lab, found.plain())
 
 
+@pytest.mark.prove
 @pytest.mark.shows("4.3")
 def test_what_the_online_store_forgot_does_not_come_back(lab: Lab) -> None:
     """A window is interrupted; a later one deletes its record for good; then it is finished.

@@ -14,11 +14,12 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ProfileNotFound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import CredentialsError
-from penstock.online.keys import Keys
+from penstock.online.keys import APART_S, TRIES, Keys
 from penstock.online.signing import SERVICE, Signer
 
 NOW = 1_764_028_800.7
@@ -164,6 +165,27 @@ def test_keys_are_asked_once_a_second_and_after_a_renewal() -> None:
     assert used() == ("KEY1", 1)
     keys.renew(1)
     assert used() == ("KEY2", 2)
+
+
+def test_a_file_seen_while_it_is_rewritten_is_looked_at_again() -> None:
+    """Empty, then without the profile, then whole: found; what never comes back is said."""
+    answers: list[Any] = [Credentials("OLD", "s"), None, ProfileNotFound(profile="default")]
+    found = iter([*answers, Credentials("NEW", "s"), *[None] * 9])
+    paused: list[float] = []
+
+    def resolve() -> Any:
+        answer = next(found)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    keys = Keys(resolve, pause=paused.append)
+    keys.renew(1)
+    frozen, generation = keys.frozen()
+    assert (frozen.access_key, generation, paused) == ("NEW", 2, [APART_S] * 2)
+    with pytest.raises(CredentialsError, match="no AWS credentials"):
+        keys.renew(2)
+    assert len(paused) == 2 + TRIES - 1
 
 
 def test_credentials_that_no_header_can_carry_are_refused() -> None:
