@@ -141,16 +141,17 @@ time; they are written by the same run.
 #: Part of a target's name → what to do about it.
 _IDEAS = {
     "online put": """\
-- **PutRecord against the connector.** Nearly all of the arm's cost is in the Python worker, and
-  there in the number of Python calls a request makes, for taking a row, asking the limiter,
-  signing, reading the answer and counting. The kernel's part is small. The connector gets cheaper
-  for some rounds after its warm-up, because the JVM goes on compiling: the ratio of the first round
-  is the best one. Next: read an answer of the usual shape in one step, settle with the limiter once
-  per turn of the loop instead of once per record, and take rows from the open chunk without an
-  object for each.
+- **PutRecord against the connector.** The target was made from a connector that cost more than
+  twice what it costs here: it gets cheaper for some rounds after its warm-up, because the JVM goes
+  on compiling. Ours is nearly all in the Python worker, in about a hundred Python calls a request.
+  Of its time a quarter is the sender's decisions (order, limiter, figures), a fifth encoding, an
+  eighth signing, a tenth reading the answer, the rest connections and the kernel. Four times is out
+  of reach of one Python call per decision. Next: decide for a run of rows at once (one turn at the
+  limiter, one entry in the figures, no object for a row until it is refused), which leaves about
+  the calls of a batch; after that only compiled code is cheaper.
 """,
     "ingest put": """\
-- **The whole way of a DataFrame against the connector.** It sends, and besides that shuffles and
+- **A whole DataFrame against the connector.** It sends, and besides that shuffles and
   sorts by identifier, gates, writes what is staged twice (rows for the offline store, rows to send)
   and a manifest, none of which the connector does. Next: what makes sending cheaper, above; then
   one file instead of two where every row is the latest of its identifier; then the shuffle.

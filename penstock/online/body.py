@@ -43,6 +43,7 @@ class Bodies:
         identifiers: Each row's record identifier as sent, before escaping.
         event_times: Each row's event time as sent, before escaping.
         keys: Names of identifier and event time.
+        units: Write units of each row: started KB of its JSON, an upper bound of what is billed.
         frame: Bytes before, between and after: of PutRecord two, of BatchWriteRecord three.
         calls: Rows that are not written but deleted or corrected, one call each.
     """
@@ -51,6 +52,7 @@ class Bodies:
     identifiers: pa.Array
     event_times: pa.Array
     keys: tuple[str, str]
+    units: list[int]
     frame: Frame
     calls: Mapping[int, Call]
 
@@ -63,10 +65,6 @@ class Bodies:
         records = self.records
         joined = self.frame.batch_between.join([records[row] for row in rows])
         return b"".join((self.frame.batch_head, joined, self.frame.batch_tail))
-
-    def units(self, row: int) -> int:
-        """Write units of a row: started KB of its JSON, an upper bound of what is billed."""
-        return -(-len(self.records[row]) // WRITE_UNIT)
 
     def key(self, row: int) -> tuple[str, str]:
         """(identifier, event time) as texts: what an echoed entry is matched by."""
@@ -141,7 +139,8 @@ def encode(job: SendJob, frame: Frame, rows: pa.RecordBatch) -> Bodies:
     calls = controls.calls(job, frame.path, keys, records)
     if controls.stores_differ:
         frame = frame_of(job.group, ())
-    return Bodies(records, *keys, names, frame, calls)
+    units = [-(-len(one) // WRITE_UNIT) for one in records]
+    return Bodies(records, *keys, names, units, frame, calls)
 
 
 def _text(name: str, kind: FeatureType, column: Any) -> pa.Array:

@@ -63,6 +63,11 @@ class Health:
         """Whether requests go one at a time."""
         return self._probing
 
+    @property
+    def uneasy(self) -> bool:
+        """Whether all is not well: it is probed, or something has to be sent again."""
+        return self._probing or self.since is not None
+
     def hold(self, now: float, in_flight: int) -> float:
         """Seconds to wait because a probe is out or due later; 0.0 otherwise."""
         if not self._probing:

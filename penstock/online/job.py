@@ -118,8 +118,8 @@ class Figures:
 
     def answered(self, seconds: float) -> None:
         """Count a call that took so long."""
-        edge = bucket(int(seconds * 1e6))
-        self.latency[edge] = self.latency.get(edge, 0) + 1
+        edge, latency = bucket(int(seconds * 1e6)), self.latency
+        latency[edge] = latency.get(edge, 0) + 1
 
     @property
     def p50_ms(self) -> float | None:
@@ -153,8 +153,8 @@ def bucket(microseconds: int) -> int:
 
     Eight buckets to the power of two: a bucket's middle is within 6.3 % of all it holds.
     """
-    low = max(0, microseconds.bit_length() - 4)
-    return max(0, microseconds) >> low << low
+    low = microseconds.bit_length() - 4
+    return max(0, microseconds if low <= 0 else microseconds >> low << low)
 
 
 def percentile_ms(latency: Mapping[int, int], share: float) -> float | None:

@@ -22,6 +22,7 @@ USED = 0.5
 WINDOW_S = 0.25  # over which use is judged
 BURST_S = 0.1
 SHORTEST_S = 0.0005
+TICK_S = 0.001  # replies within it raise the rate in one step: several thousand come a second
 #: Write units a second before the first reply. 25/s, the start that was simulated, lets 16
 #: processes meet a quota of 1,000/s gently, but keeps a local run of some thousand rows waiting for
 #: seconds. 2,000/s is a fifth of the default account quota (10,000 a second and API); a group that
@@ -46,7 +47,7 @@ class Pacer:
     start: float = START
 
     def __post_init__(self) -> None:
-        self.rate = self._bounded(self.start)
+        self._set(self.start)
         self.highest = self.rate
         self._tokens = self._burst
         self._filled = self._grown = self._window = self.now
@@ -64,12 +65,13 @@ class Pacer:
         A request larger than the burst goes once the bucket is full and leaves a debt behind, so
         that no record is too large to be sent.
         """
-        self._fill(now)
-        wanted = min(float(units), self._burst)
+        wanted = min(units, self._burst)
         if self._tokens < wanted:
-            self._limited = True  # at a low rate whole windows pass between two requests
-            # A wait too short to move the clock's reading would be asked for again, for ever.
-            return max(SHORTEST_S, (wanted - self._tokens) / self.rate)
+            self._fill(now)
+            if self._tokens < wanted:
+                self._limited = True  # at a low rate whole windows pass between two requests
+                # A wait too short to move the clock's reading would be asked for again, for ever.
+                return max(SHORTEST_S, (wanted - self._tokens) / self.rate)
         self._tokens -= units
         self._taken += units
         self._last = units
@@ -77,8 +79,10 @@ class Pacer:
 
     def accepted(self, now: float, units: int) -> None:
         """A request of ``units``, or its entries of so many, was answered without a throttle."""
-        self._fill(now)
         self._good += units
+        if now - self._grown < TICK_S:
+            return
+        self._fill(now)
         # One request is due every so often, however low the rate: that long counts as in use.
         passed = min(max(0.5, self._last / self.rate), max(0.0, now - self._grown))
         self._grown = now
@@ -86,7 +90,7 @@ class Pacer:
             return
         self._limited = False
         step = self.rate * DOUBLING if self._doubling else max(self.rate, self.highest / 2) * GROWTH
-        self.rate = self._bounded(self.rate + step * passed)
+        self._set(self.rate + step * passed)
 
     def throttled(self, now: float) -> None:
         """A request, or an entry of it, was throttled."""
@@ -101,17 +105,14 @@ class Pacer:
         if taken >= self.rate * CUT and since < HOLD_S:
             return
         self._cut, self._good = now, 0.0
-        self.rate = self._bounded(max(self.rate * DEEPEST, min(self.rate * CUT, taken)))
+        self._set(max(self.rate * DEEPEST, min(self.rate * CUT, taken)))
         self.highest = self.rate / CUT
         self._tokens = min(self._tokens, 0.0)
 
-    @property
-    def _burst(self) -> float:
-        return max(1.0, self.rate * BURST_S)
-
-    def _bounded(self, rate: float) -> float:
+    def _set(self, rate: float) -> None:
         floored = max(FLOOR, rate)
-        return floored if self.ceiling is None else min(floored, self.ceiling)
+        self.rate = floored if self.ceiling is None else min(floored, self.ceiling)
+        self._burst = max(1.0, self.rate * BURST_S)
 
     def _fill(self, now: float) -> None:
         passed = now - self._filled

@@ -52,6 +52,7 @@ class Chunk:
         figures: What happened so far.
         rejects: Rows refused for good.
         began: Clock at the first request; None before.
+        count: How many rows.
     """
 
     index: int
@@ -61,12 +62,14 @@ class Chunk:
     figures: Figures = field(default_factory=Figures)
     rejects: list[Reject] = field(default_factory=list)
     began: float | None = None
+    count: int = 0
     _cursor: int = 0
     _order: Sequence[int] = ()
     _together: int = 0
 
     def __post_init__(self) -> None:
-        count, calls = self.rows.num_rows, self.bodies.calls
+        count = self.count = self.rows.num_rows
+        calls = self.bodies.calls
         self._together = count - len(calls)
         together = [row for row in range(count) if row not in calls] if calls else range(count)
         self._order = [*together, *sorted(calls)] if calls else together
@@ -74,7 +77,7 @@ class Chunk:
     @property
     def settled(self) -> bool:
         """Whether every row has its outcome."""
-        return bool(self.figures.settled >= self.rows.num_rows)
+        return self.figures.settled >= self.count
 
     def cut(self, api: Api) -> Parcel | None:
         """The next rows nobody has sent; None when all have been. Rows of their own come last."""
@@ -97,7 +100,7 @@ class Chunk:
         return end
 
 
-@dataclass
+@dataclass(slots=True)
 class Parcel:
     """Rows of one chunk that travel in one request.
 
@@ -126,7 +129,7 @@ class Parcel:
     def units(self) -> int:
         """Write units of all rows."""
         if not self._units:
-            self._units = sum(map(self.chunk.bodies.units, self.rows))
+            self._units = sum(map(self.chunk.bodies.units.__getitem__, self.rows))
         return self._units
 
     def of(self, rows: Sequence[int]) -> Parcel:

@@ -112,11 +112,11 @@ class Sender:
     def take(self) -> Request | float | None:
         """See :class:`penstock.online.transport.Work`."""
         now = self._timing.clock()
-        if self._health.since is not None:
-            self._check_silence(now, self._health.since)
-        held = self._health.hold(now, self._in_flight)
-        if held > 0:
-            return held
+        if self._health.uneasy:
+            self._check_silence(now)
+            held = self._health.hold(now, self._in_flight)
+            if held > 0:
+                return held
         api = self._line.api  # read once: another file's answer may change it
         parcel = self._next(now, api)
         if parcel is None:
@@ -161,8 +161,9 @@ class Sender:
 
     def _due(self, now: float) -> Parcel | None:
         """A parcel whose delay is over."""
-        due = self._delayed and self._delayed[0][0] <= now
-        return heapq.heappop(self._delayed)[2] if due else None
+        if not self._delayed or self._delayed[0][0] > now:
+            return None
+        return heapq.heappop(self._delayed)[2]
 
     def _waiting(self, api: Api) -> Parcel | None:
         return self._ready.popleft() if self._ready else self._fresh(api)
@@ -209,8 +210,9 @@ class Sender:
         return parcel.request(api)
 
     def _accept(self, parcel: Parcel, now: float) -> None:
-        parcel.chunk.figures.accepted += len(parcel.rows)
-        self._accepted += len(parcel.rows)
+        rows = len(parcel.rows)
+        parcel.chunk.figures.accepted += rows
+        self._accepted += rows
         self._line.accepted(now, parcel.units)
         self._health.accepted()
 
@@ -336,9 +338,9 @@ class Sender:
         self._health.troubled(now, at, verdict, failed=failed)
         heapq.heappush(self._delayed, (at, next(self._numbers), parcel))
 
-    def _check_silence(self, now: float, since: float) -> None:
-        cause = self._health.cause
-        if cause is not None and now - since > self._job.silence_s:
+    def _check_silence(self, now: float) -> None:
+        cause, since = self._health.cause, self._health.since
+        if cause is not None and since is not None and now - since > self._job.silence_s:
             raise self._given_up(f"for {now - since:.0f} s", cause)
 
     def _given_up(self, when: str, cause: Verdict) -> PenstockError:

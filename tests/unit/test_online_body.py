@@ -167,4 +167,4 @@ def test_write_units_count_started_kilobytes() -> None:
     room = 1024 - len(bare.records[0])
     texts = ["x" * room, "x" * (room + 1)]
     bodies = encode(JOB, frame_of("b", ("OnlineStore",)), table(2, kind=texts).to_batches()[0])
-    assert [bodies.units(0), bodies.units(1)] == [1, 2]
+    assert bodies.units == [1, 2]
