@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE := 1
 READY := $(VENV)/.ready
+SIDE_BY_SIDE := tests/service tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run reset test prove lint dist soak bench-online clean
@@ -37,7 +38,11 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
-	$(BIN)/python -m pytest -m 'not prove'
+	@# Spark takes both cores; what only waits for a server runs in two processes.
+	@status=0; \
+	$(BIN)/python -m pytest -m 'not prove' $(SIDE_BY_SIDE:%=--ignore=%) || status=1; \
+	$(BIN)/python -m pytest -m 'not prove' -n 2 --dist loadfile $(SIDE_BY_SIDE) || status=1; \
+	exit $$status
 
 prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3
 	@test -n "$(ISSUE)" || { echo "usage: make prove ISSUE=3"; exit 2; }

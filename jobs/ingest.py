@@ -2,7 +2,7 @@
 
 import sys
 
-from penstock.cli.program import run
+from penstock.cli.program import run, submitted
 
 if __name__ == "__main__":
-    sys.exit(run(["ingest", *sys.argv[1:]]))
+    sys.exit(run(["ingest", *submitted(sys.argv[1:])]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _DENIED = frozenset(
         "UnrecognizedClientException",
     }
 )
+#: A botocore session makes one client at a time (boto3's guide: sessions are not thread-safe).
+_MAKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def client(endpoint: Endpoint, service: str) -> Any:
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
     made: Any = boto3.Session(botocore_session=found)  # the stubs want the service's name literally
-    one = made.client(service, endpoint_url=endpoint.url, config=config)
+    with _MAKING:
+        one = made.client(service, endpoint_url=endpoint.url, config=config)
     _check(one.meta.endpoint_url)
     return one
 

@@ -8,30 +8,24 @@ are never values here: AWS credentials come from botocore's own resolver.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from penstock.conf_file import lay, merge, read
+from penstock.conf_price import Prices
+from penstock.conf_record import Record as _Record
+from penstock.conf_schedule import Schedule, Scheduler
 from penstock.errors import ConfigError
 
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SCHEDULE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_SERVICE = "cannot have owner: service together with stores: online or detach_offline"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Aws(_Record):
@@ -193,12 +187,28 @@ class Settings(_Record):
     catalog: Catalog = Catalog()
     quality: Quality = Quality()
     spark: Spark = Spark()
+    prices: Prices = Prices()
+    schedules: dict[str, Schedule] = Field(default_factory=dict)
+    scheduler: Scheduler = Scheduler()
 
-    _origins: dict[str, str] = {}
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("schedules")
+    @classmethod
+    def _check_names(cls, schedules: dict[str, Schedule]) -> dict[str, Schedule]:
+        for name in schedules:
+            if not _SCHEDULE.fullmatch(name):
+                raise ValueError(f"has {name!r}: letters, digits, - and _ are a name, at most 64")
+        return schedules
 
     def origin(self, key: str) -> str:
         """Where the value of a dotted key came from: ``file:line``, ``flag`` or ``default``."""
         return self._origins.get(key, "default")
+
+    def place(self, key: str) -> str:
+        """The same as a message says it."""
+        found = self.origin(key)
+        return "--set" if found == "flag" else found
 
     def with_folders(self, *, lake: str, state: str) -> Settings:
         """The same settings with other folders."""
@@ -242,6 +252,7 @@ _WANTED = {
     "string_type": ("must be text", "Put it in quotes"),
     "int_type": ("must be a whole number", "Write it without quotes or a fraction"),
     "int_from_float": ("must be a whole number", "Write it without quotes or a fraction"),
+    "tuple_type": ("must be a list", "Write '[a, b]', or '- a' lines under it"),
     "float_type": ("must be a number", "Write it without quotes"),
     "bool_type": ("must be true or false", "Write it without quotes"),
     "finite_number": ("must be a finite number", "Leave the key out for the default"),
@@ -279,7 +290,7 @@ def _suggest(parts: list[str]) -> str:
             break  # the name of a source or group: its record is the mapping's value
         model = known[part].annotation
         args = getattr(model, "__args__", ())
-        model = args[-1] if args and hasattr(args[-1], "model_fields") else model
+        model = next((one for one in args if hasattr(one, "model_fields")), model)
     names = [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]
     close = difflib.get_close_matches(parts[-1], names, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""A project: its ``conf``, and the pipelines its ``schemas`` package declares."""
+"""A project: its ``conf``, and the pipelines and data sets its ``schemas`` package declares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from penstock.contract import Pipeline
+from penstock.dataset import Dataset
 from penstock.errors import ContractError, PenstockError, UsageError
+
+_T = TypeVar("_T", Pipeline, Dataset)
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,12 @@ class Project:
     Args:
         root: Folder that relative paths of sources are relative to.
         pipelines: What ``schemas`` declares.
+        datasets: Data sets by name, likewise.
     """
 
     root: Path
     pipelines: dict[str, Pipeline]
+    datasets: dict[str, Dataset]
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of a feature group.
@@ -40,6 +46,18 @@ class Project:
             raise UsageError(message, f"There are: {', '.join(self.pipelines)}")
         return self.pipelines[name]
 
+    def dataset(self, name: str) -> Dataset:
+        """The data set called ``name``.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if name not in self.datasets:
+            message = f"there is no data set {name!r} in this project"
+            known = ", ".join(self.datasets) or "none; declare one in schemas/: docs/datasets.md"
+            raise UsageError(message, f"There are: {known}")
+        return self.datasets[name]
+
     def chosen(self, names: Sequence[str], tag: str | None = None) -> list[Pipeline]:
         """The pipelines named, or those with the tag, or all."""
         if names:
@@ -51,7 +69,7 @@ class Project:
 
 
 def load_project(root: Path) -> Project:
-    """Import ``schemas`` and collect every :class:`Pipeline` its modules hold.
+    """Import ``schemas`` and collect every :class:`Pipeline` and :class:`Dataset` it holds.
 
     ``schemas`` is looked for in ``root`` first, then wherever Python looks (under spark-submit it
     comes with ``--py-files``).
@@ -65,11 +83,14 @@ def load_project(root: Path) -> Project:
         sys.path.insert(0, place)
     package = _package(root)
     found: dict[str, Pipeline] = {}
+    datasets: dict[str, Dataset] = {}
     for module in pkgutil.iter_modules(package.__path__, "schemas."):
         for value in vars(_imported(module.name)).values():
             if isinstance(value, Pipeline):
-                _add(found, value)
-    return Project(root, dict(sorted(found.items())))
+                _add(found, value, value.group.name, "pipelines feed feature group")
+            elif isinstance(value, Dataset):
+                _add(datasets, value, value.name, "data sets are called")
+    return Project(root, dict(sorted(found.items())), dict(sorted(datasets.items())))
 
 
 def _package(root: Path) -> ModuleType:
@@ -118,7 +139,6 @@ def _package_remedy(name: str) -> str:
     return f"pip install {name.partition('.')[0]}, or send it with --py-files"
 
 
-def _add(found: dict[str, Pipeline], pipeline: Pipeline) -> None:
-    name = pipeline.group.name
-    if found.setdefault(name, pipeline) is not pipeline:
-        raise ContractError(f"two pipelines feed feature group {name!r}", "Remove one of them")
+def _add(found: dict[str, _T], one: _T, name: str, what: str) -> None:
+    if found.setdefault(name, one) is not one:
+        raise ContractError(f"two {what} {name!r}", "Remove one of them")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from penstock.contract import Expectation, OnFail
 
 _INDEX = "penstock"  # key in an expectation's meta: its place in our list, for GX reorders results
+#: GX has one project a process, Python one list of warning filters: windows come one by one.
+_ALONE = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,12 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Great Expectations' warnings and logging off the user's terminal."""
+    """Alone with Great Expectations, its warnings and logging off the user's terminal."""
+    with _ALONE:
+        yield from _silenced()
+
+
+def _silenced() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("great_expectations", "py.warnings")]
     before = [(one.propagate, one.level) for one in loggers]
     silent = logging.NullHandler()

@@ -8,6 +8,7 @@ later is in the ledger's decisions.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,8 @@ _STAGED = (
 _ENTERED = ("stage", "source", "file", "position", "column", "rule", "findings", "payload")
 #: What is read of entries where their values are not asked for.
 HEAD = ("row_key", "stage", "source", "file", "rule", "run", "quarantined_at")
+#: Windows that run side by side meet the same bad row through lookback: it is entered once.
+_ENTERING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Quarantine:
             MismatchError: A row is not in the table afterwards.
         """
         if files:
-            self._add(self._staged(files), entry)
+            with _ENTERING:
+                self._add(self._staged(files), entry)
 
     def add_rejects(self, files: Sequence[str], group: FeatureGroup, entry: Entry) -> None:
         """Enter rows the service refused: rule is its code, the features are the payload.
@@ -95,7 +99,8 @@ class Quarantine:
             MismatchError: A row is not in the table afterwards.
         """
         if files:
-            self._add(self._refused(files, group), entry)
+            with _ENTERING:
+                self._add(self._refused(files, group), entry)
 
     def refusals(
         self, files: Sequence[str], group: FeatureGroup

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd  # noqa: TID253 - this module is the pandas computation
 
 SPANS = (1, 7, 28)
+FIGURES = ("flights", "distance", "late", "arrival_delay_mean", "arrival_delay_max")
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 UNLISTED = {
     "PSE": "America/Puerto_Rico",

@@ -1,8 +1,25 @@
 """All commands, in the order of a first day with penstock."""
 
+from penstock.cli.backfilling import backfill, plan
+from penstock.cli.datasets import dataset
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.local import doctor, init, local
 from penstock.cli.quarantining import quarantine
 from penstock.cli.reading import get, query, status
+from penstock.cli.scheduling import schedule
 
-COMMANDS = (init, doctor, local, provision, ingest, status, get, query, quarantine)
+COMMANDS = (
+    init,
+    doctor,
+    local,
+    provision,
+    ingest,
+    plan,
+    backfill,
+    status,
+    get,
+    query,
+    quarantine,
+    dataset,
+    schedule,
+)

@@ -17,13 +17,13 @@ from penstock.cli.options import (
     workspace_options,
 )
 from penstock.cli.tables import show, show_json
-from penstock.contract import Pipeline
-from penstock.errors import PenstockError
+from penstock.errors import UsageError
 from penstock.ledger.window import Window, window
+from penstock.schedule.firing import instant, windows
+from penstock.timetable import Unit, duration
 
 if TYPE_CHECKING:
     from penstock.provision import Waiting
-    from penstock.run.context import Context
     from penstock.run.ingest import Correct, Online, Result
 
 
@@ -77,6 +77,22 @@ def _telling(workspace: Workspace, group: str) -> Waiting:
 @click.option("--tag", help="Groups that bear this tag.")
 @click.option("--start", help="Start of the window, UTC, inclusive: 2013-01-01 or an instant.")
 @click.option("--end", help="End of the window, UTC, exclusive.")
+@click.option(
+    "--scheduled-time",
+    help="The instant a scheduler fired at, 2024-01-02T03:00:00Z: loads the --window before it.",
+)
+@click.option(
+    "--window",
+    "unit",
+    type=click.Choice(["hour", "day", "week", "month"]),
+    help="With --scheduled-time: load the last of these that has ended, in UTC.",
+)
+@click.option("--delay", help="How long after a window's end its rows are waited for: 90m, 3h, 2d.")
+@click.option(
+    "--catch-up",
+    type=click.IntRange(0, 1_000),
+    help="Load also those of so many windows before it that are not done; default 0.",
+)
 @online_option
 @click.option(
     "--correct",
@@ -93,6 +109,10 @@ def ingest(
     tag: str | None,
     start: str | None,
     end: str | None,
+    scheduled_time: str | None,
+    unit: Unit | None,
+    delay: str | None,
+    catch_up: int | None,
     online: Online,
     correct: Correct | None,
     takeover: bool,
@@ -108,12 +128,18 @@ def ingest(
       penstock ingest aircraft_history --start 2013-01-01 --end 2013-02-01
       penstock ingest --set online.max_write_units_per_s=500
       penstock ingest flight_status --correct update
+      penstock ingest aircraft_history --scheduled-time 2013-02-01T03:00:00Z --window month
     """
     chosen = workspace.project.chosen(groups, tag)
-    wanted = window(start, end)
+    wanted = fired(scheduled_time, unit, delay, catch_up) or [window(start, end)]
+    if scheduled_time is not None and (start, end) != (None, None):
+        raise UsageError("--scheduled-time names the window", "Leave out --start and --end")
+    from penstock.run.due import ingest_due
+
     began = time.monotonic()
     with spark_context(workspace, takeover=takeover) as context:
-        results = [_ingested(context, one, wanted, online, correct) for one in chosen]
+        ran = [ingest_due(context, one, wanted, online, correct) for one in chosen]
+    results = [result for of_group in ran for result in of_group]
     if workspace.as_json:
         show_json([_plain(one) for one in results])
         return 0
@@ -121,20 +147,26 @@ def ingest(
     return 0
 
 
-def _ingested(
-    context: Context,
-    pipeline: Pipeline,
-    wanted: Window,
-    online: Online,
-    correct: Correct | None,
-) -> Result:
-    from penstock.run.ingest import ingest_pipeline
+def fired(
+    scheduled_time: str | None, unit: Unit | None, delay: str | None, catch_up: int | None
+) -> list[Window]:
+    """The windows of a firing, oldest first; none where no scheduler fired.
 
+    Raises:
+        UsageError: One of the options is missing, or does not read.
+    """
+    if scheduled_time is None:
+        if (unit, delay, catch_up) == (None, None, None):
+            return []
+        message = "--window, --delay and --catch-up are about a firing"
+        raise UsageError(message, "Give --scheduled-time as well, or --start and --end instead")
+    if unit is None:
+        raise UsageError("--scheduled-time needs --window", "Add for example --window day")
     try:
-        return ingest_pipeline(context, pipeline, wanted, online, correct)
-    except PenstockError as error:
-        context.progress.note(pipeline.group.name, f"stopped: {error.message}")
-        raise
+        waits = duration(delay or "0m")
+    except ValueError as error:
+        raise UsageError(f"--delay {error}") from None
+    return windows(instant(scheduled_time), unit, waits, catch_up or 0)
 
 
 def _plain(result: Result) -> dict[str, Any]:

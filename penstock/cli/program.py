@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import traceback
 
@@ -24,9 +25,12 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
 \b
   penstock provision            create the feature groups
   penstock ingest               read, transform, validate, send, write, register
+  penstock plan GROUP           a range of windows: what would be done, and what it costs
+  penstock backfill GROUP       run them, several at a time
   penstock status               what is done
   penstock get GROUP ID         one record, online beside offline
   penstock query latest GROUP   one of the four queries
+  penstock schedule show        what runs by itself, and when
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
 not agree, 75 run the same command again, 77 credentials.
@@ -42,6 +46,17 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the console script."""
     sys.exit(run(sys.argv[1:]))
+
+
+def submitted(arguments: list[str]) -> list[str]:
+    """The arguments of a job as those of its command.
+
+    Glue hands a script pairs only, and its own among them (AWS: Glue job parameters); there ours
+    are the words of one value: ``--penstock 'flight_status --env aws'``.
+    """
+    if "--penstock" not in arguments[:-1]:
+        return arguments
+    return shlex.split(arguments[arguments.index("--penstock") + 1])
 
 
 def run(arguments: list[str]) -> int:

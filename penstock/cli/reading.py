@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -14,22 +15,33 @@ from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.run.places import offline_path
 from penstock.run.status import statuses
+from penstock.run.timeline import calendar
 
 
 @click.command()
 @click.argument("groups", nargs=-1)
 @workspace_options
 def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
-    """What is done, window by window, from the ledger alone.
+    """What is done, window by window, what is missing between, and what to type next.
+
+    Read from the ledger alone. Windows are done, open (rows may still arrive), stale (the pipeline
+    has changed since), failed, running, interrupted or missing.
 
     \b
     Example:
       penstock status flight_status --json
     """
-    names = [one.group.name for one in workspace.project.chosen(groups)]
-    found = statuses(workspace.settings, names)
+    chosen = workspace.project.chosen(groups)
+    found = statuses(workspace.settings, [one.group.name for one in chosen])
+    now = datetime.now(timezone.utc)
+    calendars = [
+        calendar(
+            workspace.settings, one, [two for two in found if two.group == one.group.name], now
+        )
+        for one in chosen
+    ]
     if workspace.as_json:
-        show_json([one.plain() for one in found])
+        show_json([row for one in calendars for row in one.rows(found)])
         return 0
     head = (
         "feature group",
@@ -43,6 +55,8 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
     )
     show(head, [one.row() for one in found])
     for line in filter(None, (one.summary for one in found)):
+        click.echo(line)
+    for line in (line for one in calendars for line in one.lines()):
         click.echo(line)
     return 0
 

@@ -9,7 +9,9 @@ history.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +26,8 @@ from penstock.errors import MismatchError
 from penstock.offline.comparison import OLDER, TIE, Comparison
 
 HISTORY = 1_000  # commits looked through for one of ours
+#: Of two first commits of a table Delta takes one; windows that run side by side take turns.
+_FIRST = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ class OfflineTable:
             present = stored.present(rows).count()
             rows = stored.fresh(rows)
         try:
-            self._write(rows, transaction, api_invocation_time, write_time, present)
+            with nullcontext() if self.exists else _FIRST:
+                self._write(rows, transaction, api_invocation_time, write_time, present)
         except Exception:
             # The answer may be lost though the commit is there, and another driver may have been
             # faster; only the table itself knows.

@@ -1,8 +1,9 @@
 """What is sent of the candidates: all of them, or those the offline store knows nothing newer of.
 
-A selection is made where an old value could come back into the online store: in groups whose
-records may leave it, by deletion or time to live; and where values are corrected. Every other group
-sends its candidates as they were staged, and history is not read.
+A selection is made where a candidate may be too old: in groups whose records may leave the online
+store, by deletion or time to live, so that an old value could come back; in a window that starts
+before the end of another one whose records were sent; and where values are corrected. A normal next
+window sends its candidates as they were staged, and history is not read.
 
 A selection is decided once, like a manifest, and holds as long as the offline table stays as it was
 when it was made. Where another window has written since, an interrupted run selects anew and sends
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timezone
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.window import Window, parse_name
+from penstock.run.places import generations
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
 from penstock.stage.selection import SelectionTask
@@ -52,15 +56,17 @@ def selection(work: Work) -> Selection:
     """
     staged = work.manifest.staged.send
     candidates = sum(one.rows for one in staged)
-    version = (
-        work.table.version() if work.manifest.mode.offline == "own" and _looks_back(work) else None
-    )
-    if not staged or not (_looks_back(work) if version is not None else _expires(work)):
+    own = bool(staged) and work.manifest.mode.offline == "own"
+    guard = own and _guarded(work)
+    version = work.table.version() if own and (guard or work.manifest.correct) else None
+    if not staged or (version is None and not _expires(work)):
         return Selection(staged, work.places.results(work.generation), candidates)
+    basis = {"version": version, "guard": guard}
     number, found = _newest(work)
-    if found is None or found["version"] != version:
+    if found is None or {name: found.get(name) for name in basis} != basis:
         number += 1
-        made = {"version": version, "report": _selected(work, number, version).plain()}
+        chosen = _selected(work, number, version, guard=guard)
+        made = {**basis, "report": chosen.plain()}
         path = work.places.pin(work.generation, f"selection-{number:04d}")
         work.context.storage.put_if_absent(path, json.dumps(made).encode())
         found = json.loads(work.context.storage.read(path))
@@ -71,17 +77,47 @@ def selection(work: Work) -> Selection:
     )
 
 
-def _looks_back(work: Work) -> bool:
-    """Whether the offline table is asked before anything is sent."""
-    return _guarded(work) or work.manifest.correct
-
-
 def _guarded(work: Work) -> bool:
-    """Whether an old value could come back: the online store forgets what it has removed.
+    """Whether candidates may be too old to win.
 
-    A window that starts before the ledger's high-water mark will be another reason.
+    The online store forgets what it has removed, so an old value could come back; and what other
+    windows sent may be newer, so that sending is in vain.
     """
-    return work.group.forgets
+    return work.group.forgets or _behind(work)
+
+
+def _behind(work: Work) -> bool:
+    """Whether the window starts before the high-water mark: the end of another that sent records.
+
+    Of a normal next window only the names of the others are read.
+    """
+    own = work.places.window.name
+    start = parse_name(own).start
+    folder = work.places.generations.rsplit("/", 1)[0]
+    names = [path.rsplit("/", 1)[-1] for path in work.context.storage.list(folder)]
+    windows = [parse_name(name) for name in sorted(names, reverse=True) if name != own]
+    later = (one for one in windows if start is None or one.end is None or one.end > start)
+    marks = (_mark(work, one) for one in later)
+    return any(mark is not None and (start is None or mark > start) for mark in marks)
+
+
+def _mark(work: Work, window: Window) -> datetime | None:
+    """Before which instant the records lie that another window sent; None where it sent none.
+
+    A run over all of time has no end; but its records are no younger than the run, or they would
+    have been put aside.
+    """
+    storage, places = work.context.storage, replace(work.places, window=window)
+    sent = [
+        event.at
+        for number in generations(storage, places)
+        for event in Journal(storage, places.journal(number)).refresh().events
+        if event.state is State.ONLINE_DONE and event.data.get("sent", 0) > 0
+    ]
+    if not sent or window.end is not None:
+        return window.end if sent else None
+    at = datetime.strptime(max(sent), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return at + timedelta(seconds=work.context.settings.quality.future_tolerance_s)
 
 
 def _expires(work: Work) -> bool:
@@ -102,12 +138,12 @@ def _newest(work: Work) -> tuple[int, Mapping[str, Any] | None]:
         number, found = number + 1, json.loads(data)
 
 
-def _selected(work: Work, number: int, version: int | None) -> Report:
+def _selected(work: Work, number: int, version: int | None, *, guard: bool) -> Report:
     context, staged = work.context, work.manifest.staged.send
     work.say("looking for newer events in the offline store")
     rows = context.spark.read.schema(staged_schema(work.group))
     frame = rows.parquet(*(one.path for one in staged))
-    frame = work.table.judged(frame, version, guard=_guarded(work), correct=work.manifest.correct)
+    frame = work.table.judged(frame, version, guard=guard, correct=work.manifest.correct)
     folder = f"{work.places.selected(work.generation, number)}/{work.epoch:04d}"
     task = SelectionTask(work.group, context.now().astimezone(timezone.utc), folder)
     partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)

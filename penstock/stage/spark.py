@@ -137,7 +137,20 @@ def stage_features(
     Raises:
         ContractError: A feature is missing among its columns.
     """
-    group = task.group
+    placed = side_by_side(frame, task.group, partitions)
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _answer(task.run(batches, storage))
+
+    return _collected(placed, work)
+
+
+def side_by_side(frame: DataFrame, group: FeatureGroup, partitions: int) -> DataFrame:
+    """What the feature gate looks at of a transform's output, an identifier's rows together.
+
+    Raises:
+        ContractError: A feature is missing among its columns.
+    """
     chosen_names = [*group.names, *group.controls]
     missing = [name for name in chosen_names if name not in frame.columns]
     if missing:
@@ -146,12 +159,7 @@ def stage_features(
     wanted = [*chosen_names, *([ORIGIN] if ORIGIN in frame.columns else [])]
     chosen = frame.select(*(f"`{name}`" for name in wanted))
     key = _placed_by(chosen, group)
-    sorted_frame = chosen.repartition(partitions, key).sortWithinPartitions(key)
-
-    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield _answer(task.run(batches, storage))
-
-    return _collected(sorted_frame, work)
+    return chosen.repartition(partitions, key).sortWithinPartitions(key)
 
 
 def extra_columns(frame: DataFrame, group: FeatureGroup) -> tuple[str, ...]:

@@ -104,6 +104,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     return _stores(small, _fine(small.run("ingest", "--json")))
 
 
+@pytest.mark.prove
 @pytest.mark.shows("3.4")
 def test_a_killed_run_is_finished_by_the_same_command(undisturbed: Stores, tmp_path: Path) -> None:
     """Killed while it sends; meanwhile a second driver names the first and ends with 75."""

@@ -239,3 +239,65 @@ def test_the_glue_tables_are_registered(job: Job) -> None:
     assert sorted(tables) == ["aircraft_history", "airport_weather", "flight_status"]
     place = (job.folder / "lake" / "offline" / "flight_status").as_uri()
     assert tables["flight_status"].rstrip("/") == place
+
+
+@pytest.mark.prove
+@pytest.mark.shows("6.3")
+def test_flight_delays_knows_nothing_of_the_future(job: Job) -> None:
+    """One row a flight with a delay, in two minutes; recomputed from the raw flights by pandas."""
+    began = time.monotonic()
+    said = job.run("dataset", "build", "flight_delays", "--json")
+    assert (said.returncode, time.monotonic() - began <= 120) == (0, True), said.stderr
+    answer = json.loads(said.stdout)
+    rows = pd.read_parquet(Path(answer["path"]) / "data").set_index("flight_id").sort_index()
+    wanted = _delays(flights.flights()).sort_index()
+    assert len(rows) == 327_346 == sum(answer["parts"].values())
+    assert rows.index.equals(wanted.index)
+    assert (rows["late"] == wanted["late"]).all()
+    for name in (*HISTORY, "observed_at"):
+        ours, theirs = rows[name], wanted[name]
+        same = (ours == theirs) | (ours.isna() & theirs.isna())
+        if ours.dtype == float:
+            same |= (ours - theirs).abs() < 1e-9
+        assert same.all(), name
+    for name in ("day_end", "observed_at"):
+        known = rows[name].notna()
+        assert (rows[name] <= rows["scheduled_departure"])[known].all()
+    aircraft, weather = answer["lookups"]
+    assert aircraft["found"] == int(wanted["day_end"].notna().sum()) > 250_000
+    assert weather["found"] == int(wanted["observed_at"].notna().sum()) > 300_000
+
+
+HISTORY = ("day_end", *(f"{one}_{days}d" for days in flights.SPANS for one in flights.FIGURES))
+
+
+def _delays(raw: pd.DataFrame) -> pd.DataFrame:
+    """Flights with a delay, what their aircraft had done by then, and the last weather report."""
+    leaves = flights.times(raw)["scheduled_departure"]
+    status = flights.flight_status(raw)
+    out = pd.DataFrame({"flight_id": status["flight_id"], "late": status["arrival_delay"] >= 15})
+    out["late"] = out["late"].astype(int)
+    out = out.assign(tailnum=raw["tailnum"], origin=raw["origin"], leaves=leaves)
+    out = out[status["arrival_delay"].notna()].sort_values("leaves", kind="stable")
+    landed = flights.arrivals(raw)
+    landed["day_end"] = landed["arrival"].dt.floor("D") + flights.DAY - pd.Timedelta(seconds=1)
+    days = landed[["tailnum", "day_end"]].drop_duplicates().sort_values("day_end", kind="stable")
+    days["at"] = days["day_end"]
+    span = 28 * flights.DAY
+    out = pd.merge_asof(out, days, left_on="leaves", right_on="at", by="tailnum", tolerance=span)
+    reports = flights.airport_weather(flights.weather())[["origin", "observed_at"]]
+    reports["at"] = pd.to_datetime(reports["observed_at"], format=flights.ISO, utc=True)
+    reports = reports.drop_duplicates().sort_values("at", kind="stable")
+    out = pd.merge_asof(
+        out.drop(columns="at"),
+        reports,
+        left_on="leaves",
+        right_on="at",
+        by="origin",
+        tolerance=3 * flights.HOUR,
+    )
+    asked = out["day_end"].notna()
+    figures = flights.known(landed, out.loc[asked, ["tailnum", "day_end"]])
+    for name in HISTORY:
+        out[name] = pd.Series(figures[name].to_numpy(), index=out.index[asked]).reindex(out.index)
+    return out.set_index("flight_id")

@@ -192,7 +192,8 @@ def test_rows_come_back_under_a_mended_contract_once_and_with_their_history(benc
     second = bench.replay(MENDED)
     assert dict(second.outcomes) == {"unfit": 1, "accepted": 3}
     (run,) = second.runs
-    assert (run.figures.produced, run.figures.accepted, run.figures.offline) == (3, 3, 3)
+    found = run.figures
+    assert (found.produced, found.accepted, found.older, found.offline) == (3, 2, 1, 3)
     assert bench.lab.features(GROUP) == [
         {"sensor": "a", "at": "2024-01-01T00:00:00Z", "level": 8, "share": None},
         {"sensor": "a", "at": "2024-01-02T00:00:00Z", "level": 1, "share": 0.5},

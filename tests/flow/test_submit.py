@@ -41,6 +41,7 @@ SOURCES = """sources:
   weather:
     path: {folder}/weather.csv
 """
+DAYS = ("--start=2013-01-07", "--end=2013-01-09", "--window=day", "--online=never")
 # Run by an executor: says what it imported, and where.
 WHENCE = """
 import socket, sys
@@ -104,11 +105,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def done(site: Site) -> Mapping[str, Any]:
-    """What provision, ingest and query said, in this order."""
+    """What the jobs said, in this order."""
     return {
         "provision": site.job("provision", environment="small"),
         "ingest": site.job("ingest", environment="small"),
+        "backfill": site.job("backfill", "airport_weather", *DAYS, environment="small"),
         "query": site.job("query", "latest", "flight_status", "--limit", "5", environment="small"),
+        "dataset": site.job("dataset", "flight_delays", environment="small"),
     }
 
 
@@ -133,7 +136,14 @@ def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any])
     assert [one["accepted"] for one in done["ingest"]] == [
         one["identifiers"] for one in done["ingest"]
     ]
+    # The rows are there already, from the run over everything: none is written twice.
+    assert [(one["state"], one["figures"]["offline"]) for one in done["backfill"]] == [
+        ("done", 0),
+        ("done", 0),
+    ]
     assert len(done["query"]["rows"]) == 5
+    assert done["dataset"]["made"]
+    assert sum(done["dataset"]["parts"].values()) == done["dataset"]["labels"] > 0
     assert site.cluster.hosts() == set(HOSTS)
 
 

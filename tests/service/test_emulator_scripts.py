@@ -59,7 +59,7 @@ def _entries(*identifiers: str, text: str = "") -> list[dict[str, Any]]:
 def test_a_quota_throttles_what_is_over_it(emulator: Emulator, aws: Aws) -> None:
     """Ten units at once, then the eleventh put is a throttle; a batch gives back what is over."""
     aws.create()
-    quota = Quota(rate=10.0)
+    quota = Quota(rate=1.0, burst=10.0)
     emulator.faults.add(quota)
     for n in range(10):
         aws.put(id=str(n), t=DAY)

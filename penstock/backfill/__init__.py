@@ -1,0 +1,1 @@
+"""Many windows of one pipeline: planned with their bill, run side by side, resumed."""

@@ -1,0 +1,136 @@
+"""``dataset``: training data sets, listed and built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.tables import show, show_json
+from penstock.dataset import Dataset, HashSplit
+
+if TYPE_CHECKING:
+    from penstock.training.build import Format
+
+
+@click.group()
+def dataset() -> None:
+    """Training data sets: labels, each with the features known at its moment.
+
+    \b
+    A project declares them in schemas/ (docs/datasets.md):
+      penstock dataset list
+      penstock dataset build flight_delays
+    """
+
+
+@dataset.command("list")
+@workspace_options
+def list_(workspace: Workspace) -> int:
+    """What the project declares.
+
+    \b
+    Example:
+      penstock dataset list --json
+    """
+    declared = list(workspace.project.datasets.values())
+    if workspace.as_json:
+        show_json([_plain(one) for one in declared])
+    elif not declared:
+        click.echo("this project declares no data set: docs/datasets.md shows how")
+    else:
+        head = ("data set", "labels from", "moment", "features from", "parts", "description")
+        show(head, [_row(one) for one in declared])
+    return 0
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--to", "folder", help="Folder it is put into; by default LAKE/datasets/NAME.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="File format.",
+)
+@workspace_options
+def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) -> int:
+    """Build one from the offline tables as they are now.
+
+    Each label gets the features that were known at its moment: no feature of its future, and one
+    row a label whatever happened since. Building the same again finds it there.
+
+    \b
+    Example:
+      penstock dataset build flight_delays --format csv --to /tmp/delays
+    """
+    from penstock.training.build import build as built
+
+    project = workspace.project
+    wanted = project.dataset(name)
+    groups = {name: one.group for name, one in project.pipelines.items()}
+    with spark_context(workspace) as context:
+        workspace.progress.step(name, "joining")
+        found = built(context, wanted, groups, folder=folder, form=form)
+    if workspace.as_json:
+        show_json({"path": found.path, "made": found.made, **found.manifest})
+        return 0
+    _show(found.manifest)
+    click.echo(f"{'made' if found.made else 'was there already'}: {found.path}")
+    click.echo(f"read it: pandas.read_parquet('{found.path}/data')" if form == "parquet" else "")
+    return 0
+
+
+def _show(manifest: Mapping[str, Any]) -> None:
+    labels = manifest["labels"]
+    show(("part", "rows"), list(manifest["parts"].items()))
+    head = ("features of", "by", "found for", "median age", "greatest age", "a naive join leaks")
+    rows = [
+        (
+            one["group"],
+            one["on"],
+            _share(one["found"], labels),
+            _age(one["median_age_s"]),
+            _age(one["oldest_s"]),
+            _share(one["naive_join_leaks"], labels),
+        )
+        for one in manifest["lookups"]
+    ]
+    show(head, rows)
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count:,} ({count / of:.1%})" if of else "0"
+
+
+def _age(seconds: float | None) -> str | None:
+    return None if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def _parts(one: Dataset) -> str:
+    if one.split is None:
+        return "all"
+    how = f"by {one.split.on}" if isinstance(one.split, HashSplit) else f"by {one.time}"
+    return f"{', '.join(one.split.parts)} {how}"
+
+
+def _row(one: Dataset) -> tuple[str, ...]:
+    lookups = ", ".join(dict.fromkeys(lookup.group for lookup in one.lookups))
+    return (one.name, one.base, one.time, lookups, _parts(one), one.description)
+
+
+def _plain(one: Dataset) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "base": one.base,
+        "time": one.time,
+        "groups": one.groups,
+        "parts": _parts(one),
+        "meaning": one.meaning,
+        "description": one.description,
+    }

@@ -1,0 +1,180 @@
+"""Intervals of time as an algebra: windows split, joined and taken from one another, never a row.
+
+Everything is half-open and UTC, where no hour is missing and none comes twice, so local clocks and
+their changes have no say. :class:`~penstock.ledger.window.Window` is the interval, and its name is
+the name; ``Window()`` is all of time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Literal, get_args
+
+from penstock.errors import UsageError
+from penstock.ledger.window import Window
+
+UnitName = Literal["hour", "day", "week", "month"]
+
+#: Ends of time, for windows that are open.
+FIRST = datetime.min.replace(tzinfo=timezone.utc)
+LAST = datetime.max.replace(microsecond=0, tzinfo=timezone.utc)
+MAX_WINDOWS = 1_000_000  # of one split: a slip of the pen must not fill the memory
+
+_STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+_MONDAY = datetime(1970, 1, 5, tzinfo=timezone.utc)  # weeks begin on Mondays (ISO 8601)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_TEXT = re.compile(r"(\d{1,4})?\s*(hour|day|week|month)s?")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A size of windows, with borders that are the same whoever asks.
+
+    Args:
+        name: hour, day, week (from Monday) or month.
+        count: So many of it: ``Unit("hour", 6)`` has borders at 0, 6, 12 and 18 o'clock UTC.
+            They are counted from 1970-01-01, weeks from 1970-01-05.
+    """
+
+    name: UnitName
+    count: int = 1
+
+    def __str__(self) -> str:
+        return self.name if self.count == 1 else f"{self.count} {self.name}s"
+
+    def floor(self, at: datetime) -> datetime:
+        """The last border at or before an aware instant."""
+        return self._border(self._index(at))
+
+    def ceil(self, at: datetime) -> datetime:
+        """The first border at or after an aware instant."""
+        below = self.floor(at)
+        return below if below == at else self.after(below)
+
+    def after(self, border: datetime) -> datetime:
+        """The border that follows the last one at or before ``border``."""
+        return self._border(self._index(border) + 1)
+
+    def _index(self, at: datetime) -> int:
+        """Number of the window an instant lies in."""
+        at = at.astimezone(timezone.utc)
+        if self.name == "month":
+            return ((at.year - 1970) * 12 + at.month - 1) // self.count
+        return (at - self._origin) // (_STEPS[self.name] * self.count)
+
+    def _border(self, index: int) -> datetime:
+        """Start of the window of a number; the end of time where there is none."""
+        try:
+            if self.name != "month":
+                return self._origin + index * self.count * _STEPS[self.name]
+            years, month = divmod(index * self.count, 12)
+            return datetime(1970 + years, month + 1, 1, tzinfo=timezone.utc)
+        except (OverflowError, ValueError):
+            return LAST if index > 0 else FIRST
+
+    @property
+    def _origin(self) -> datetime:
+        return _MONDAY if self.name == "week" else _EPOCH
+
+
+def unit(text: str) -> Unit:
+    """``month``, ``day``, ``6 hours`` or ``6hours`` as a unit.
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = _TEXT.fullmatch(text.strip().lower())
+    if found is None or found[1] == "0" * len(found[1] or ""):
+        message = f"{text!r} is not the size of a window"
+        raise UsageError(message, f"Write {', '.join(get_args(UnitName))}, or for example '6 hour'")
+    name: UnitName = found[2]  # type: ignore[assignment]  # the pattern allows no other
+    return Unit(name, int(found[1] or 1))
+
+
+def split(start: datetime, end: datetime, size: Unit) -> tuple[Window, ...]:
+    """``[start, end)`` as windows between the borders of ``size``, in order of time.
+
+    They cover it exactly once. A start or an end between two borders makes a shorter first or last
+    window.
+
+    Args:
+        start: Aware.
+        end: Aware.
+        size: What to split by.
+
+    Raises:
+        UsageError: That would be more than :data:`MAX_WINDOWS`.
+    """
+    borders = [start]
+    while (following := size.after(borders[-1])) < end:
+        borders.append(following)
+        if len(borders) > MAX_WINDOWS:
+            message = f"that is more than {MAX_WINDOWS:,} windows of one {size}"
+            raise UsageError(message, "Choose a shorter range or a larger --window")
+    return tuple(Window(a, b) for a, b in pairwise([*borders, end])) if start < end else ()
+
+
+def union(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """The same time as few windows as can be: in order, apart from one another."""
+    joined: list[list[datetime]] = []
+    for start, end in sorted(map(_ends, windows)):
+        if joined and start <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], end)
+        else:
+            joined.append([start, end])
+    return tuple(_window(start, end) for start, end in joined)
+
+
+def difference(whole: Iterable[Window], taken: Iterable[Window]) -> tuple[Window, ...]:
+    """The time of ``whole`` that is in none of ``taken``, as :func:`union` gives it.
+
+    Raises:
+        ValueError: What is left is open on one side; a window is bounded, or all of time.
+    """
+    left, holes = [], [_ends(one) for one in union(taken)]
+    for window in union(whole):
+        start, end = _ends(window)
+        for first, last in holes:
+            if last <= start or end <= first:
+                continue
+            if start < first:
+                left.append(_window(start, first))
+            start = min(last, end)
+        if start < end:
+            left.append(_window(start, end))
+    return tuple(left)
+
+
+def gaps(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """The time between the first start and the last end that no window covers."""
+    covered = union(windows)
+    return tuple(_window(_ends(a)[1], _ends(b)[0]) for a, b in pairwise(covered))
+
+
+def overlaps(one: Window, other: Window) -> bool:
+    """Whether two windows share an instant."""
+    (start, end), (first, last) = _ends(one), _ends(other)
+    return start < last and first < end
+
+
+def covers(windows: Iterable[Window], part: Window) -> bool:
+    """Whether every instant of ``part`` is in one of the windows."""
+    start, end = _ends(part)
+    return any(first <= start and end <= last for first, last in map(_ends, union(windows)))
+
+
+def _ends(window: Window) -> tuple[datetime, datetime]:
+    """Start and end, without open ones."""
+    return window.start or FIRST, window.end or LAST
+
+
+def _window(start: datetime, end: datetime) -> Window:
+    if (start, end) == (FIRST, LAST):
+        return Window()
+    if FIRST in (start, end) or LAST in (start, end):
+        raise ValueError("a window is bounded, or all of time")
+    return Window(start, end)

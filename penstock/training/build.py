@@ -1,0 +1,334 @@
+"""Building a data set: labels, lookups, new features, parts, files, and figures of it all.
+
+Offline tables are pinned to their versions first, so everything is read as it was at one moment.
+The folder is named after the data set's meaning and those versions: building the same thing twice
+finds it there. A folder counts once its manifest is in it, which is put there last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from itertools import accumulate
+from operator import and_
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow.parquet as pq
+
+from penstock import meaning, query
+from penstock.contract import FeatureGroup
+from penstock.dataset import Dataset, HashSplit, TimeSplit
+from penstock.errors import MismatchError, UsageError
+from penstock.run.context import Context
+from penstock.run.places import offline_path
+from penstock.session import raised
+from penstock.storage import local_path
+from penstock.training.join import Plan, column, looked_up, plan_of
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructType
+
+Format = Literal["parquet", "csv"]
+FORMATS: tuple[Format, ...] = ("parquet", "csv")
+PART = "part"  # folder key of the parts: part=train
+_VIEW = "penstock_dataset_base"
+_HASHES = 1_000_000  # steps of a share
+
+
+@dataclass(frozen=True)
+class Built:
+    """A data set that is there.
+
+    Args:
+        path: Its folder.
+        manifest: What ``manifest.json`` in it says.
+        made: Whether it was made just now; else it was there.
+    """
+
+    path: str
+    manifest: Mapping[str, Any]
+    made: bool
+
+
+@dataclass(frozen=True)
+class Version:
+    """An offline table, pinned."""
+
+    group: FeatureGroup
+    path: str
+    version: int
+
+    def plain(self) -> dict[str, Any]:
+        """A JSON form: the lineage."""
+        return {"group": self.group.name, "path": self.path, "version": self.version}
+
+
+def build(
+    context: Context,
+    dataset: Dataset,
+    groups: Mapping[str, FeatureGroup],
+    *,
+    folder: str | None = None,
+    form: Format = "parquet",
+) -> Built:
+    """Build a data set from the offline tables as they are now. Doing it again changes nothing.
+
+    Args:
+        context: The surroundings.
+        dataset: What is built.
+        groups: Contracts by name.
+        folder: Where to; by default ``datasets/NAME`` in the lake.
+        form: File format.
+
+    Raises:
+        UsageError: A group or column is not there, or a group has no offline table.
+        DataGateError: A label has no moment.
+        MismatchError: The transform left rows out or made new ones, or a file lacks rows.
+    """
+    versions = {name: _version(context, groups, name) for name in dataset.groups}
+    named = [dataset.meaning, form, *(versions[name].plain() for name in dataset.groups)]
+    root = folder or f"{context.settings.lake}/datasets/{dataset.name}"
+    path = f"{root.rstrip('/')}/{meaning.digest(named)}"
+    there = _manifest(context, path)
+    if there is not None:
+        return Built(path, there, made=False)
+    frame, plans = _looked_up(context, dataset, versions)
+    try:
+        counts = _write(frame, dataset, plans, path, form)
+    except Exception as error:
+        known = raised(error)
+        if known is None:
+            raise
+        raise known from error
+    _check(dataset, counts, path, form)
+    columns = [[one.name, one.dataType.simpleString()] for one in counts.schema]
+    manifest = {
+        "dataset": dataset.name,
+        "meaning": dataset.meaning,
+        "format": form,
+        "made": context.now().isoformat(timespec="seconds"),
+        "parts": counts.parts,
+        "columns": columns,
+        "lookups": [_told(plan, counts.before) for plan in plans],
+        "labels": counts.before["rows"],
+        "lineage": [versions[name].plain() for name in dataset.groups],
+    }
+    data = json.dumps(manifest, indent=2).encode()
+    context.storage.put_if_absent(_manifest_path(path), data)
+    return Built(path, _manifest(context, path) or manifest, made=True)
+
+
+def _version(context: Context, groups: Mapping[str, FeatureGroup], name: str) -> Version:
+    from delta.tables import DeltaTable
+    from pyspark.errors import AnalysisException
+
+    if name not in groups:
+        message = f"there is no feature group {name!r} in this project"
+        raise UsageError(message, f"There are: {', '.join(sorted(groups))}")
+    path = offline_path(context.settings, name)
+    try:
+        newest = DeltaTable.forPath(context.spark, path).history(1).collect()
+    except AnalysisException as error:
+        message = f"there is no offline table of {name!r} at {path}"
+        raise UsageError(message, f"penstock ingest {name}") from error
+    return Version(groups[name], path, int(newest[0]["version"]))
+
+
+def _rows(context: Context, version: Version) -> DataFrame:
+    reader = context.spark.read.format("delta").option("versionAsOf", version.version)
+    return reader.load(version.path)
+
+
+def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version]) -> DataFrame:
+    base = versions[dataset.base]
+    _rows(context, base).createOrReplaceTempView(_VIEW)
+    text = query.sql("live", base.group, query.Table((_VIEW,)), query.SPARK)
+    current = context.spark.sql(text)
+    labels: DataFrame = current if dataset.labels is None else dataset.labels(current)
+    if dataset.time not in labels.columns:
+        message = f"data set {dataset.name!r}: the labels have no column {dataset.time!r}"
+        raise UsageError(message, f"They have: {', '.join(labels.columns)}")
+    kind = dict(labels.dtypes)[dataset.time]
+    if kind not in ("timestamp", "string", "double"):
+        message = f"data set {dataset.name!r}: the moments in {dataset.time!r} are {kind}"
+        raise UsageError(message, "Make them timestamps, or ISO text with T and Z")
+    return labels
+
+
+def _looked_up(
+    context: Context, dataset: Dataset, versions: Mapping[str, Version]
+) -> tuple[DataFrame, list[Plan]]:
+    frame = _labels(context, dataset, versions)
+    plans: list[Plan] = []
+    for number, lookup in enumerate(dataset.lookups):
+        version = versions[lookup.group]
+        plan = plan_of(lookup, version.group, frame, number)
+        frame = looked_up(frame, dataset.time, plan, version.group, _rows(context, version))
+        plans.append(plan)
+    return frame, plans
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted while the rows went by.
+
+    Args:
+        before: Labels, how many have their required features, and figures of each lookup.
+        rows: Rows written.
+        parts: Rows written, by part.
+        schema: Of the files, without the part.
+    """
+
+    before: Mapping[str, Any]
+    rows: int
+    parts: Mapping[str, int]
+    schema: StructType
+
+
+def _write(
+    frame: DataFrame, dataset: Dataset, plans: list[Plan], path: str, form: Format
+) -> Counts:
+    """Write all parts in one pass, and count on the way."""
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as fn
+
+    before, after = Observation(), Observation()
+    wanted = [fn.col(plan.age).isNotNull() for plan in plans if plan.lookup.required]
+    fit = reduce(and_, wanted, fn.lit(True))  # noqa: FBT003 - a literal column
+    rows = fn.count(fn.lit(1)).alias("rows")
+    frame = frame.observe(before, rows, fn.count_if(fit).alias("kept"), *_observed(plans))
+    frame = frame.where(fit).drop(*(name for plan in plans for name in (plan.age, plan.later)))
+    if dataset.transform is not None:
+        frame = dataset.transform(frame)
+    if PART in frame.columns:
+        message = f"data set {dataset.name!r} has a column {PART!r} of its own"
+        raise UsageError(message, "Rename it: parts are named so")
+    schema, names = frame.schema, () if dataset.split is None else dataset.split.parts
+    if dataset.split is not None:
+        frame = frame.withColumn(PART, _part(frame, dataset, dataset.split))
+    parts = [fn.count_if(fn.col(PART) == one).alias(f"part {one}") for one in names]
+    writer = frame.observe(after, rows, *parts).write.mode("overwrite").format(form)
+    if form == "csv":
+        writer = writer.option("header", "true").option("escape", '"')
+    if dataset.split is not None:
+        writer = writer.partitionBy(PART)
+    writer.save(f"{path}/data")
+    counted = after.get
+    by_part = {one: int(counted[f"part {one}"]) for one in names} or {"all": int(counted["rows"])}
+    return Counts(before.get, int(counted["rows"]), by_part, schema)
+
+
+def _observed(plans: list[Plan]) -> list[Column]:
+    from pyspark.sql import functions as fn
+
+    columns: list[Column] = []
+    for plan in plans:
+        n, age = plan.number, fn.col(plan.age)
+        columns += [
+            fn.count(age).alias(f"found_{n}"),
+            fn.count_if(fn.col(plan.later)).alias(f"later_{n}"),
+            fn.percentile_approx(age, 0.5).alias(f"median_{n}"),
+            fn.max(age).alias(f"oldest_{n}"),
+        ]
+    return columns
+
+
+def _part(frame: DataFrame, dataset: Dataset, split: TimeSplit | HashSplit) -> Column:
+    from pyspark.sql import functions as fn
+
+    if isinstance(split, TimeSplit):
+        # ISO text with a zone and instants: no session zone has a say in the comparison.
+        moment = _instant(frame, dataset.time)
+        ends = [(part, _instant_literal(dataset, end)) for part, end in split.until.items()]
+        chosen = [(moment < end, part) for part, end in ends]
+        return _cases(chosen, split.rest)
+    if split.on not in frame.columns:
+        message = f"data set {dataset.name!r}: there is no column {split.on!r} to split by"
+        raise UsageError(message, f"There are: {', '.join(frame.columns)}")
+    hashed = fn.xxhash64(column(frame, split.on).cast("string"))
+    step = fn.pmod(hashed, fn.lit(_HASHES).cast("bigint"))
+    shares = list(accumulate(split.shares.values()))[:-1]
+    names = list(split.shares)
+    return _cases(
+        [(step < round(share * _HASHES), name) for share, name in zip(shares, names, strict=False)],
+        names[-1],
+    )
+
+
+def _cases(chosen: list[tuple[Column, str]], rest: str) -> Column:
+    from pyspark.sql import functions as fn
+
+    made: Any = fn
+    for condition, part in chosen:
+        made = made.when(condition, part)
+    column: Column = fn.lit(rest) if made is fn else made.otherwise(rest)
+    return column
+
+
+def _instant(frame: DataFrame, name: str) -> Column:
+    """Microseconds since the epoch, whatever kind of moment it is."""
+    from pyspark.sql import functions as fn
+
+    if name not in frame.columns:
+        message = f"the transform leaves out {name!r}, by which the parts are told"
+        raise UsageError(message, "Keep it, or split by a hash")
+    kind = dict(frame.dtypes)[name]
+    if kind == "double":
+        return fn.round(column(frame, name) * 1e6).cast("bigint")
+    return fn.unix_micros(column(frame, name).cast("timestamp"))
+
+
+def _instant_literal(dataset: Dataset, text: str) -> int:
+    try:
+        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        at = None
+    if at is None or at.utcoffset() is None:
+        message = f"data set {dataset.name!r}: a part ends at {text!r}, which is no instant"
+        raise UsageError(message, "Write it like 2013-07-01T00:00:00Z")
+    return round(at.timestamp() * 1_000_000)
+
+
+def _check(dataset: Dataset, counts: Counts, path: str, form: Format) -> None:
+    """Counted independently: labels kept by the lookups, rows written, rows in the files."""
+    kept = int(counts.before["kept"])
+    if counts.rows != kept:
+        message = f"data set {dataset.name!r}: of {kept} labels {counts.rows} rows were made"
+        raise MismatchError(message, "The transform must keep every row, and make none")
+    if form == "parquet":
+        files = sorted(Path(local_path(path)).joinpath("data").rglob("*.parquet"))
+        there = sum(pq.read_metadata(one).num_rows for one in files)
+        if there != counts.rows:
+            message = f"data set {dataset.name!r}: {counts.rows} rows made, {there} in the files"
+            raise MismatchError(message, "Run it again; if that does not help, report it")
+
+
+def _told(plan: Plan, counted: Mapping[str, Any]) -> dict[str, Any]:
+    """A lookup's figures; ``leaks`` is what joining the newest row, not the one of then, would."""
+    n = plan.number
+    return {
+        "group": plan.lookup.group,
+        "on": plan.lookup.on,
+        "features": [plan.lookup.prefix + name for name in plan.chosen],
+        "found": int(counted[f"found_{n}"]),
+        "median_age_s": counted[f"median_{n}"],
+        "oldest_s": counted[f"oldest_{n}"],
+        "naive_join_leaks": int(counted[f"later_{n}"]),
+    }
+
+
+def _manifest_path(path: str) -> str:
+    return f"{path}/manifest.json"
+
+
+def _manifest(context: Context, path: str) -> Mapping[str, Any] | None:
+    try:
+        found: Mapping[str, Any] = json.loads(context.storage.read(_manifest_path(path)))
+    except FileNotFoundError:
+        return None
+    return found

@@ -1,0 +1,204 @@
+"""One lookup as a Spark job: rows of both sides meet by identifier, the as-of step runs inside.
+
+Both sides are hash-partitioned by the record identifier into one shuffle; a Python worker holds one
+partition at a time (labels and the features looked up, as Arrow), so memory follows the rows of the
+fullest partition: raise ``spark.sql.shuffle.partitions`` for more and smaller ones. Every label
+comes out once, in no particular order. Needs nothing that Spark 3.5 lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.contract import FeatureGroup
+from penstock.dataset import Lookup
+from penstock.errors import UsageError
+from penstock.training.asof import NONE, Events, Labels, Longs, found, nanoseconds
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructType
+
+OUT_ROWS = 65_536  # of one Arrow batch handed back to Spark
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one lookup does in a worker.
+
+    Args:
+        lookup: What is looked up.
+        labels: Columns of the labels.
+        chosen: The features that are taken.
+        number: Which lookup of the data set.
+    """
+
+    lookup: Lookup
+    labels: tuple[str, ...]
+    chosen: tuple[str, ...]
+    number: int
+
+    @property
+    def age(self) -> str:
+        """Column of the found row's age in seconds; null where none was found."""
+        return f"_age_{self.number}"
+
+    @property
+    def later(self) -> str:
+        """Column that says whether the newest row of all lies in the label's future."""
+        return f"_later_{self.number}"
+
+
+def plan_of(lookup: Lookup, group: FeatureGroup, labels: DataFrame, number: int) -> Plan:
+    """What a lookup does to labels.
+
+    Raises:
+        UsageError: It names a column or feature that is not there, or one that is there already.
+    """
+    where = f"lookup of {group.name!r}"
+    if lookup.on not in labels.columns:
+        message = f"{where}: the labels have no column {lookup.on!r}"
+        raise UsageError(message, f"They have: {', '.join(labels.columns)}")
+    missing = [name for name in lookup.features if name not in group.names]
+    if missing:
+        message = f"{where}: there is no feature {missing[0]!r}"
+        raise UsageError(message, f"There are: {', '.join(group.names)}")
+    others = tuple(name for name in group.names if name != group.record_identifier)
+    plan = Plan(lookup, tuple(labels.columns), lookup.features or others, number)
+    taken = {name.lower() for name in labels.columns}
+    twice = [name for name in plan.chosen if (lookup.prefix + name).lower() in taken]
+    if twice:
+        message = f"{where}: the labels have a column {lookup.prefix + twice[0]!r} already"
+        raise UsageError(message, "Give the lookup a prefix, or name the features it takes")
+    return plan
+
+
+def looked_up(
+    labels: DataFrame, time: str, plan: Plan, group: FeatureGroup, events: DataFrame
+) -> DataFrame:
+    """The labels with the plan's features, its age and its later column.
+
+    Args:
+        labels: One row a label.
+        time: Their column of moments: timestamp or ISO text.
+        plan: From :func:`plan_of`.
+        group: The contract of ``events``.
+        events: The offline table, with its system columns.
+    """
+    from pyspark.sql import functions as fn
+
+    left, right = _left(labels, time, plan), _right(events, plan, group)
+    kinds = (dict(left.dtypes)["_key"], dict(right.dtypes)["_key"])
+    if len(set(kinds)) > 1:
+        message = f"lookup of {group.name!r}: {plan.lookup.on!r} is {kinds[0]}, not {kinds[1]}"
+        raise UsageError(message, "Cast it where the labels are made")
+    both = left.unionByName(right, allowMissingColumns=True)
+    partitions = int(labels.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    # Labels that ask about nobody would all meet in one partition.
+    spread = fn.when(fn.col("_key").isNull(), fn.xxhash64(*left.columns))
+    work = _Work(plan)
+    return both.repartition(partitions, "_key", spread).mapInArrow(
+        work, _schema(labels, events, plan)
+    )
+
+
+def column(frame: DataFrame, name: str) -> Column:
+    """A column by its name, whatever characters are in it."""
+    return frame["`" + name.replace("`", "``") + "`"]
+
+
+def _left(labels: DataFrame, time: str, plan: Plan) -> DataFrame:
+    from pyspark.sql import functions as fn
+
+    own = [column(labels, name).alias(f"_l{n}") for n, name in enumerate(plan.labels)]
+    key, moment = column(labels, plan.lookup.on).alias("_key"), column(labels, time)
+    return labels.select(fn.lit(1).alias("_label"), key, moment.alias("_moment"), *own)
+
+
+def _right(events: DataFrame, plan: Plan, group: FeatureGroup) -> DataFrame:
+    from pyspark.sql import functions as fn
+
+    own = [column(events, name).alias(f"_f{n}") for n, name in enumerate(plan.chosen)]
+    return events.select(
+        column(events, group.record_identifier).alias("_key"),
+        column(events, group.event_time).alias("_at"),
+        fn.unix_micros("api_invocation_time").alias("_invoked"),
+        fn.unix_micros("write_time").alias("_written"),
+        fn.col("is_deleted").alias("_deleted"),
+        *own,
+    )
+
+
+def _schema(labels: DataFrame, events: DataFrame, plan: Plan) -> StructType:
+    from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
+
+    features = [
+        StructField(plan.lookup.prefix + name, events.schema[name].dataType) for name in plan.chosen
+    ]
+    own = [StructField(plan.age, DoubleType()), StructField(plan.later, BooleanType())]
+    return StructType([*labels.schema.fields, *features, *own])
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker does with one partition."""
+
+    plan: Plan
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held = list(batches)
+        if held:
+            table: Any = pa.Table.from_batches(held)
+            side = table["_label"].is_valid()
+            answer = self._answer(table.filter(side), table.filter(pc.invert(side)))
+            yield from answer.to_batches(max_chunksize=OUT_ROWS)
+
+    def _answer(self, labels: Any, events: Any) -> Any:
+        plan = self.plan
+        moments = nanoseconds(labels["_moment"].combine_chunks())
+        times = nanoseconds(events["_at"].combine_chunks())
+        deleted = _numpy(events["_deleted"])
+        features = events.select([f"_f{n}" for n in range(len(plan.chosen))])
+        answer = found(
+            Labels(labels["_key"].combine_chunks(), moments),
+            Events(
+                events["_key"].combine_chunks(),
+                times,
+                _numpy(events["_invoked"]),
+                _numpy(events["_written"]),
+                deleted,
+                features,
+            ),
+            before=plan.lookup.before,
+            written=plan.lookup.written,
+        )
+        rows, ages = _fitting(answer.rows, moments, times, deleted, plan.lookup)
+        taken = features.take(pa.array(rows, mask=rows == NONE))
+        own = labels.select([f"_l{n}" for n in range(len(plan.labels))])
+        names = [*plan.labels, *(plan.lookup.prefix + name for name in plan.chosen)]
+        columns = [*own.columns, *taken.columns, ages, pa.array(answer.later)]
+        return pa.table(columns, names=[*names, plan.age, plan.later])
+
+
+def _fitting(
+    rows: Longs, moments: Longs, times: Longs, deleted: Any, lookup: Lookup
+) -> tuple[Longs, pa.Array]:
+    """Rows that are neither deleted nor too old, and their ages in seconds."""
+    if not len(times):
+        return rows, pa.nulls(len(rows), pa.float64())
+    at = np.maximum(rows, 0)
+    ages = moments - times[at]
+    fits = (rows != NONE) & ~deleted[at]
+    if lookup.max_age is not None:
+        fits &= ages <= int(lookup.max_age.total_seconds() * 1_000_000) * 1_000
+    return np.where(fits, rows, NONE), pa.array(ages / 1e9, mask=~fits)
+
+
+def _numpy(column: Any) -> Any:
+    return column.combine_chunks().to_numpy(zero_copy_only=False)

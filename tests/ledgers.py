@@ -1,0 +1,102 @@
+"""Ledgers written by hand: windows in any state, for tests that read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from penstock.config import Settings
+from penstock.contract import (
+    Column,
+    ColumnType,
+    Feature,
+    FeatureGroup,
+    FeatureType,
+    Pipeline,
+    Source,
+)
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.window import Window, window
+from penstock.run.figures import Figures
+from penstock.run.places import Places, state_folder
+from penstock.storage import LocalStorage
+
+GROUP = FeatureGroup(
+    name="readings",
+    record_identifier="sensor",
+    event_time="at",
+    features=(
+        Feature("sensor", FeatureType.STRING),
+        Feature("at", FeatureType.STRING),
+        Feature("level", FeatureType.INTEGRAL),
+    ),
+)
+COLUMNS = (Column("sensor"), Column("at", ColumnType.TIMESTAMP), Column("level", ColumnType.LONG))
+PIPELINE = Pipeline(
+    GROUP,
+    {"readings": Source(COLUMNS, time="at", lookback=timedelta(days=1))},
+    window="month",
+    lateness=timedelta(days=2),
+)
+PINS = {"readings": [["/in/readings.csv", 7, 1]]}
+MODE = "latest:own:OnlineStore"
+_ORDER = (
+    State.PLANNED,
+    State.STAGED,
+    State.ONLINE_DONE,
+    State.OFFLINE_COMMITTED,
+    State.REGISTERED,
+    State.DONE,
+)
+
+
+def month(number: int, year: int = 2013) -> Window:
+    """A month, and those after December."""
+    year, number = year + (number - 1) // 12, (number - 1) % 12 + 1
+    after = (year + number // 12, number % 12 + 1)
+    return window(f"{year}-{number:02d}-01", f"{after[0]}-{after[1]:02d}-01")
+
+
+@dataclass
+class Ledger:
+    """A ledger under a folder; every window is written by a run of ``at``."""
+
+    root: Path
+    group: str = GROUP.name
+    at: datetime = field(default_factory=lambda: datetime(2020, 1, 1, tzinfo=timezone.utc))
+
+    @property
+    def settings(self) -> Settings:
+        """Settings that lead to it."""
+        folders = {"lake": str(self.root / "lake"), "state": str(self.root / "state")}
+        return Settings.model_validate({"project": "lab", **folders})
+
+    def places(self, one: Window) -> Places:
+        """Where a window lies."""
+        return Places(state_folder(self.settings), self.group, one)
+
+    def write(
+        self,
+        one: Window,
+        reached: State,
+        generation: int = 0,
+        at: datetime | None = None,
+        **done: Any,
+    ) -> None:
+        """One generation of a window up to a state; ``done`` is said in its last event."""
+        journal = Journal(LocalStorage(), self.places(one).journal(generation))
+        now = at or self.at
+        journal.append(State.CLAIMED, 1, {"run": "run", "owner": "a host, process 1"}, now)
+        if reached is State.CLAIMED:
+            return
+        if reached is State.GATED:
+            journal.append(State.GATED, 1, {"why": "too much was put aside"}, now)
+            return
+        for state in _ORDER[: _ORDER.index(reached) + 1]:
+            data: dict[str, Any] = {"sent": 3} if state is State.ONLINE_DONE else {}
+            if state is State.DONE:
+                figures = Figures(valid=6, accepted=3, online_s=2.0, seconds=5.0).plain()
+                data = {"figures": figures, "pins": PINS, "meaning": PIPELINE.meaning, "mode": MODE}
+            journal.append(state, 1, data | (done if state is reached else {}), now)

@@ -1,0 +1,117 @@
+"""The as-of step equals brute force: histories with duplicates, ties, deletions and late rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.errors import DataGateError
+from penstock.training.asof import NONE, Events, Labels, found, nanoseconds
+
+SECOND = 1_000_000_000
+
+
+class Row(NamedTuple):
+    """One row of history; times in seconds."""
+
+    key: str
+    at: int
+    invoked: int
+    written: int
+    deleted: bool
+    text: str | None
+    number: float | None
+
+
+keys = st.sampled_from("abc")
+rows = st.builds(
+    Row,
+    keys,
+    st.integers(-3, 5),
+    st.integers(0, 1),
+    st.integers(0, 8),
+    st.booleans(),
+    st.none() | st.sampled_from(["", "x", "ü"]),
+    st.none() | st.sampled_from([-1.0, 0.0, 2.5]),
+)
+asked = st.tuples(st.none() | st.sampled_from("abcd"), st.integers(-4, 6))
+
+
+def events_of(history: list[Row]) -> Events:
+    """The history in columns."""
+    columns = list(zip(*history, strict=True)) or [()] * 7
+    key, at, invoked, written, deleted, text, number = columns
+    return Events(
+        pa.array(key, pa.string()),
+        np.array(at, np.int64) * SECOND,
+        np.array(invoked, np.int64) * 1_000_000,
+        np.array(written, np.int64) * 1_000_000,
+        np.array(deleted, np.bool_),
+        pa.table({"t": pa.array(text, pa.string()), "n": pa.array(number, pa.float64())}),
+    )
+
+
+def labels_of(questions: list[tuple[str | None, int]]) -> Labels:
+    """The questions in columns."""
+    at = np.array([at for _, at in questions], np.int64) * SECOND
+    return Labels(pa.array([key for key, _ in questions], pa.string()), at)
+
+
+def rank(row: Row) -> tuple[Any, ...]:
+    """What the four queries order by, nulls lowest."""
+    text = (row.text is not None, (row.text or "").encode())
+    number = (row.number is not None, row.number or 0.0)
+    return (row.at, row.invoked, row.written, row.deleted, text, number)
+
+
+@pytest.mark.shows("6.2")
+@given(st.lists(rows, max_size=30), st.lists(asked, max_size=12), st.booleans(), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_equals_brute_force(
+    history: list[Row],
+    questions: list[tuple[str | None, int]],
+    before: bool,
+    written: bool,
+) -> None:
+    """For each label the best of the rows it may know; equal rows are interchangeable."""
+    answer = found(labels_of(questions), events_of(history), before=before, written=written)
+    for n, (key, at) in enumerate(questions):
+        own = [row for row in history if row.key == key]
+        known = [row for row in own if (row.at < at if before else row.at <= at)]
+        if written:
+            known = [row for row in known if (row.written < at if before else row.written <= at)]
+        place = int(answer.rows[n])
+        chosen = None if place == NONE else history[place]
+        assert chosen == max(known, key=rank, default=None)
+        assert bool(answer.later[n]) is any(row.at > at for row in own)
+
+
+def test_times_of_all_kinds_are_one_scale() -> None:
+    """Text with nanoseconds, doubles and timestamps; the session's zone is not asked."""
+    texts = pa.array(["2013-01-01T00:00:00Z", "2013-01-01T00:00:00.123456789Z"])
+    assert nanoseconds(texts).tolist() == [1356998400000000000, 1356998400123456789]
+    doubles = pa.array([1_700_000_000.123456, -0.5])
+    assert nanoseconds(doubles).tolist() == [1700000000123456000, -500_000_000]
+    stamps = pa.array([1_356_998_400_000_001], pa.timestamp("us", "UTC"))
+    assert nanoseconds(stamps).tolist() == [1356998400000001000]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array(["2013-01-01T00:00:00Z", None]),
+        pa.array(["yesterday"]),
+        pa.array(["9999-12-31T23:59:59Z"]),
+        pa.array([1e300]),
+        pa.array([float("nan")]),
+    ],
+)
+def test_what_is_no_instant_is_refused(times: pa.Array) -> None:
+    """One line, exit 65: a label without a moment has no past."""
+    with pytest.raises(DataGateError):
+        nanoseconds(times)
