@@ -11,8 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from statistics import median
 
 WIDER = 0.25  # on either side of the ratios that were seen
+SMALL = 0.1  # of the median size: of a smaller window no ratio tells, nor does its own of others
+TINY = 1e-9
 BATCH = 25  # records of one BatchWriteRecord (API model)
 
 
@@ -115,34 +118,40 @@ def estimated(counted: Mapping[str, Count], weights: Mapping[str, float]) -> dic
 
     Returns:
         A count for every name that can be told about: none where nothing was counted, none of a
-        window that has no size and was not counted.
+        small window that was not counted.
     """
     if not counted:
         return {}
-    ratios = {name: _ratio(name, counted, weights) for name in NAMES}
+    least = _least(weights)
+    telling = [name for name in counted if weights[name] >= least]
+    pairs = [(counted[name], weights[name]) for name in telling]
+    ratios = {name: _ratio(name, pairs) for name in NAMES} if pairs else {}
     return {
         name: counted[name]
         if name in counted
         else Count(**{figure: ratios[figure].times(weight) for figure in NAMES})
         for name, weight in weights.items()
-        if name in counted or weight > 0
+        if name in counted or (ratios and weight >= least)
     }
 
 
 def order(weights: Mapping[str, float]) -> list[str]:
     """In which order windows are counted while there is time.
 
-    First those without source rows of their time, which no ratio tells anything about (late
-    arrivals); then the two ends of the range; then always the middle of the widest part that is
-    left.
+    First the small ones, which no ratio tells anything about (late arrivals); then the two ends of
+    the range; then always the middle of the widest part that is left.
     """
-    names = list(weights)
-    empty = [name for name in names if not weights[name]]
-    spread = [names[n] for n in _spread(len(names))]
-    return list(dict.fromkeys([*empty, *spread]))
+    names, least = list(weights), _least(weights)
+    small = [name for name in names if weights[name] < least]
+    return list(dict.fromkeys([*small, *(names[n] for n in spread(len(names)))]))
 
 
-def _spread(size: int) -> list[int]:
+def _least(weights: Mapping[str, float]) -> float:
+    """The size from which on windows are compared; above 0."""
+    return max(SMALL * median(weights.values()), TINY) if weights else TINY
+
+
+def spread(size: int) -> list[int]:
     """0, the last, and then middles of what is between, widest first."""
     if size < 1:
         return []
@@ -156,15 +165,11 @@ def _spread(size: int) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _ratio(figure: str, counted: Mapping[str, Count], weights: Mapping[str, float]) -> Span:
+def _ratio(figure: str, pairs: Sequence[tuple[Count, float]]) -> Span:
     """A figure for each source row: what was seen, a quarter wider."""
-    pairs = [(getattr(one, figure), weights[name]) for name, one in counted.items()]
-    pairs = [(span, weight) for span, weight in pairs if weight > 0]
-    if not pairs:
-        return Span()
-    sizes = sum(weight for _, weight in pairs)
+    spans = [(getattr(one, figure), weight) for one, weight in pairs]
     return Span(
-        min(span.low / weight for span, weight in pairs) * (1 - WIDER),
-        sum(span.about for span, _ in pairs) / sizes,
-        max(span.high / weight for span, weight in pairs) * (1 + WIDER),
+        min(span.low / weight for span, weight in spans) * (1 - WIDER),
+        sum(span.about for span, _ in spans) / sum(weight for _, weight in spans),
+        max(span.high / weight for span, weight in spans) * (1 + WIDER),
     )

@@ -25,13 +25,6 @@ from penstock.run.interruption import terminable
 
 STOP_S = 25.0  # that windows have to come to a stop
 _CHECK_S = 0.5
-ATTEMPTS = 4  # of a window whose commit met another one's
-#: What Delta says of two commits at once that cannot both be: the first commits of a table.
-_CLASHES = (
-    *("ConcurrentAppendException", "ConcurrentTransactionException", "ConcurrentWriteException"),
-    *("ProtocolChangedException", "MetadataChangedException", "DELTA_CONCURRENT"),
-    *("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "DELTA_TABLE_ALREADY_EXISTS"),
-)
 #: Exit codes, the gravest first: a defect, who we are, the data, the command, time.
 GRAVEST = (70, 77, 65, 2, 75)
 
@@ -174,7 +167,10 @@ class _Run:
         if self._stop.is_set():
             return Ended(step, "stopped")
         try:
-            result = self._persistent(self._context_of(step), step)
+            asked = self._plan.asked
+            result = ingest_pipeline(
+                self._context_of(step), self._pipeline, step.window, asked.online, asked.correct
+            )
         except Exception as error:  # noqa: BLE001 - the others go on, whatever it was
             return self._failed(step, error)
         return Ended(step, result.state, result)
@@ -187,23 +183,6 @@ class _Run:
         if self._concerns_all(ours):
             self._stop.set()
         return Ended(step, "failed", error=ours)
-
-    def _persistent(self, context: Context, step: Step) -> Result:
-        """The ordinary run; one whose commit met another window's goes on from there."""
-        asked = self._plan.asked
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return ingest_pipeline(
-                    context, self._pipeline, step.window, asked.online, asked.correct
-                )
-            except PenstockError:
-                raise
-            except Exception as error:
-                clashed = any(one in str(error) for one in _CLASHES)
-                if not clashed or attempt == ATTEMPTS or self._stop.is_set():
-                    raise
-                context.progress.note(self._plan.group, "met another commit; going on from there")
-        raise AssertionError("unreachable")
 
     def _context_of(self, step: Step) -> Context:
         """Its own words, the same session; jobs that bear its name and can be cancelled."""

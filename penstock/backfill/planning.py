@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock.backfill.estimate import WIDER, Count, estimated
-from penstock.backfill.measure import Measured, measure
+from penstock.backfill.measure import Measured, measure_all, measure_some
 from penstock.backfill.plan import Plan, Range, Step, pins_digest, steps
 from penstock.backfill.price import bill, pace
 from penstock.contract import Pipeline
@@ -18,7 +18,7 @@ from penstock.run.mode import Mode, mode_of
 from penstock.run.timeline import Calendar, read_calendar
 
 BUDGET_S = 20.0  # of a plan that is not exact, the start of Spark included
-_SPARE_S = 4.0  # of these, for what comes before and after: Python's start, the stand-in for AWS
+_SPARE_S = 3.0  # of these, for what comes before and after: Python's start, the stand-in for AWS
 
 
 def planned(
@@ -82,10 +82,12 @@ def _counted(
     parallel: int,
 ) -> Plan:
     acting = [one.window for one in plan.steps if one.acts]
-    found = Measured({}, {}, 0.0, complete=True)
-    if acting:
-        found = measure(context, pipeline, acting, mode, budget)
-    counts = estimated(found.counted, found.weights)
+    found = Measured({}, {}, 0.0)
+    if acting and budget is None:
+        found = measure_all(context, pipeline, acting, mode)
+    elif acting and budget is not None:
+        found = measure_some(context, pipeline, acting, mode, budget)
+    counts = estimated(found.counted, found.weights or dict.fromkeys(found.counted, 1.0))
     plan = replace(plan, steps=tuple(_with(one, counts) for one in plan.steps))
     whole, settings = plan.count, context.settings
     expected = pace(settings, calendar.cells)
@@ -113,7 +115,7 @@ def _with(step: Step, counts: dict[str, Count]) -> Step:
 
 def _bounds(found: Measured, told: int, windows: int) -> str:
     """How far the figures are to be believed."""
-    if found.complete:
+    if len(found.counted) == windows:
         return "every window was counted"
     if not told:
         return "nothing could be counted in the time: --exact takes what it takes"

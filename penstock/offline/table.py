@@ -9,9 +9,7 @@ history.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,12 +20,17 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
 from penstock.contract import CORRECT, DELETED, FeatureGroup
-from penstock.errors import MismatchError
+from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.comparison import OLDER, TIE, Comparison
 
 HISTORY = 1_000  # commits looked through for one of ours
-#: Of two first commits of a table Delta takes one; windows that run side by side take turns.
-_FIRST = threading.Lock()
+ATTEMPTS = 10  # of an append that meets others
+#: What Delta says of two commits at once that cannot both be: somebody else's came first.
+_CLASHES = (
+    *("ConcurrentAppendException", "ConcurrentTransactionException", "ConcurrentWriteException"),
+    *("ProtocolChangedException", "MetadataChangedException", "DELTA_CONCURRENT"),
+    *("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "DELTA_TABLE_ALREADY_EXISTS"),
+)
 
 
 @dataclass(frozen=True)
@@ -147,37 +150,38 @@ class OfflineTable:
         Raises:
             MismatchError: The commit cannot be found afterwards.
         """
-        done = self.find(transaction)
-        if done is not None:
-            return done
-        present = 0
-        stored = self.comparison() if compare else None
-        if stored is not None:
-            present = stored.present(rows).count()
-            rows = stored.fresh(rows)
-        try:
-            with nullcontext() if self.exists else _FIRST:
-                self._write(rows, transaction, api_invocation_time, write_time, present)
-        except Exception:
-            # The answer may be lost though the commit is there, and another driver may have been
-            # faster; only the table itself knows.
+        for attempt in range(1, ATTEMPTS + 1):
             done = self.find(transaction)
-            if done is None:
-                raise
-            return done
-        done = self.find(transaction)
+            if done is not None:
+                return done
+            try:
+                self._add(rows, transaction, api_invocation_time, write_time, compare=compare)
+                break
+            except Exception as error:
+                # The answer may be lost though the commit is there, and another driver may have
+                # been faster; only the table itself knows.
+                done = self.find(transaction)
+                if done is not None:
+                    return done
+                if not any(one in str(error) for one in _CLASHES):
+                    raise
+                if attempt == ATTEMPTS:
+                    message = f"{self.path}: other commits came first, {ATTEMPTS} times"
+                    raise TemporaryError(message, "Run the same command again") from error
+        # Delta does nothing where the transaction is an old one: then all of history is searched.
+        done = self.find(transaction) or self.find(transaction, None)
         if done is None:
             message = f"{self.path}: commit {transaction.application} is not in the table's history"
             raise MismatchError(message, "Look at the table's history before running again")
         return done
 
-    def find(self, transaction: Transaction) -> Commit | None:
-        """The commit of a transaction, if it has happened."""
+    def find(self, transaction: Transaction, newest: int | None = HISTORY) -> Commit | None:
+        """The commit of a transaction, if it is among so many newest ones; None looks at all."""
         if not self.exists:
             return None
         from delta.tables import DeltaTable
 
-        history = DeltaTable.forPath(self._spark, self.path).history(HISTORY)
+        history = DeltaTable.forPath(self._spark, self.path).history(newest)
         # With the comma: generation 1 must not find generation 10.
         mark = json.dumps(_mark(transaction))[1:-1] + ","
         found = history.where(F.col("userMetadata").contains(mark)).collect()
@@ -186,6 +190,22 @@ class OfflineTable:
         commit = found[0]
         rows = int(commit["operationMetrics"].get("numOutputRows", 0))
         return Commit(rows, json.loads(commit["userMetadata"])["present"], commit["version"])
+
+    def _add(
+        self,
+        rows: DataFrame,
+        transaction: Transaction,
+        api_invocation_time: datetime,
+        write_time: datetime,
+        *,
+        compare: bool,
+    ) -> None:
+        present = 0
+        stored = self.comparison() if compare else None
+        if stored is not None:
+            present = stored.present(rows).count()
+            rows = stored.fresh(rows)
+        self._write(rows, transaction, api_invocation_time, write_time, present)
 
     def _write(
         self,

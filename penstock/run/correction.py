@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+
 from penstock.errors import DataGateError
-from penstock.offline.comparison import MAX_CORRECTED, Differences
+from penstock.offline.comparison import MAX_CORRECTED, TIE, Differences
+from penstock.run.overlap import offline_alone
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged
 from penstock.stage.spark import staged_schema
@@ -26,23 +30,48 @@ def check_corrections(work: Work, staged: Report) -> bool:
     Raises:
         DataGateError: They do, and may not or cannot; says how many identifiers, and why.
     """
-    stored = work.table.comparison() if work.compare and staged.send else None
-    if stored is None:
+    online = work.context.settings.group(work.group.name).is_online
+    stored = work.table.comparison() if work.compare and online else None
+    if stored is None or not staged.rows:
         return False
-    spark = work.context.spark
-    latest = spark.read.schema(staged_schema(work.group)).parquet(*_paths(staged.send))
-    rows = work.table.staged(_paths(staged.rows)) if staged.ties else None
-    found = stored.differences(latest, rows)
+    rows = work.table.staged(_paths(staged.rows)) if staged.ties or not staged.send else None
+    found = stored.differences(_latest(work, staged, rows), rows if staged.ties else None)
     if not found.total:
         return False
+    if not staged.send:
+        _refuse(work, found.total, "which --online never would leave as it is online", found)
     if not work.mode.correct:
         _refuse(work, found.total, "which the online store ignores", found)
+    _check_sent(work, found)
     if found.stuck:
         _refuse(work, found.stuck, "which an update cannot correct", found)
     if found.fit:
         _check_tier(work, found)
     work.note(f"{found.fit + found.historic:,} identifiers are corrected")
     return True
+
+
+def _latest(work: Work, staged: Report, rows: DataFrame | None) -> DataFrame:
+    """The newest row of each identifier: what is sent, or would be."""
+    if rows is None or staged.send:
+        schema = staged_schema(work.group)
+        return work.context.spark.read.schema(schema).parquet(*_paths(staged.send))
+    newest = Window.partitionBy(f"`{work.group.record_identifier}`")
+    newest = newest.orderBy(F.col(f"`{work.group.event_time}`").desc(), TIE)
+    ranked = rows.withColumn("_rank", F.row_number().over(newest))
+    return ranked.where("_rank = 1").drop("_rank", TIE)
+
+
+def _check_sent(work: Work, found: Differences) -> None:
+    """An update changes what is online; of a record that never was it makes nothing."""
+    window = offline_alone(work.context.storage, work.places)
+    if window is not None:
+        message = (
+            f"{work.group.name}: {found.total} identifiers have new values, but window "
+            f"{window.name} went offline alone (--online never): they may not be online"
+        )
+        remedy = "Nothing was published; first send that window as it was: run it without --online"
+        raise DataGateError(message, remedy)
 
 
 def _check_tier(work: Work, found: Differences) -> None:
@@ -60,7 +89,7 @@ def _refuse(work: Work, identifiers: int, why: str, found: Differences) -> NoRet
         f"{work.group.name}: {identifiers} identifiers have new values at an event time that is "
         f"written already, {why}{_told(found)}"
     )
-    can = not work.mode.correct and not found.stuck
+    can = not work.mode.correct and not found.stuck and work.mode.online != "never"
     remedy = f"run it with --correct update, or {_NEWER}" if can else _NEWER
     raise DataGateError(message, f"Nothing was published; {remedy}")
 

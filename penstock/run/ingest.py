@@ -15,12 +15,13 @@ from penstock.difference import remedy, store_conflicts
 from penstock.errors import DataGateError, PenstockError, UsageError
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import check_free, held, owner
-from penstock.ledger.window import Window, parse_name
+from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.inputs import inputs
 from penstock.run.interruption import lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
+from penstock.run.overlap import overlapping
 from penstock.run.places import Places, generations, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.work import Feed, Work
@@ -125,12 +126,13 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
             generation += 1
             journal = Journal(context.storage, places.journal(generation))
         _check_group(context, feed.group)
-        staged = context.storage.exists(places.manifest(generation))
         work = _claimed(context, feed, places, generation, journal, mode)
-        _walk(work, from_manifest=staged)
-        if not staged:
+        if journal.state is State.DONE:  # by the run that had it before: it was faster
+            continue
+        _walk(work)
+        if work.manifest.run == work.run:
             return _result(places, journal, "done")
-        resumed = True
+        resumed = True  # what was staged by another run: are these our rows?
 
 
 def _claimed(
@@ -155,14 +157,15 @@ def _claimed(
         run=run,
         journal=journal,
         mode=mode,
-        compare=generation > 0 or _overlaps(context, places),
+        compare=generation > 0 or bool(overlapping(context.storage, places)),
         began=context.monotonic(),
     )
 
 
-def _walk(work: Work, *, from_manifest: bool) -> None:
+def _walk(work: Work) -> None:
     """Take every step that is not reached; a window that is not staged yet is planned anew."""
     context = work.context
+    from_manifest = context.storage.exists(work.places.manifest(work.generation))
     if from_manifest:
         work.note("finishing an interrupted run from what it had staged")
     with held(context.storage, work.places.lease, lambda: context.now().timestamp()):
@@ -190,21 +193,6 @@ def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
         and done.get("meaning") == feed.meaning
         and done.get("mode", f"{done.get('online')}:own:OnlineStore") == mode.name
     )
-
-
-def _overlaps(context: Context, places: Places) -> bool:
-    """Whether another window of the group, done or begun, shares time with this one."""
-    folder = places.generations.rsplit("/", 1)[0]
-    names = [path.rsplit("/", 1)[-1] for path in context.storage.list(folder)]
-    return any(
-        _share(parse_name(name), places.window) for name in names if name != places.window.name
-    )
-
-
-def _share(one: Window, other: Window) -> bool:
-    if one.start is None or one.end is None or other.start is None or other.end is None:
-        return True
-    return one.start < other.end and other.start < one.end
 
 
 def _check_group(context: Context, group: FeatureGroup) -> None:

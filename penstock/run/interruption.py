@@ -37,9 +37,19 @@ def terminable() -> Iterator[None]:
     if not default or not _in_main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, _interrupt)
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except Exception as error:
+        if asked:  # py4j may swallow an interrupt, and then fail by the answer it missed
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -57,10 +67,6 @@ def own_interrupt() -> Iterator[None]:
     finally:
         if _in_main_thread() and before is not None:
             signal.signal(signal.SIGINT, before)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _in_main_thread() -> bool:

@@ -20,6 +20,7 @@ from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
 from penstock.run.metrics import append, measured
+from penstock.run.overlap import overlapping
 from penstock.run.selection import selection
 from penstock.run.sending import send_files
 from penstock.run.settling import settle
@@ -106,8 +107,10 @@ def commit(work: Work) -> Mapping[str, Any]:
     online = work.journal.data(State.ONLINE_DONE) or {}
     rows = work.table.staged([one.path for one in manifest.staged.rows], online.get("rejects", []))
     transaction = Transaction(f"penstock:{work.group.name}:{places.window.name}", work.generation)
+    # Another window that shares its time may have been run since this one was staged.
+    compare = manifest.compare or bool(overlapping(storage, places))
     done = work.table.append(
-        rows, transaction, api_invocation_time=api, write_time=at, compare=manifest.compare
+        rows, transaction, api_invocation_time=api, write_time=at, compare=compare
     )
     return {"offline": done.rows, "present": done.present, "version": done.version}
 

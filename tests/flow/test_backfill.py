@@ -5,7 +5,6 @@ What must be in the stores is computed here, from the readings, without Spark.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -24,6 +23,7 @@ from penstock.backfill.planning import planned
 from penstock.cli.program import run
 from penstock.contract import Pipeline, Source
 from penstock.ledger.window import Window, window
+from penstock.progress import Silent
 from penstock.run.context import Context
 from penstock.run.ingest import ingest_pipeline
 from penstock.run.timeline import read_calendar
@@ -157,9 +157,7 @@ def test_a_plan_that_holds_and_a_backfill_that_leaves_what_one_run_would(place: 
     """
     asked, before = months(1, 3), place.written()
     exact = planned(place.context, PIPELINE, asked, exact=True)
-    ticks = itertools.count(0.0, 1.75)
-    hasty = replace(place.context, monotonic=lambda: next(ticks))
-    rough = planned(hasty, PIPELINE, asked)
+    rough = planned(_hasty(place.context, 2), PIPELINE, asked)
     assert place.written() == before == {}
     assert (rough.told["method"]["counted"], rough.told["method"]["of"]) == (2, 3)
     ended = place.run(1, 3)
@@ -187,6 +185,27 @@ def test_a_plan_that_holds_and_a_backfill_that_leaves_what_one_run_would(place: 
     after = place.written()
     assert {one.fate for one in place.run(1, 3)} == {"left"}
     assert place.written() == after
+
+
+class _Counted(Silent):
+    """How many windows were counted."""
+
+    done = 0
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """Note it."""
+        assert (what, total) == (GROUP.name, 3)
+        self.done = done
+
+
+def _hasty(context: Context, windows: int) -> Context:
+    """A clock with a quarter of an hour left, and none any more once so many are counted."""
+    seen, began = _Counted(), iter([1e3])
+
+    def clock() -> float:
+        return next(began, 0.0) if seen.done < windows else 1e4
+
+    return replace(context, monotonic=clock, progress=seen)
 
 
 @pytest.mark.shows("5.3")

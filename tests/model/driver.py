@@ -21,7 +21,7 @@ def command(world: World, window: int, feed: int, number: int) -> Generator[str,
                 _answer(world, window, feed, generation)
                 return
             generation += 1
-            if world.rules.graceful and world.busy(window):
+            if world.ending or (world.rules.graceful and world.busy(window)):
                 raise StoppedError("requests of the generation before are under way")
         batch = (window, generation)
         staged, epoch = world.manifest(batch) is not None, world.epoch(batch) + 1

@@ -14,7 +14,7 @@ from tests.model.settings import SETTINGS, Setting
 _PLAIN, _RESTATED = SETTINGS["plain"], SETTINGS["restated"]
 _FORGETTING, _OVERLAPPING = SETTINGS["forgetting"], SETTINGS["overlapping"]
 _ARRIVALS = SETTINGS["arrivals"]
-_CROWDED = replace(_PLAIN, windows=3, crowd=4, takeover=0.6, naps=0.1)
+_CROWDED = replace(_PLAIN, windows=4, crowd=4, takeover=0.6, naps=0.1)
 _RESTLESS = replace(_ARRIVALS, windows=3, feeds=6, pace=0.1)
 _CROSSED = replace(_FORGETTING, windows=5, feeds=3, takeover=0.6, mixed=True)
 
@@ -23,7 +23,7 @@ _CROSSED = replace(_FORGETTING, windows=5, feeds=3, takeover=0.6, mixed=True)
 _TRIED_IN = {
     "remembers": replace(_PLAIN, fatal=("cp11", "cp11 unknown")),
     "manifest_stands": _CROWDED,
-    "chunks_fixed": replace(_PLAIN, takeover=0.4, kills=0.08),
+    "chunks_fixed": replace(_PLAIN, identifiers=20, takeover=0.4, kills=0.05),
     "fenced": replace(_RESTATED, takeover=0.5, naps=0.08),
     "looks_after_claim": replace(
         _PLAIN,

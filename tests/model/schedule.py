@@ -62,7 +62,8 @@ def run(setting: Setting, seed: int, rules: Rules = PROTOCOL, *, tell: bool = Fa
 
 def _play(world: World) -> None:
     random, setting, collecting = world.random, world.setting, collector(world)
-    while windows := _open(world):
+    windows = _open(world)
+    while windows:
         world.tick += 1
         if world.tick > LIMIT:
             raise Violated("no progress")
@@ -74,6 +75,9 @@ def _play(world: World) -> None:
         elif chance < 0.1 + setting.late + setting.pace:
             _change(world)
         _go_on(world, windows)
+        if world.tick % 8 == 0:
+            windows = _open(world)
+    world.ending = True
     for driver in list(world.drivers):  # drivers that were overtaken go on after all is done
         while driver in world.drivers:
             world.tick += 1

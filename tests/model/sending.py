@@ -16,6 +16,7 @@ class Selection(NamedTuple):
     """What is sent of the candidates, decided once for a version of the table."""
 
     version: int
+    guard: bool
     name: tuple[str, int, int]
     older: int
     expired: int
@@ -32,24 +33,35 @@ class Marker(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """One driver's ONLINE step; ``since`` is when it began."""
+    """One driver's ONLINE step.
+
+    Args:
+        world: Everything else.
+        batch: Window and generation.
+        epoch: Of the driver.
+        manifest: Of the batch.
+        guard: Whether candidates may be too old to win, so that the offline table is asked.
+        since: When the step began.
+    """
 
     world: World
     batch: Batch
     epoch: int
     manifest: Manifest
+    guard: bool
     since: int
 
 
 def send(world: World, batch: Batch, epoch: int, manifest: Manifest) -> Steps:
     """Send what has no marker yet; gives what ONLINE_DONE carries."""
-    step = Sending(world, batch, epoch, manifest, world.tick)
+    guard = not world.setting.service and (world.setting.forgets or world.behind(batch[0]))
+    step = Sending(world, batch, epoch, manifest, guard, world.tick)
     calls: tuple[Call, ...] = world.read(batch, ("send", manifest.epoch))
     figures = {"candidates": len(calls)}
-    looks = not world.setting.service and (manifest.correct or world.setting.forgets)
+    looks = guard or (manifest.correct and not world.setting.service)
     version = world.table.version if looks else None
     number = ALL
-    if version is not None or (looks and world.setting.forgets):
+    if calls and (version is not None or (looks and world.setting.forgets)):
         number, chosen = yield from _selected(step, calls, version or 0)
         calls = world.read(batch, chosen.name)
         _check_selected(step, calls)
@@ -72,21 +84,23 @@ def _selected(
     """The selection that holds now, and its number; made, where there is none."""
     world, batch = step.world, step.batch
     number, found = _newest(world, batch)
-    if found is not None and (found.version == version or not world.rules.selects_anew):
+    same = found is not None and (found.version, found.guard) == (version, step.guard)
+    if found is not None and (same or not world.rules.selects_anew):
         return number, found
     while True:
         number += 1
-        kept, older, expired = _judged(world, calls, correct=step.manifest.correct)
+        kept, older, expired = _judged(step, calls)
         yield "selecting"
         name = ("selected", number, step.epoch)
         world.write(batch, name, kept)
         corrected = sum(one.kind == "update" for one in kept)
-        made = Selection(version, name, older, expired, corrected)
+        made = Selection(version, step.guard, name, older, expired, corrected)
         yield "selected"
         found = world.put(("selection", batch, number), made)
         assert found is not None
         yield "selection made"
-        if found.version >= version or not world.rules.selection_checked:
+        fresh = found.version >= version and found.guard >= step.guard
+        if fresh or not world.rules.selection_checked:
             return number, found
         world.counts["lost selection"] += 1
 
@@ -94,7 +108,7 @@ def _selected(
 def _check_selected(step: Sending, calls: tuple[Call, ...]) -> None:
     """Nothing is to be sent that was known to be out of date when the step began."""
     world = step.world
-    for call in calls if world.setting.forgets else ():
+    for call in calls if step.guard else ():
         if world.table.knew(call.row, step.since):
             raise Violated(f"{step.batch}: chosen, though a newer event was known: {call.row}")
 
@@ -107,19 +121,18 @@ def _newest(world: World, batch: Batch) -> tuple[int, Selection | None]:
     return number, found
 
 
-def _judged(
-    world: World, calls: tuple[Call, ...], *, correct: bool
-) -> tuple[tuple[Call, ...], int, int]:
+def _judged(step: Sending, calls: tuple[Call, ...]) -> tuple[tuple[Call, ...], int, int]:
     """What can win, and how many can not: older than what is known, or expired."""
+    world = step.world
     kept, older, expired = [], 0, 0
     for call in calls:
         row, newest = call.row, world.table.newest(call.row.identifier)
-        if world.setting.forgets and world.rules.guarded and newest > row.at:
+        if step.guard and world.rules.guarded and newest > row.at:
             older += 1
         elif world.online.expired(row):
             expired += 1
         else:
-            found = world.table.value(row.key) if correct else None
+            found = world.table.value(row.key) if step.manifest.correct else None
             fits = found is not None and found != row and newest <= row.at
             kept.append(call._replace(kind="update") if fits else call)
     return tuple(kept), older, expired

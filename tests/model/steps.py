@@ -92,7 +92,6 @@ def _stage(run: Run) -> Steps:
         calls = _calls(run, valid)
         for name, value in (("rows", tuple(valid)), ("send", calls), ("bad", bad)):
             world.write(batch, (name, run.epoch), value)
-        world.quarantine |= bad
         yield "cp04"
         manifest = _manifest(run, rows, valid, calls)
         if world.rules.offline_only_adds and not manifest.sends and _changes(run, valid):

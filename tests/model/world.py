@@ -92,20 +92,22 @@ class World:
     online: Online
     table: Table = field(default_factory=Table)
     tick: int = 0
+    ending: bool = False
     story: list[str] | None = None
     objects: dict[Hashable, Any] = field(default_factory=dict)
     files: dict[Batch, dict[Hashable, Any]] = field(default_factory=lambda: defaultdict(dict))
+    generations: dict[int, int] = field(default_factory=dict)
     noted: dict[tuple[Batch, Hashable], Any] = field(default_factory=dict)
     journals: dict[Batch, Journal] = field(default_factory=dict)
     version: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     unsent: set[tuple[int, int]] = field(default_factory=set)
     corrected: dict[Key, int] = field(default_factory=dict)
+    sent: set[int] = field(default_factory=set)
     hurried: set[Batch] = field(default_factory=set)
     answered: set[tuple[int, int]] = field(default_factory=set)
     acknowledged: dict[Batch, set[Row]] = field(default_factory=lambda: defaultdict(set))
     dead: dict[Batch, set[Row]] = field(default_factory=lambda: defaultdict(set))
     refused: dict[int, int] = field(default_factory=dict)
-    quarantine: set[Row] = field(default_factory=set)
     zombies: list[Request] = field(default_factory=list)
     drivers: list[Driver] = field(default_factory=list)
     crossed: set[int] = field(default_factory=set)
@@ -154,7 +156,7 @@ class World:
 
     def generation(self, window: int) -> int:
         """The newest generation of a window; 0 where there is none."""
-        return max((number for one, number in self.journals if one == window), default=0)
+        return self.generations.get(window, 0)
 
     def state(self, batch: Batch) -> State | None:
         """How far a batch is; None where nobody has begun."""
@@ -183,8 +185,11 @@ class World:
         claims = state is State.CLAIMED
         if ((newest >= epoch) if claims else (newest != epoch)) and (claims or self.rules.fenced):
             raise StoppedError("fenced")
+        if state is State.ONLINE_DONE and data["sent"]:
+            self.sent.add(batch[0])
         if self.state(batch) is State.DONE and not claims:
             raise Violated(f"{batch}: {state.value} after DONE")
+        self.generations[batch[0]] = max(batch[1], self.generation(batch[0]))
         self.journals.setdefault(batch, Journal()).add(Event(state, epoch, data))
         if self.random.random() < 0.02:
             raise StoppedError(f"{state.value} is there, the answer was lost")
@@ -257,6 +262,13 @@ class World:
         if table.doubles:
             raise Violated(f"twice offline: {table.doubles[0]} in {commit.name}")
         return "lost" if self.random.random() < 0.3 else "done"
+
+    def behind(self, window: int) -> bool:
+        """Whether the window starts before the end of another one whose records were sent."""
+        return any(
+            one != window and (one > window or self.setting.mixed or self.shares(one, window))
+            for one in self.sent
+        )
 
     def unfinished(self, window: int) -> bool:
         """Whether another window that shares time with this one is staged and not done."""

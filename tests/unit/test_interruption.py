@@ -18,6 +18,20 @@ def test_sigterm_interrupts_while_a_run_lives_and_then_no_more() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def _swallowed() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise RuntimeError("An error occurred while calling o45.collectToPython") from None
+
+
+@pytest.mark.shows("3.4")
+def test_an_interrupt_that_was_swallowed_is_one_all_the_same() -> None:
+    """py4j may answer it with an error of its own: somebody asked to stop, nothing died."""
+    with pytest.raises(KeyboardInterrupt), terminable():
+        _swallowed()
+
+
 def test_somebody_elses_handler_stays() -> None:
     """Whoever embeds the engine may have a way of its own to end."""
     seen: list[int] = []

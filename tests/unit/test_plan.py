@@ -151,7 +151,7 @@ def _count(rows: float, records: float = 0) -> Count:
 
 
 @given(
-    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 1000), min_size=1),
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(100, 1000), min_size=1),
     st.floats(0.5, 2),
     st.data(),
 )
@@ -171,15 +171,20 @@ def test_bounds_hold_where_windows_are_alike(
 
 
 def test_nothing_is_told_of_what_no_ratio_tells_of() -> None:
-    """Without a count there is none; a window without source rows has its own or none."""
+    """Without a count there is none; a small window has its own or none, and tells of no other."""
     assert estimated({}, {"a": 1}) == {}
-    assert set(estimated({"a": _count(5)}, {"a": 5, "late": 0})) == {"a"}
-    assert set(estimated({"a": _count(5), "late": _count(2)}, {"a": 5, "late": 0})) == {"a", "late"}
+    sizes = {"a": 50, "b": 50, "late": 1}
+    assert set(estimated({"a": _count(50)}, sizes)) == {"a", "b"}
+    found = estimated({"a": _count(50), "late": _count(30)}, sizes)
+    assert set(found) == {"a", "b", "late"}
+    assert found["b"].rows == Span(50 * (1 - WIDER), 50, 50 * (1 + WIDER))
+    assert set(estimated({"late": _count(30)}, sizes)) == {"late"}
+    assert set(estimated({"late": _count(2)}, {"late": 0})) == {"late"}
 
 
-@given(st.integers(1, 200), st.sets(st.integers(0, 199)))
-def test_the_ends_and_the_empty_are_counted_first(size: int, empty: set[int]) -> None:
-    """Every window once: the empty ones, then the ends, then between; halves get their turn."""
+@given(st.integers(1, 200), st.sets(st.integers(0, 199), max_size=20))
+def test_the_ends_and_the_small_are_counted_first(size: int, empty: set[int]) -> None:
+    """Every window once: the small ones, then the ends, then between; halves get their turn."""
     weights = {f"{n:03d}": 0.0 if n in empty else 1.0 for n in range(size)}
     found = order(weights)
     assert sorted(found) == sorted(weights)

@@ -1,0 +1,40 @@
+"""Windows of a group that share time: their rows may be the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock.ledger.journal import Journal, State
+from penstock.ledger.window import Window, parse_name
+from penstock.run.places import Places, generations
+from penstock.storage import Storage
+
+
+def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
+    """Other windows of the group, done or begun, that share time with the one of ``places``."""
+    folder = places.generations.rsplit("/", 1)[0]
+    names = [path.rsplit("/", 1)[-1] for path in storage.list(folder)]
+    others = (parse_name(name) for name in sorted(names) if name != places.window.name)
+    return tuple(one for one in others if _share(one, places.window))
+
+
+def offline_alone(storage: Storage, places: Places) -> Window | None:
+    """A window, sharing time with that of ``places`` or itself, whose rows were not sent online.
+
+    What counts is the newest run of it that ended.
+    """
+    for window in (places.window, *overlapping(storage, places)):
+        own = replace(places, window=window)
+        for number in reversed(generations(storage, own)):
+            done = Journal(storage, own.journal(number)).refresh().data(State.DONE)
+            if done is not None:
+                if str(done.get("mode", done.get("online"))).startswith("never"):
+                    return window
+                break
+    return None
+
+
+def _share(one: Window, other: Window) -> bool:
+    if one.start is None or one.end is None or other.start is None or other.end is None:
+        return True
+    return one.start < other.end and other.start < one.end
