@@ -12,12 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import get_args
 
 from penstock.errors import UsageError
 from penstock.ledger.window import Window
-
-UnitName = Literal["hour", "day", "week", "month"]
+from penstock.timetable import Unit as UnitName
 
 #: Ends of time, for windows that are open.
 FIRST = datetime.min.replace(tzinfo=timezone.utc)
@@ -48,7 +47,7 @@ class Unit:
 
     def floor(self, at: datetime) -> datetime:
         """The last border at or before an aware instant."""
-        return self._border(self._index(at))
+        return self._border(self.number(at))
 
     def ceil(self, at: datetime) -> datetime:
         """The first border at or after an aware instant."""
@@ -57,10 +56,10 @@ class Unit:
 
     def after(self, border: datetime) -> datetime:
         """The border that follows the last one at or before ``border``."""
-        return self._border(self._index(border) + 1)
+        return self._border(self.number(border) + 1)
 
-    def _index(self, at: datetime) -> int:
-        """Number of the window an instant lies in."""
+    def number(self, at: datetime) -> int:
+        """Number of the window an instant lies in; the next one has the next."""
         at = at.astimezone(timezone.utc)
         if self.name == "month":
             return ((at.year - 1970) * 12 + at.month - 1) // self.count

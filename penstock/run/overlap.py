@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from penstock.ledger.interval import overlaps
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.window import Window, parse_name
 from penstock.run.places import Places, generations
@@ -15,7 +16,7 @@ def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
     folder = places.generations.rsplit("/", 1)[0]
     names = [path.rsplit("/", 1)[-1] for path in storage.list(folder)]
     others = (parse_name(name) for name in sorted(names) if name != places.window.name)
-    return tuple(one for one in others if _share(one, places.window))
+    return tuple(one for one in others if overlaps(one, places.window))
 
 
 def offline_alone(storage: Storage, places: Places) -> Window | None:
@@ -32,9 +33,3 @@ def offline_alone(storage: Storage, places: Places) -> Window | None:
                     return window
                 break
     return None
-
-
-def _share(one: Window, other: Window) -> bool:
-    if one.start is None or one.end is None or other.start is None or other.end is None:
-        return True
-    return one.start < other.end and other.start < one.end

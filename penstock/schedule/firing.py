@@ -14,36 +14,23 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 
 from penstock.errors import UsageError
+from penstock.ledger import interval
 from penstock.ledger.window import Window
 from penstock.timetable import Rate, Timetable, Unit
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", flags=re.ASCII
 )
-_LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-_SHORTEST = {**_LENGTHS, "month": timedelta(days=28)}
+_TICK = timedelta(microseconds=1)
+_SHORTEST = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=28),
+}
 _HORIZON = timedelta(days=800)  # two years: each clock change twice, a leap day or its absence
 _FIRINGS = 20_000
-_MONDAY = datetime(1970, 1, 5, tzinfo=timezone.utc)
 _EARLIEST = 1970  # a time before that is no time a scheduler named
-
-
-def floor(moment: datetime, unit: Unit) -> datetime:
-    """The start of the UTC hour, day, week (Monday) or month that an aware instant lies in."""
-    found = moment.astimezone(timezone.utc).replace(minute=0, second=0, microsecond=0)
-    if unit == "hour":
-        return found
-    found = found.replace(hour=0)
-    if unit == "week":
-        return found - timedelta(days=found.weekday())
-    return found.replace(day=1) if unit == "month" else found
-
-
-def before(start: datetime, unit: Unit) -> datetime:
-    """The start of the unit before the one that starts at ``start``."""
-    if unit == "month":
-        return floor(start - timedelta(days=1), "month")
-    return start - _LENGTHS[unit]
 
 
 def windows(
@@ -57,10 +44,11 @@ def windows(
         delay: How long after a window's end its rows are waited for; not negative.
         catch_up: How many windows before it are looked at as well.
     """
-    end = floor(fired - delay, unit)
+    size = interval.Unit(unit)
+    end = size.floor(fired - delay)
     found = []
     for _ in range(catch_up + 1):
-        start = before(end, unit)
+        start = size.floor(end - _TICK)
         found.append(Window(start, end))
         end = start
     return found[::-1]
@@ -76,21 +64,14 @@ def least_catch_up(
     """
     if isinstance(timetable, Rate):
         return -(-timetable.period // _SHORTEST[unit]) - 1
-    found, last = 0, None
+    found, last, size = 0, None, interval.Unit(unit)
     for fired in islice(timetable.firings(after, zone), _FIRINGS):
-        here = _ordinal(floor(fired - delay, unit), unit)
+        here = size.number(fired - delay)
         found = max(found, here - (here if last is None else last) - 1)
         last = here
         if fired - after > _HORIZON:
             break
     return found
-
-
-def _ordinal(start: datetime, unit: Unit) -> int:
-    """Number of a unit: the next one has the next number."""
-    if unit == "month":
-        return start.year * 12 + start.month
-    return (start - _MONDAY) // _LENGTHS[unit]
 
 
 def instant(text: str) -> datetime:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import UsageError
+from penstock.ledger import interval
 from penstock.ledger.window import Window
 from penstock.schedule.command import SCHEDULED
-from penstock.schedule.firing import floor, instant, least_catch_up, windows
+from penstock.schedule.firing import instant, least_catch_up, windows
 from penstock.timetable import Cron, Rate, Unit, after_end, duration, parse
 
 UNITS: tuple[Unit, ...] = ("hour", "day", "week", "month")
@@ -27,6 +28,10 @@ START = datetime(2000, 1, 1, tzinfo=timezone.utc)
 MOMENT = st.integers(0, 35 * 365 * 86_400 - 1).map(lambda n: START + timedelta(seconds=n))
 DELAY = st.integers(0, 60 * 24 * 40).map(lambda n: timedelta(minutes=n))
 UNIT = st.sampled_from(UNITS)
+
+
+def _floor(moment: datetime, unit: Unit) -> datetime:
+    return interval.Unit(unit).floor(moment)
 
 
 def _span(window: Window) -> tuple[datetime, datetime]:
@@ -48,9 +53,9 @@ def test_a_firing_is_about_the_newest_unit_that_ended_a_delay_ago(
     """It had ended by then, the next one had not, and both ends are starts of the unit."""
     start, end = _span(windows(moment, unit, delay)[-1])
     assert start < end <= moment - delay
-    assert floor(end - timedelta(microseconds=1), unit) == start
-    assert floor(end, unit) == end
-    assert floor(moment - delay, unit) == end
+    assert _floor(end - timedelta(microseconds=1), unit) == start
+    assert _floor(end, unit) == end
+    assert _floor(moment - delay, unit) == end
 
 
 @given(MOMENT, MOMENT, UNIT, DELAY)
