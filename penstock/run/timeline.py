@@ -17,13 +17,14 @@ from typing import Any, Literal, get_args
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import TemporaryError
-from penstock.ledger.interval import Unit, UnitName, gaps
+from penstock.ledger.interval import Unit, gaps
 from penstock.ledger.journal import State
 from penstock.ledger.lease import check_free
 from penstock.ledger.window import Window, parse_name
 from penstock.run.places import Places, state_folder
 from penstock.run.status import Status, statuses
 from penstock.storage import storage_of
+from penstock.timetable import Unit as UnitName
 
 Standing = Literal["done", "open", "stale", "failed", "running", "interrupted", "missing"]
 #: Windows whose rows are in the stores, whatever is to be done with them next.

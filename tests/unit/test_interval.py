@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from penstock.errors import UsageError
 from penstock.ledger import interval
-from penstock.ledger.interval import Unit, UnitName, covers, difference, gaps, split, union, unit
+from penstock.ledger.interval import Unit, covers, difference, gaps, split, union, unit
 from penstock.ledger.window import Window, parse_name
+from penstock.timetable import Unit as UnitName
 
 
 def _naive(first: str, last: str) -> st.SearchStrategy[datetime]:
