@@ -138,12 +138,14 @@ def estimated(counted: Mapping[str, Count], weights: Mapping[str, float]) -> dic
 def order(weights: Mapping[str, float]) -> list[str]:
     """In which order windows are counted while there is time.
 
-    First the small ones, which no ratio tells anything about (late arrivals); then the two ends of
-    the range; then always the middle of the widest part that is left.
+    The first of those that tell of others; then the small ones, which no ratio tells anything about
+    (late arrivals); then the other end of the range, and always the middle of the widest part that
+    is left.
     """
     names, least = list(weights), _least(weights)
     small = [name for name in names if weights[name] < least]
-    return list(dict.fromkeys([*small, *(names[n] for n in spread(len(names)))]))
+    telling = [names[n] for n in spread(len(names)) if weights[names[n]] >= least]
+    return [*telling[:1], *small, *telling[1:]]
 
 
 def _least(weights: Mapping[str, float]) -> float:

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 
 from penstock.contract import Source
-from penstock.gate import Bounds, SourceGate
+from penstock.gate import ORIGIN, ORIGIN_TYPE, Bounds, SourceGate
 from penstock.ledger.window import Window
 from penstock.run.inputs import FileInput, Input, bounds_of
 
@@ -92,6 +92,9 @@ class Look:
             self._add(placed(self._windows, pc.cast(instants, pa.int64())))
             seen = [bounds_of(source, one).contains(instants) for one in self._chosen]
             rows = rows.filter(functools.reduce(pc.or_, seen))
+        # Where a row came from decides nothing, and would be most of what travels to the workers.
+        place = rows.schema.get_field_index(ORIGIN)
+        rows = rows.set_column(place, ORIGIN, pa.nulls(rows.num_rows, ORIGIN_TYPE))
         self._bytes += rows.nbytes
         if self._bytes <= MAX_BYTES:
             self._kept[name] += rows.to_batches()

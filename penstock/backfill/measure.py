@@ -32,6 +32,7 @@ from penstock.source.table import delta_rows
 from penstock.stage.spark import MAX_TASKS, side_by_side, source_schema
 
 AT_ONCE = 3  # windows that the sources are read for together, where not all can be counted
+LEAST_S = 10.0  # for counting, once Spark has started
 _LOOK_SHARE = 0.5  # of the time, at most, for the first look
 _GROUP = "penstock-plan"
 _CANCEL_S = 0.2
@@ -90,7 +91,8 @@ def measure_some(
         pipeline: What would be run.
         windows: In order of time, none sharing time with another.
         mode: What a run would do to the stores.
-        budget_s: Seconds it may take, the start of Spark included.
+        budget_s: Seconds it may take, the start of Spark included; :data:`LEAST_S` are left for
+            counting, however long that takes.
 
     Raises:
         PenstockError: A source cannot be read, or the transform is wrong.
@@ -107,6 +109,8 @@ def measure_some(
     _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE))
     weights, by_name = look.weights, {one.name: one for one in windows}
     names = order(weights)
+    if left() < LEAST_S:  # Spark was slow to start
+        budget_s += LEAST_S - left()
     with _limited(context.spark.sparkContext, left()) as over:
         try:
             for some in _parts(names, [one.name for one in first], look.kept is not None):

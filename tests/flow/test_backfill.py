@@ -260,6 +260,8 @@ def test_one_window_fails_and_the_others_go_on(place: Field) -> None:
     assert place.lab.features(GROUP) == expected(place.taken, whole(1, 2))
 
 
+@pytest.mark.prove
+@pytest.mark.shows("5.5")
 def test_a_changed_pipeline_is_restated_when_asked(place: Field) -> None:
     """Stale windows stay until then; rows that came out as before are not written twice."""
     place.run(1, 1)

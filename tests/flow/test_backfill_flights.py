@@ -137,7 +137,9 @@ def test_the_plans_held(year: Year) -> None:
         for name in ("rough", "exact")
     )
     assert rough["took"] <= 20
-    assert 2 <= rough["method"]["counted"] <= rough["method"]["of"] == 13
+    assert 1 <= rough["method"]["counted"] <= rough["method"]["of"] == 13
+    told = [one["count"] is not None for one in rough["windows"]]
+    assert told[:12] == [True] * 12  # of the last one, some late arrivals, no ratio tells
     figures = {one["window"]: one["data"]["figures"] for one in year.run("status", GROUP)}
     assert list(figures) == [one.name for one in _months()]
     for guess, sure in zip(rough["windows"], exact["windows"], strict=True):
@@ -146,6 +148,8 @@ def test_the_plans_held(year: Year) -> None:
         assert sure["count"]["identifiers"] == [found["identifiers"]] * 3
         assert sure["count"]["records"] == [found["candidates"]] * 3
         assert sure["count"]["quarantined"] == [found["quarantined"]] * 3
+        if guess["count"] is None:
+            continue
         low, _, high = guess["count"]["rows"]
         assert low <= found["valid"] <= high
         low, _, high = guess["count"]["records"]

@@ -184,15 +184,15 @@ def test_nothing_is_told_of_what_no_ratio_tells_of() -> None:
 
 @given(st.integers(1, 200), st.sets(st.integers(0, 199), max_size=20))
 def test_the_ends_and_the_small_are_counted_first(size: int, empty: set[int]) -> None:
-    """Every window once: the small ones, then the ends, then between; halves get their turn."""
+    """Every window once: one that tells of others, the small ones, the other end, the rest."""
     weights = {f"{n:03d}": 0.0 if n in empty else 1.0 for n in range(size)}
     found = order(weights)
     assert sorted(found) == sorted(weights)
-    bare = [name for name in weights if not weights[name]]
-    assert found[: len(bare)] == bare
-    rest = [name for name in found if weights[name]]
-    ends = [name for name in ("000", f"{size - 1:03d}") if weights[name]]
-    assert rest[: len(set(ends))] == list(dict.fromkeys(ends))
+    small = [name for name in weights if not weights[name]]
+    telling = [name for name in found if weights[name]]
+    assert found == [*telling[:1], *small, *telling[1:]]
+    ends = dict.fromkeys(name for name in ("000", f"{size - 1:03d}") if weights[name])
+    assert telling[: len(ends)] == list(ends)
 
 
 PRICES = Prices.model_validate(
