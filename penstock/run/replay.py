@@ -137,11 +137,12 @@ class _Replay:
         rules = Counter(
             one.rule or "" for one in self._outcomes.values() if one.what in ("unfit", "rejected")
         )
+        # Plain mappings: until Python 3.12 asdict makes another one of a Counter.
         return Replayed(
             self._group.name,
             len(chosen) - untyped if dry_run else len(self._outcomes),
-            found if dry_run else what,
-            rules,
+            dict(found if dry_run else what),
+            dict(rules),
             tuple(self._runs),
             sum(one["stage"] == "source" for one in heads),
             untyped,
