@@ -43,6 +43,13 @@ class PenstockError(Exception):
         return (type(self), (self.message, self.remedy))
 
 
+def unknown(error: Exception, remedy: str) -> PenstockError:
+    """An error of nobody we know, in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = lines[0][:300] if lines else "no message"
+    return PenstockError(f"{type(error).__name__}: {text}", remedy)
+
+
 class UsageError(PenstockError):
     """The command or its inputs are wrong. Nothing was touched."""
 

@@ -89,8 +89,7 @@ class Quarantine:
             MismatchError: A row is not in the table afterwards.
         """
         if files:
-            with _ENTERING:
-                self._add(self._staged(files), entry)
+            self._add(self._staged(files), entry)
 
     def add_rejects(self, files: Sequence[str], group: FeatureGroup, entry: Entry) -> None:
         """Enter rows the service refused: rule is its code, the features are the payload.
@@ -99,8 +98,7 @@ class Quarantine:
             MismatchError: A row is not in the table afterwards.
         """
         if files:
-            with _ENTERING:
-                self._add(self._refused(files, group), entry)
+            self._add(self._refused(files, group), entry)
 
     def refusals(
         self, files: Sequence[str], group: FeatureGroup
@@ -136,6 +134,11 @@ class Quarantine:
         )
 
     def _add(self, rows: DataFrame, entry: Entry) -> None:
+        with _ENTERING:
+            self._append(rows, entry)
+            self._check(rows, entry)
+
+    def _append(self, rows: DataFrame, entry: Entry) -> None:
         known = self.rows().where(F.col("feature_group") == entry.group).select("row_key")
         fresh = rows.dropDuplicates(["row_key"]).join(known, "row_key", "left_anti")
         micros = int(entry.at.timestamp() * 1_000_000)
@@ -149,7 +152,6 @@ class Quarantine:
         )
         writer = complete.coalesce(1).write.format("delta").mode("append")
         writer.option("mergeSchema", "true").save(self.path)
-        self._check(rows, entry)
 
     def _check(self, rows: DataFrame, entry: Entry) -> None:
         """The table is asked whether it has every row, not who wrote it."""

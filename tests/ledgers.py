@@ -8,34 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import Settings
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
+from penstock.contract import Pipeline, Source
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.window import Window, window
 from penstock.run.figures import Figures
 from penstock.run.places import Places, state_folder
 from penstock.storage import LocalStorage
+from tests.readings import COLUMNS, LEVELS
 
-GROUP = FeatureGroup(
-    name="readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-    ),
-)
-COLUMNS = (Column("sensor"), Column("at", ColumnType.TIMESTAMP), Column("level", ColumnType.LONG))
 PIPELINE = Pipeline(
-    GROUP,
+    LEVELS,
     {"readings": Source(COLUMNS, time="at", lookback=timedelta(days=1))},
     window="month",
     lateness=timedelta(days=2),
@@ -64,7 +46,7 @@ class Ledger:
     """A ledger under a folder; every window is written by a run of ``at``."""
 
     root: Path
-    group: str = GROUP.name
+    group: str = LEVELS.name
     at: datetime = field(default_factory=lambda: datetime(2020, 1, 1, tzinfo=timezone.utc))
 
     @property

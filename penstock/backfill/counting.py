@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from penstock.contract import FeatureGroup
 from penstock.gate import ORIGIN, Bounds, FeatureGate
+from penstock.online.body import WRITE_UNIT
 from penstock.run.mode import Mode
 from penstock.stage.versions import Versions
 
 FRAMING = len('{"FeatureName":"","ValueAsString":""},')  # of a feature in the JSON that is sent
-UNIT = 1024  # bytes of a write unit (AWS developer guide, quotas)
 FIGURES = (
     *("rows", "identifiers", "quarantined", "records"),
     *("record_bytes", "units_low", "units_high", "table_bytes"),
@@ -71,7 +71,7 @@ def _sizes(group: FeatureGroup, rows: pa.Table) -> dict[str, int]:
 
 def _units(sizes: pa.Array) -> int:
     """Begun units of 1 KB, one at least for each record."""
-    begun = pc.divide(pc.add(sizes, UNIT - 1), UNIT)
+    begun = pc.divide(pc.add(sizes, WRITE_UNIT - 1), WRITE_UNIT)
     return int(pc.sum(pc.max_element_wise(begun, 1)).as_py() or 0)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
 
+from penstock.online.body import MAX_ENTRIES
+
 WIDER = 0.25  # on either side of the ratios that were seen
 SMALL = 0.1  # of the median size: of a smaller window no ratio tells, nor does its own of others
 TINY = 1e-9
-BATCH = 25  # records of one BatchWriteRecord (API model)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class Count:
         """Calls it takes: the fewest, were every batch full; the most, were each a single one."""
         if api == "put":
             return self.records
-        full = Span(*(math.ceil(one / BATCH) for one in (self.records.low, self.records.about)))
+        full = Span(
+            *(math.ceil(one / MAX_ENTRIES) for one in (self.records.low, self.records.about))
+        )
         return Span(full.low, full.about, self.records.high)
 
 

@@ -17,7 +17,13 @@ from typing import Literal
 from penstock.backfill.plan import Plan, Step
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import CredentialsError, PenstockError, TemporaryError, UsageError
+from penstock.errors import (
+    CredentialsError,
+    PenstockError,
+    TemporaryError,
+    UsageError,
+    unknown,
+)
 from penstock.progress import Progress
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_pipeline
@@ -176,7 +182,9 @@ class _Run:
         return Ended(step, result.state, result)
 
     def _failed(self, step: Step, error: Exception) -> Ended:
-        ours = error if isinstance(error, PenstockError) else _unknown(error)
+        ours = (
+            error if isinstance(error, PenstockError) else unknown(error, "The log has the details")
+        )
         passing = ours is not error or isinstance(error, TemporaryError)
         if self._stop.is_set() and passing:  # its jobs were cancelled
             return Ended(step, "stopped")
@@ -272,13 +280,6 @@ def _shared(settings: Settings, parallel: int) -> Settings:
     parts = {name: getattr(online, name) for name in rates}
     parts = {name: None if one is None else one / parallel for name, one in parts.items()}
     return settings.model_copy(update={"online": online.model_copy(update=parts)})
-
-
-def _unknown(error: Exception) -> PenstockError:
-    """An error of nobody we know, in one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    text = lines[0][:300] if lines else "no message"
-    return PenstockError(f"{type(error).__name__}: {text}", "The log has the details")
 
 
 def _spoken(seconds: float) -> str:

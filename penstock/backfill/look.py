@@ -11,7 +11,7 @@ import bisect
 import functools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,12 +19,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 
 from penstock.contract import Source
+from penstock.encoding.instants import micros_of
 from penstock.gate import ORIGIN, ORIGIN_TYPE, Bounds, SourceGate
 from penstock.ledger.window import Window
 from penstock.run.inputs import FileInput, Input, bounds_of
 
 MAX_BYTES = 256 * 2**20  # of rows that are kept on the driver
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Look:
@@ -107,12 +107,12 @@ class Look:
 
 def placed(windows: Sequence[Window], at: pa.Array) -> dict[int, int]:
     """How many of the instants (microseconds) fall into each window, by its number."""
-    starts = [micros(start(one)) for one in windows]
+    starts = [micros_of(start(one)) for one in windows]
     found: dict[int, int] = {}
     for one in pc.value_counts(at).to_pylist():
         value = one["values"]
         n = -1 if value is None else bisect.bisect_right(starts, value) - 1
-        if n >= 0 and value < micros(end(windows[n])):
+        if n >= 0 and value < micros_of(end(windows[n])):
             found[n] = found.get(n, 0) + one["counts"]
     return found
 
@@ -127,8 +127,3 @@ def end(window: Window) -> datetime:
     """Its end."""
     assert window.end is not None
     return window.end
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since the epoch, exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -20,8 +20,9 @@ from pyspark.sql import functions as fn
 
 from penstock.backfill.counting import FIGURES, counting
 from penstock.backfill.estimate import Count, Span, order, spread
-from penstock.backfill.look import Look, micros
+from penstock.backfill.look import Look
 from penstock.contract import Pipeline
+from penstock.encoding.instants import micros_of
 from penstock.errors import PenstockError
 from penstock.gate import Bounds, SourceGate
 from penstock.ledger.window import Window
@@ -291,7 +292,7 @@ def _within(time: str | None, bounds: Bounds) -> Column:
     if time is None or bounds.start is None or bounds.end is None:
         return fn.lit(True)  # noqa: FBT003 - a literal column
     at = fn.unix_micros(f"`{time}`")
-    inside = (at >= micros(bounds.start)) & (at < micros(bounds.end))
+    inside = (at >= micros_of(bounds.start)) & (at < micros_of(bounds.end))
     return fn.coalesce(inside, fn.lit(True))  # noqa: FBT003 - a literal column
 
 

@@ -12,7 +12,7 @@ import click
 from penstock import aws, session
 from penstock.cli.commands import COMMANDS
 from penstock.cli.options import log_path
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, unknown
 
 LOG = logging.getLogger("penstock")
 LOG.addHandler(logging.NullHandler())  # before there is a log file, Python would print instead
@@ -75,8 +75,7 @@ def run(arguments: list[str]) -> int:
         return _ended(error, error, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a stack trace
         known = session.raised(error) or aws.explained(error)
-        unknown = PenstockError(f"{type(error).__name__}: {_first_line(error)}", _where())
-        return _ended(known or unknown, error, debug=debug)
+        return _ended(known or unknown(error, _where()), error, debug=debug)
     return int(answer or 0)
 
 
@@ -90,11 +89,6 @@ def _ended(error: PenstockError, cause: BaseException, *, debug: bool) -> int:
 def _failed(text: str, code: int) -> int:
     click.echo(f"penstock: {text}", err=True)
     return code
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else "no message"
 
 
 def _where() -> str:

@@ -23,12 +23,18 @@ _TEXT = re.compile(
 )
 _MAX_OFFSET = 18 * 60  # minutes; java.time.ZoneOffset, and with it Spark, knows no greater one
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FAR = 9_000_000_000_000_000_000  # saturated, whatever the unit: beyond every accepted year
 
 
 def is_instant(kind: pa.DataType) -> bool:
     """Whether values of this type are points in time: timestamps with a zone."""
     return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
+
+
+def micros_of(at: datetime) -> int:
+    """An aware instant as microseconds since the epoch, exactly."""
+    return (at - _EPOCH) // datetime.resolution
 
 
 def micros(array: pa.Array) -> pa.Array:

@@ -84,7 +84,7 @@ def event_time(array: pa.Array, kind: FeatureType, digits: int, latest: datetime
     array = flat(array)
     nanos = _event_nanos(array)
     micros = instants.floor_div(nanos.values, 1000)
-    late = pc.greater(micros, pa.scalar(_micros_of(latest), pa.int64()))
+    late = pc.greater(micros, pa.scalar(instants.micros_of(latest), pa.int64()))
     rule = pc.coalesce(nanos.rule, rule_where(late, FUTURE))
     fit = pc.is_null(rule)
     kept = pc.if_else(fit, micros, None)
@@ -127,10 +127,6 @@ def _nanos_from_seconds(seconds: pa.Array) -> Converted:
     known = pc.if_else(pc.is_null(rule), seconds, None)
     micros = pc.cast(pc.floor(pc.add(pc.multiply(known, 1e6), 0.25)), pa.int64())
     return Converted(pc.multiply(micros, 1000), rule)
-
-
-def _micros_of(at: datetime) -> int:
-    return int(at.replace(microsecond=0).timestamp()) * 1_000_000 + at.microsecond
 
 
 def _date(text: str) -> object:

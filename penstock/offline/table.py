@@ -20,6 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
 from penstock.contract import CORRECT, DELETED, FeatureGroup
+from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.comparison import OLDER, TIE, Comparison
 
@@ -111,10 +112,14 @@ class OfflineTable:
         """What the table holds now, or held at a version; None where there is no table."""
         if not self.exists:
             return None
+        return Comparison(self.rows(version), self._group)
+
+    def rows(self, version: int | None = None) -> DataFrame:
+        """All rows the table holds now, or held at a version; there must be a table."""
         reader = self._spark.read.format("delta")
         if version is not None:
             reader = reader.option("versionAsOf", version)
-        return Comparison(reader.load(self.path), self._group)
+        return reader.load(self.path)
 
     def judged(
         self, latest: DataFrame, version: int | None, *, guard: bool, correct: bool
@@ -215,13 +220,13 @@ class OfflineTable:
         write_time: datetime,
         present: int,
     ) -> None:
-        micros = _micros(api_invocation_time)
+        micros = micros_of(api_invocation_time)
         no = F.lit(False)  # noqa: FBT003 - a literal column
         deleted = F.col(DELETED) if self._deletion else no
         complete = rows.select(
             *(f"`{name}`" for name in self._group.names),
             F.timestamp_micros(F.lit(micros) - F.col(TIE)).alias("api_invocation_time"),
-            F.timestamp_micros(F.lit(_micros(write_time))).alias("write_time"),
+            F.timestamp_micros(F.lit(micros_of(write_time))).alias("write_time"),
             F.coalesce(deleted, no).alias("is_deleted"),
         )
         writer = complete.write.format("delta").mode("append")
@@ -241,9 +246,3 @@ class OfflineTable:
 
 def _mark(transaction: Transaction) -> dict[str, Any]:
     return {"penstock": transaction.application, "generation": transaction.version}
-
-
-def _micros(at: datetime) -> int:
-    """Microseconds since the epoch, exactly."""
-    whole = at.replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000 + at.microsecond

@@ -34,8 +34,8 @@ def check_corrections(work: Work, staged: Report) -> bool:
     stored = work.table.comparison() if work.compare and online else None
     if stored is None or not staged.rows:
         return False
-    rows = work.table.staged(_paths(staged.rows)) if staged.ties or not staged.send else None
-    found = stored.differences(_latest(work, staged, rows), rows if staged.ties else None)
+    rows = work.table.staged(_paths(staged.rows)) if staged.ties else None
+    found = stored.differences(_latest(work, staged), rows)
     if not found.total:
         return False
     if not staged.send:
@@ -51,13 +51,14 @@ def check_corrections(work: Work, staged: Report) -> bool:
     return True
 
 
-def _latest(work: Work, staged: Report, rows: DataFrame | None) -> DataFrame:
+def _latest(work: Work, staged: Report) -> DataFrame:
     """The newest row of each identifier: what is sent, or would be."""
-    if rows is None or staged.send:
+    if staged.send:
         schema = staged_schema(work.group)
         return work.context.spark.read.schema(schema).parquet(*_paths(staged.send))
     newest = Window.partitionBy(f"`{work.group.record_identifier}`")
     newest = newest.orderBy(F.col(f"`{work.group.event_time}`").desc(), TIE)
+    rows = work.table.staged(_paths(staged.rows))
     ranked = rows.withColumn("_rank", F.row_number().over(newest))
     return ranked.where("_rank = 1").drop("_rank", TIE)
 

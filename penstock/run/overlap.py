@@ -11,12 +11,16 @@ from penstock.run.places import Places, generations
 from penstock.storage import Storage
 
 
-def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
-    """Other windows of the group, done or begun, that share time with the one of ``places``."""
+def others(storage: Storage, places: Places) -> tuple[Window, ...]:
+    """Other windows of the group, done or begun, by name; nothing but names is read."""
     folder = places.generations.rsplit("/", 1)[0]
     names = [path.rsplit("/", 1)[-1] for path in storage.list(folder)]
-    others = (parse_name(name) for name in sorted(names) if name != places.window.name)
-    return tuple(one for one in others if overlaps(one, places.window))
+    return tuple(parse_name(name) for name in sorted(names) if name != places.window.name)
+
+
+def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
+    """Those of them that share time with the one of ``places``."""
+    return tuple(one for one in others(storage, places) if overlaps(one, places.window))
 
 
 def offline_alone(storage: Storage, places: Places) -> Window | None:

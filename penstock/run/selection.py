@@ -20,6 +20,7 @@ from typing import Any
 
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.window import Window, parse_name
+from penstock.run.overlap import others
 from penstock.run.places import generations
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
@@ -96,11 +97,8 @@ def _behind(work: Work) -> bool:
 
     Of a normal next window only the names of the others are read.
     """
-    own = work.places.window.name
-    start = parse_name(own).start
-    folder = work.places.generations.rsplit("/", 1)[0]
-    names = [path.rsplit("/", 1)[-1] for path in work.context.storage.list(folder)]
-    windows = [parse_name(name) for name in sorted(names, reverse=True) if name != own]
+    start = parse_name(work.places.window.name).start
+    windows = reversed(others(work.context.storage, work.places))
     later = (one for one in windows if start is None or one.end is None or one.end > start)
     marks = (_mark(work, one) for one in later)
     return any(mark is not None and (start is None or mark > start) for mark in marks)

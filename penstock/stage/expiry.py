@@ -6,16 +6,14 @@ expired.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock import encoding
 from penstock.contract import DELETED, TTL_S, FeatureGroup
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = datetime.resolution
+from penstock.encoding.instants import micros_of
 
 
 def expired(group: FeatureGroup, rows: pa.RecordBatch | pa.Table, now: datetime) -> pa.Array:
@@ -25,7 +23,7 @@ def expired(group: FeatureGroup, rows: pa.RecordBatch | pa.Table, now: datetime)
     if TTL_S in rows.schema.names:
         seconds = pc.coalesce(_column(rows, TTL_S), seconds)
     micros = pc.add(_micros(_column(rows, group.event_time)), pc.multiply(seconds, 1_000_000))
-    over = pc.fill_null(pc.less(micros, (now - _EPOCH) // _MICROSECOND), fill_value=False)
+    over = pc.fill_null(pc.less(micros, micros_of(now)), fill_value=False)
     if DELETED in rows.schema.names:
         over = pc.and_(over, pc.invert(_column(rows, DELETED)))
     return over

@@ -23,9 +23,11 @@ from penstock import meaning, query
 from penstock.contract import FeatureGroup
 from penstock.dataset import Dataset, HashSplit, TimeSplit
 from penstock.errors import MismatchError, UsageError
+from penstock.offline.table import OfflineTable
 from penstock.run.context import Context
 from penstock.run.places import offline_path
 from penstock.session import raised
+from penstock.stage.spark import rows_schema
 from penstock.storage import local_path
 from penstock.training.join import Plan, column, looked_up, plan_of
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 Format = Literal["parquet", "csv"]
-FORMATS: tuple[Format, ...] = ("parquet", "csv")
 PART = "part"  # folder key of the parts: part=train
 _VIEW = "penstock_dataset_base"
 _HASHES = 1_000_000  # steps of a share
@@ -60,12 +61,17 @@ class Version:
     """An offline table, pinned."""
 
     group: FeatureGroup
-    path: str
+    table: OfflineTable
     version: int
 
     def plain(self) -> dict[str, Any]:
         """A JSON form: the lineage."""
-        return {"group": self.group.name, "path": self.path, "version": self.version}
+        return {"group": self.group.name, "path": self.table.path, "version": self.version}
+
+    @property
+    def rows(self) -> DataFrame:
+        """Its rows, with the system columns."""
+        return self.table.rows(self.version)
 
 
 def build(
@@ -124,29 +130,21 @@ def build(
 
 
 def _version(context: Context, groups: Mapping[str, FeatureGroup], name: str) -> Version:
-    from delta.tables import DeltaTable
-    from pyspark.errors import AnalysisException
-
     if name not in groups:
         message = f"there is no feature group {name!r} in this project"
         raise UsageError(message, f"There are: {', '.join(sorted(groups))}")
-    path = offline_path(context.settings, name)
-    try:
-        newest = DeltaTable.forPath(context.spark, path).history(1).collect()
-    except AnalysisException as error:
+    group, path = groups[name], offline_path(context.settings, name)
+    table = OfflineTable(context.spark, path, group, rows_schema(group))
+    version = table.version()
+    if version is None:
         message = f"there is no offline table of {name!r} at {path}"
-        raise UsageError(message, f"penstock ingest {name}") from error
-    return Version(groups[name], path, int(newest[0]["version"]))
-
-
-def _rows(context: Context, version: Version) -> DataFrame:
-    reader = context.spark.read.format("delta").option("versionAsOf", version.version)
-    return reader.load(version.path)
+        raise UsageError(message, f"penstock ingest {name}")
+    return Version(group, table, version)
 
 
 def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version]) -> DataFrame:
     base = versions[dataset.base]
-    _rows(context, base).createOrReplaceTempView(_VIEW)
+    base.rows.createOrReplaceTempView(_VIEW)
     text = query.sql("live", base.group, query.Table((_VIEW,)), query.SPARK)
     current = context.spark.sql(text)
     labels: DataFrame = current if dataset.labels is None else dataset.labels(current)
@@ -168,7 +166,7 @@ def _looked_up(
     for number, lookup in enumerate(dataset.lookups):
         version = versions[lookup.group]
         plan = plan_of(lookup, version.group, frame, number)
-        frame = looked_up(frame, dataset.time, plan, version.group, _rows(context, version))
+        frame = looked_up(frame, dataset.time, plan, version.group, version.rows)
         plans.append(plan)
     return frame, plans
 

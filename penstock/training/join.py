@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from penstock.contract import FeatureGroup
 from penstock.dataset import Lookup
 from penstock.errors import UsageError
+from penstock.query import SPARK
 from penstock.training.asof import NONE, Events, Labels, Longs, found, nanoseconds
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def looked_up(
 
 def column(frame: DataFrame, name: str) -> Column:
     """A column by its name, whatever characters are in it."""
-    return frame["`" + name.replace("`", "``") + "`"]
+    return frame[SPARK.identifier(name)]
 
 
 def _left(labels: DataFrame, time: str, plan: Plan) -> DataFrame:

@@ -28,7 +28,9 @@ from penstock.run.context import Context
 from penstock.run.ingest import ingest_pipeline
 from penstock.run.timeline import read_calendar
 from tests.lab import Lab, Rows
-from tests.ledgers import COLUMNS, GROUP, month
+from tests.ledgers import month
+from tests.readings import COLUMNS
+from tests.readings import LEVELS as GROUP
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -7,42 +7,14 @@ from typing import Any
 
 import pytest
 
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
 from penstock.errors import DataGateError
 from penstock.ledger.window import Window
 from penstock.query import run
 from penstock.run.ingest import Result, ingest_pipeline
 from penstock.run.places import offline_path
 from tests.lab import Lab
+from tests.readings import GROUP, PIPELINE
 
-GROUP = FeatureGroup(
-    name="readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-        Feature("share", FeatureType.FRACTIONAL),
-    ),
-)
-SOURCE = Source(
-    columns=(
-        Column("sensor"),
-        Column("at", ColumnType.TIMESTAMP),
-        Column("level", ColumnType.LONG),
-        Column("share", ColumnType.DOUBLE),
-    )
-)
-PIPELINE = Pipeline(GROUP, {"readings": SOURCE})
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"
 
 

@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock import aws, lake, query
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
+from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.emulator.faults import Rule, denied
 from penstock.errors import CredentialsError
 from penstock.ledger.window import window
 from penstock.run.places import offline_path
 from penstock.run.status import statuses
 from tests.lab import Lab
+from tests.readings import COLUMNS, LEVELS
 
-GROUP = FeatureGroup(
-    name="readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-    ),
-    deleted_when="gone",
-    ttl_from="keep_s",
-)
-SOURCE = Source(
-    columns=(
-        Column("sensor"),
-        Column("at", ColumnType.TIMESTAMP),
-        Column("level", ColumnType.LONG),
-        Column("gone", ColumnType.BOOLEAN),
-        Column("keep_s", ColumnType.LONG),
-    ),
-    time="at",
-)
-PIPELINE = Pipeline(GROUP, {"readings": SOURCE})
+GROUP = replace(LEVELS, deleted_when="gone", ttl_from="keep_s")
+CONTROLS = (Column("gone", ColumnType.BOOLEAN), Column("keep_s", ColumnType.LONG))
+PIPELINE = Pipeline(GROUP, {"readings": Source((*COLUMNS, *CONTROLS), time="at")})
 HEAD = "sensor,at,level,gone,keep_s\n"
 DAY = "2024-01-0{}T00:00:00Z".format
 #: Until 2092.

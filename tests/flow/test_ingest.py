@@ -7,39 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
 from penstock.emulator.faults import Rule, refused
 from penstock.errors import DataGateError
 from tests.lab import Lab
+from tests.readings import GROUP, PIPELINE
 
-GROUP = FeatureGroup(
-    name="readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-        Feature("share", FeatureType.FRACTIONAL),
-    ),
-)
-SOURCE = Source(
-    columns=(
-        Column("sensor"),
-        Column("at", ColumnType.TIMESTAMP),
-        Column("level", ColumnType.LONG),
-        Column("share", ColumnType.DOUBLE),
-    )
-)
-PIPELINE = Pipeline(GROUP, {"readings": SOURCE})
 TEXT = """sensor,at,level,share
 a,2024-01-01T00:00:00Z,1,0.5
 a,2024-01-02T00:00:00Z,2,

@@ -23,8 +23,9 @@ from penstock.contract import (
 )
 from penstock.ledger.window import Window, window
 from penstock.run.places import offline_path
-from tests.flow.test_ingest import GROUP, PIPELINE, SOURCE, TEXT
+from tests.flow.test_ingest import TEXT
 from tests.lab import Lab
+from tests.readings import GROUP, PIPELINE, SOURCE
 
 COUNTS = FeatureGroup(
     name="counts",

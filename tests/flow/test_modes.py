@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from penstock import aws
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
+from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.difference import create_request
 from penstock.emulator.server import Emulator
 from penstock.errors import ContractError, UsageError
 from penstock.ledger.window import Window
 from penstock.run.ingest import ingest_pipeline
 from tests.lab import Lab
+from tests.readings import COLUMNS, LEVELS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-GROUP = FeatureGroup(
-    name="readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-    ),
-    deleted_when="gone",
-)
-SOURCE = Source(
-    columns=(
-        Column("sensor"),
-        Column("at", ColumnType.TIMESTAMP),
-        Column("level", ColumnType.LONG),
-        Column("gone", ColumnType.BOOLEAN),
-    ),
-)
+GROUP = replace(LEVELS, deleted_when="gone")
+SOURCE = Source((*COLUMNS, Column("gone", ColumnType.BOOLEAN)))
 PIPELINE = Pipeline(GROUP, {"readings": SOURCE})
 TEXT = """sensor,at,level,gone
 a,2024-01-01T00:00:00Z,1,

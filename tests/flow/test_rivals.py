@@ -18,8 +18,9 @@ from penstock.ledger.window import Window, window
 from penstock.progress import Silent
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_frame, ingest_pipeline
-from tests.flow.test_corrections import GROUP, NEW, OLD, PIPELINE
+from tests.flow.test_corrections import NEW, OLD
 from tests.lab import Lab
+from tests.readings import GROUP, PIPELINE
 
 JANUARY = window("2024-01-01", "2024-02-01")
 TIER = {"storage_type": "Standard_V2"}

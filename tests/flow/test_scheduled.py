@@ -16,8 +16,8 @@ from penstock.ledger.window import Window
 from penstock.run.due import ingest_due
 from penstock.run.places import Places, state_folder
 from penstock.schedule.firing import windows
-from tests.flow.test_ingest import GROUP, SOURCE
 from tests.lab import Lab
+from tests.readings import GROUP, SOURCE
 
 READINGS = Source(SOURCE.columns, time="at")
 PIPELINE = Pipeline(GROUP, {"readings": READINGS}, window="day")

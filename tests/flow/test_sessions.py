@@ -100,7 +100,7 @@ def _text(value: object) -> str:
 def test_parquet_instants_are_those_that_were_written(lab: Lab, restored: SparkSession) -> None:
     """A timestamp column keeps its instant in any zone."""
     from penstock.contract import Column, ColumnType, Source
-    from tests.flow.test_ingest import GROUP
+    from tests.readings import GROUP
 
     restored.conf.set(SETTINGS[0], "Asia/Kolkata")
     folder = lab.root / "readings"

@@ -30,7 +30,7 @@ SESSIONS = [
 #: Whom and when: minutes after T0. Some never were, one is nobody, one asks twice.
 ASKED: list[tuple[str | None, int]] = [
     *((who, minute) for who in ("EWR", "JFK", "LGA", "BOS", "PHL") for minute in range(6)),
-    *((who, 2) for who in ("DCA", "IAD", "BWI", "é'\"`", "XXX", "BWI")),
+    *((who, 2) for who in ("DCA", "IAD", "BWI", "é'\"`", "ZZZ", "BWI")),
     ("é'\"`", 5),
     *((None, minute) for minute in range(5)),
 ]

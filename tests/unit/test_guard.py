@@ -18,7 +18,8 @@ from penstock.run.places import Places
 from penstock.run.selection import _behind, _guarded
 from penstock.run.work import Feed, Work
 from penstock.storage import LocalStorage
-from tests.ledgers import GROUP, Ledger, month
+from tests.ledgers import Ledger, month
+from tests.readings import LEVELS as GROUP
 
 
 @dataclass(frozen=True)
