@@ -181,8 +181,8 @@ MUTANTS = (
     Mutant(
         "sending: never sent but marked",
         "online/parcel.py",
-        "self.figures.settled >= self.rows.num_rows",
-        "self.figures.settled >= self.rows.num_rows - 1",
+        "self.figures.settled >= self.count",
+        "self.figures.settled >= self.count - 1",
         "rows, sent and answered",
         ("--set=online.api=put", "--set=online.in_flight=1"),
     ),
