@@ -20,8 +20,8 @@ def ingest(
     *,
     conf: str | Path = "conf",
     environment: str = "local",
-    online: Literal["latest", "never"] = "latest",
-    correct: Literal["update"] | None = None,
+    online: Literal["latest", "each", "never"] = "latest",
+    correct: Literal["update", "delete-put"] | None = None,
 ) -> Result:
     """Bring a DataFrame into a feature group: validated, sent online, appended offline, registered.
 
@@ -34,9 +34,10 @@ def ingest(
         group: The contract.
         conf: Folder of the configuration.
         environment: Name of the overlay in it.
-        online: ``latest`` sends the newest row of each identifier, ``never`` none.
+        online: ``latest`` sends the newest row of each identifier, ``each`` one of each event time,
+            ``never`` none.
         correct: What to do with a new value at an event time that is written already: None refuses
-            the rows, ``update`` corrects them in both stores (docs/modes.md).
+            the rows, ``update`` and ``delete-put`` correct them in both stores (docs/modes.md).
 
     Returns:
         The window's state and figures.

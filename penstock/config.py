@@ -88,6 +88,11 @@ class Online(_Record):
         gt=0,
         description="What all tasks are believed to be allowed: where they begin, and no bound.",
     )
+    removal_grace_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Between the removal of a record and its return, for calls that come late.",
+    )
     max_reject_ratio: float = Field(
         default=0.01, ge=0, le=1, description="More rejected by the service ends in exit 65."
     )

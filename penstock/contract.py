@@ -30,8 +30,10 @@ RESERVED = frozenset(
 OWN_COLUMNS = frozenset({"_file", "_position", "_source", "_problem"})
 #: What a staged row says of itself beside its features: it deletes its record; it corrects a value
 #: at an event time that is online already; it goes to the offline store alone; its own time to live
-#: in seconds. A column that is absent says no, and no time to live.
+#: in seconds. A column that is absent says no, and no time to live. :data:`REPLACED`, its record is
+#: removed before it is sent, stays within the selection.
 DELETED, CORRECT, OFFLINE_ONLY, TTL_S = "_deleted", "_correct", "_offline_only", "_ttl_s"
+REPLACED = "_replaced"
 MAX_FEATURES = 2_500  # AWS developer guide, quotas
 MAX_TTL_S = 2**31 - 1  # API model: TtlDuration.Value is a 32-bit integer, 1 or more
 

@@ -13,7 +13,7 @@ from penstock.contract import FeatureGroup
 from penstock.gate import ORIGIN, Bounds, FeatureGate
 from penstock.online.body import WRITE_UNIT
 from penstock.run.mode import Mode
-from penstock.stage.versions import Versions
+from penstock.stage.versions import TIE, Versions
 
 FRAMING = len('{"FeatureName":"","ValueAsString":""},')  # of a feature in the JSON that is sent
 FIGURES = (
@@ -36,8 +36,7 @@ def counting(
             found["rows"] += rows.num_rows
             found["identifiers"] += identifiers
             found["table_bytes"] += _parquet_bytes(rows)
-            sent = {"latest": candidates, "service": rows, "never": rows.slice(0, 0)}[mode.online]
-            for name, figure in _sizes(group, sent).items():
+            for name, figure in _sizes(group, _sent(mode, rows, candidates)).items():
                 found[name] += figure
 
         for batch in batches:
@@ -50,6 +49,12 @@ def counting(
         yield pa.RecordBatch.from_pydict({name: [found[name]] for name in FIGURES})
 
     return work
+
+
+def _sent(mode: Mode, rows: pa.Table, latest: pa.Table) -> pa.Table:
+    if mode.online == "each":
+        return rows.filter(pc.equal(rows.column(TIE), 0))
+    return {"latest": latest, "service": rows, "never": rows.slice(0, 0)}[mode.online]
 
 
 def _sizes(group: FeatureGroup, rows: pa.Table) -> dict[str, int]:

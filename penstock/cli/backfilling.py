@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from penstock.cli.options import (
     Workspace,
+    correct_option,
     online_option,
     spark_context,
     takeover_option,
@@ -52,11 +53,7 @@ def _range_options(command: _Command) -> _Command:
             show_default=True,
             help="Windows at a time.",
         ),
-        click.option(
-            "--correct",
-            type=click.Choice(["update"]),
-            help="New values at event times that are written already: update both stores.",
-        ),
+        correct_option,
         online_option,
     )
     for option in reversed(options):

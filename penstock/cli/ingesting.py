@@ -11,6 +11,7 @@ import click
 from penstock import aws
 from penstock.cli.options import (
     Workspace,
+    correct_option,
     online_option,
     spark_context,
     takeover_option,
@@ -94,12 +95,7 @@ def _telling(workspace: Workspace, group: str) -> Waiting:
     help="Load also those of so many windows before it that are not done; default 0.",
 )
 @online_option
-@click.option(
-    "--correct",
-    type=click.Choice(["update"]),
-    help="New values at event times that are written already: update both stores. Without it such "
-    "a run ends in exit 65.",
-)
+@correct_option
 @takeover_option
 @workspace_options
 def ingest(

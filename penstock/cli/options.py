@@ -65,10 +65,17 @@ class Workspace:
 #: Of every command that sends records.
 online_option = click.option(
     "--online",
-    type=click.Choice(["latest", "never"]),
+    type=click.Choice(["latest", "each", "never"]),
     default="latest",
     show_default=True,
-    help="What goes to the online store.",
+    help="What goes to the online store: of each identifier the newest row, or one row of each "
+    "event time, or nothing.",
+)
+correct_option = click.option(
+    "--correct",
+    type=click.Choice(["update", "delete-put"]),
+    help="New values at event times that are written already: correct both stores, online by "
+    "updates, or where these cannot by removing records and putting them anew.",
 )
 takeover_option = click.option(
     "--takeover", is_flag=True, help="Do not wait for the lease of another run."

@@ -15,6 +15,7 @@ import click
 
 from penstock.cli.options import (
     Workspace,
+    correct_option,
     online_option,
     spark_context,
     takeover_option,
@@ -135,11 +136,7 @@ def shown(workspace: Workspace, *, key: str, group: str | None) -> int:
 @click.option("--limit", type=click.IntRange(min=1), help="Rows at most, oldest first.")
 @click.option("--dry-run", is_flag=True, help="Say what the gate makes of the rows; write nothing.")
 @online_option
-@click.option(
-    "--correct",
-    type=click.Choice(["update"]),
-    help="Correct values at event times that are written already; refused without it.",
-)
+@correct_option
 @takeover_option
 @workspace_options
 @_choosing

@@ -96,6 +96,19 @@ def event_time(array: pa.Array, kind: FeatureType, digits: int, latest: datetime
     return Converted(pc.divide(pc.cast(kept, pa.float64(), safe=False), 1_000_000.0), rule)
 
 
+def later(array: pa.Array, kind: FeatureType) -> pa.Array:
+    """Event times as they are sent, up to a millisecond later than these, in the same form.
+
+    What removes a record must be later than it (AWS API reference, DeleteRecord).
+    """
+    if kind is FeatureType.FRACTIONAL:
+        return pc.add(array, 0.001)
+    micros = instants.parsed(flat(array))[0]
+    micros = pc.multiply(pc.add(instants.floor_div(micros, 1_000), 1), 1_000)
+    below = pc.multiply(instants.floor_mod(micros, 1_000_000), 1_000)
+    return instants.text(micros, below, 3)
+
+
 def _event_nanos(array: pa.Array) -> Converted:
     """Nanoseconds since the epoch; int64 holds 1678 to 2262, what lies outside is RANGE."""
     kind = array.type

@@ -8,13 +8,17 @@ that lost a tie is there when any version does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
-from penstock.contract import CORRECT, DELETED, FeatureGroup
+from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 
 TIE, OLDER = "_tie", "_older"
+#: How the online store takes a new value at an event time it has: all by an update, all by removing
+#: the record first, or this only where an update cannot do it.
+Means = Literal["update", "replace", "both"]
 MAX_CORRECTED = 100  # features of one UpdateRecord (AWS API reference)
 _DELETED, _RANK, _NEWEST, _REASON = "_stored_deleted", "_rank", "_newest", "_reason"
 
@@ -46,8 +50,13 @@ class Differences:
 
     @property
     def stuck(self) -> int:
-        """Those that cannot be corrected."""
-        return self.deleted + self.nulled + self.wide + self.tied
+        """Those that no update can correct."""
+        return self.beyond + self.tied
+
+    @property
+    def beyond(self) -> int:
+        """Those of them that can be removed and put anew."""
+        return self.deleted + self.nulled + self.wide
 
 
 class Comparison:
@@ -87,22 +96,28 @@ class Comparison:
         found = {one[_REASON]: one["count"] for one in counted}
         return Differences(**found, tied=0 if rows is None else self._tied(latest, rows))
 
-    def judged(self, latest: DataFrame, *, guard: bool, correct: bool) -> DataFrame:
-        """The rows with ``_older`` and ``_correct``.
+    def judged(self, latest: DataFrame, *, guard: bool, correct: Means | None) -> DataFrame:
+        """The rows with ``_older``, ``_correct`` and ``_replaced``.
 
         Args:
             latest: One row an identifier.
             guard: Find rows whose identifier has a newer event in the table.
-            correct: Find rows that correct the newest event.
+            correct: Find rows that correct the newest event, and by what means.
         """
         keep, no = latest.columns, F.lit(False)  # noqa: FBT003 - a literal column
-        if not correct:
-            marked = latest.withColumn(CORRECT, no)
+        if correct is None:
+            marked = latest.withColumn(CORRECT, no).withColumn(REPLACED, no)
         else:
             pairs = latest.join(self._current(), self._same_key(), "left")
             changed = F.col(_RANK).isNotNull() & ~self._equal(latest)
-            fits = changed & (self._reason(latest) == "fit")
-            marked = pairs.select(*map(_quoted, keep), F.coalesce(fits, no).alias(CORRECT))
+            reason = self._reason(latest)
+            update = changed & (reason == "fit") if correct != "replace" else no
+            replace = changed & (reason != "historic") if correct != "update" else no
+            marked = pairs.select(
+                *map(_quoted, keep),
+                F.coalesce(update, no).alias(CORRECT),
+                F.coalesce(replace & ~update, no).alias(REPLACED),
+            )
         if not guard:
             return marked.withColumn(OLDER, no)
         identifier, event_time = self._key(0), self._key(1)
@@ -111,7 +126,7 @@ class Comparison:
         newest = self._stored.groupBy(by_identifier).agg(at)
         beside = marked.join(newest, identifier == F.col("_stored_0"), "left")
         older = F.coalesce(F.col(_NEWEST) > event_time, no)
-        return beside.select(*map(_quoted, keep), CORRECT, older.alias(OLDER))
+        return beside.select(*map(_quoted, keep), CORRECT, REPLACED, older.alias(OLDER))
 
     def _versions(self) -> DataFrame:
         """Stored rows with a rank among those of their key; names that clash with no feature."""

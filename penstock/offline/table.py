@@ -19,10 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
-from penstock.contract import CORRECT, DELETED, FeatureGroup
+from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError, TemporaryError
-from penstock.offline.comparison import OLDER, TIE, Comparison
+from penstock.offline.comparison import OLDER, TIE, Comparison, Means
 
 HISTORY = 1_000  # commits looked through for one of ours
 ATTEMPTS = 10  # of an append that meets others
@@ -122,14 +122,14 @@ class OfflineTable:
         return reader.load(self.path)
 
     def judged(
-        self, latest: DataFrame, version: int | None, *, guard: bool, correct: bool
+        self, latest: DataFrame, version: int | None, *, guard: bool, correct: Means | None
     ) -> DataFrame:
         """:meth:`Comparison.judged` at a version; without a table nothing is older or corrects."""
         stored = None if version is None else self.comparison(version)
         if stored is not None:
             return stored.judged(latest, guard=guard, correct=correct)
         no = F.lit(False)  # noqa: FBT003 - a literal column
-        return latest.withColumn(CORRECT, no).withColumn(OLDER, no)
+        return latest.withColumns({CORRECT: no, REPLACED: no, OLDER: no})
 
     def append(
         self,

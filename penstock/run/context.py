@@ -35,6 +35,7 @@ class Context:
         progress: Whom to tell.
         now: Aware wall clock; for pins and for people.
         monotonic: Seconds, for durations.
+        sleep: Waits so many seconds.
         takeover: Do not wait for the lease of another run.
     """
 
@@ -45,6 +46,7 @@ class Context:
     progress: Progress = field(default_factory=Silent)
     now: Callable[[], datetime] = _now
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     takeover: bool = False
 
     @functools.cached_property

@@ -53,6 +53,7 @@ class Figures:
         older: Of these, not sent because the offline store knows a newer event.
         expired: Of these, not sent because their time to live is over.
         corrected: Records sent to correct what is online.
+        replaced: Of these, records that were removed first.
         sent: Records handed to the service.
         accepted: Records it acknowledged.
         skipped: Corrections and deletions that came too late: something newer won.
@@ -84,6 +85,7 @@ class Figures:
     older: int = 0
     expired: int = 0
     corrected: int = 0
+    replaced: int = 0
     sent: int = 0
     accepted: int = 0
     skipped: int = 0
@@ -148,7 +150,8 @@ def reconcile(group: str, found: Figures, online: str, offline: Offline = "own")
     Args:
         group: For the message.
         found: What was counted.
-        online: ``latest``, ``service`` (every valid row) or ``never``: what was to be sent.
+        online: ``latest``, ``each`` event time, ``service`` (every valid row) or ``never``:
+            what was to be sent.
         offline: Who writes the offline store.
 
     Raises:
@@ -165,11 +168,12 @@ def reconcile(group: str, found: Figures, online: str, offline: Offline = "own")
     gone = found.quarantined + found.dropped + found.outside + found.duplicates
     stored, rows = _stored(found, offline)
     wanted = {
-        "latest": ("identifiers", found.identifiers),
-        "service": ("valid rows", found.valid),
-        "never": ("nothing", 0),
+        "latest": ("identifiers", found.identifiers, found.candidates),
+        "each": ("valid rows", found.valid, found.candidates + found.ties),
+        "service": ("valid rows", found.valid, found.candidates),
+        "never": ("nothing", 0, found.candidates),
     }
-    what, records = wanted[online]
+    what, records, candidates = wanted[online]
     equations += [
         (
             f"produced = {stored} + quarantined + dropped + outside + equal",
@@ -177,7 +181,7 @@ def reconcile(group: str, found: Figures, online: str, offline: Offline = "own")
             rows + gone,
         ),
         (f"valid = {stored}", found.valid, rows),
-        (f"online {online}: {what} to send = candidates", records, found.candidates),
+        (f"online {online}: {what} to send = candidates", records, candidates),
         (
             "candidates = sent + older + expired",
             found.candidates,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from penstock.offline.comparison import Means
 from penstock.run.figures import Figures, figures
 from penstock.run.mode import Mode, mode
 from penstock.stage.report import Report, report
@@ -26,7 +27,8 @@ class Manifest:
         compare: Whether rows may be in the offline table already.
         staged: Files and figures of the feature gate.
         figures: Figures so far.
-        correct: Whether there are values to correct, which the online store takes as updates only.
+        correct: How values are corrected that the online store has at the same event time; None
+            where there are none.
     """
 
     run: str
@@ -37,7 +39,7 @@ class Manifest:
     compare: bool
     staged: Report
     figures: Figures
-    correct: bool = False
+    correct: Means | None = None
 
     def encoded(self) -> bytes:
         """As it is stored."""

@@ -11,8 +11,8 @@ from penstock.contract import FeatureGroup
 from penstock.errors import UsageError
 from penstock.run.figures import Offline
 
-Online = Literal["latest", "never"]
-Correct = Literal["update"]
+Online = Literal["latest", "each", "never"]
+Correct = Literal["update", "delete-put"]
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,19 @@ class Mode:
     """What is done to each store.
 
     Args:
-        online: ``latest`` sends the newest row of each identifier, ``service`` every row, ``never``
-            none.
+        online: ``latest`` sends the newest row of each identifier, ``each`` one row of each event
+            time, ``service`` every row, ``never`` none.
         offline: Who writes the offline store: ``own`` is penstock, ``none`` nobody.
         target_stores: Stores the service writes a record to.
-        correct: Whether a new value at an event time that is written already is a correction.
+        correct: How a new value at an event time that is written already may be corrected online:
+            ``update`` by UpdateRecord, ``delete-put`` also by removing the record first; None
+            refuses it.
     """
 
-    online: Literal["latest", "service", "never"]
+    online: Literal["latest", "each", "service", "never"]
     offline: Offline
     target_stores: tuple[str, ...]
-    correct: bool = False
+    correct: Correct | None = None
 
     @property
     def name(self) -> str:
@@ -59,6 +61,8 @@ def mode_of(
     if correct is not None and (not place.own_table or not place.is_online or online == "never"):
         message = f"{group.name}: there are no two stores here that a correction could part"
         raise UsageError(message, "Run it without --correct")
+    if online == "each":
+        _check_each(group, correct)
     if place.owner == "service":
         if online == "never":
             message = f"{group.name}: with owner: service nothing is written but what is sent"
@@ -66,7 +70,17 @@ def mode_of(
         return Mode("service", "service", _stores(place))
     sent = online if place.sends else "never"
     own: Offline = "own" if place.own_table else "none"
-    return Mode(sent, own, _stores(place), correct is not None)
+    return Mode(sent, own, _stores(place), correct)
+
+
+def _check_each(group: FeatureGroup, correct: Correct | None) -> None:
+    """Every version of a record, in whatever order: only where the newest one always wins."""
+    if group.forgets:
+        message = f"{group.name}: with --online each, records that were removed could come back"
+        raise UsageError(message, "Run it with --online latest")
+    if correct is not None:
+        message = f"{group.name}: only the newest row of an identifier corrects what is online"
+        raise UsageError(message, "Run it with --online latest")
 
 
 def _stores(place: Group) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Selection:
         older: Left out: the offline store knows a newer event.
         expired: Left out: their time to live is over.
         corrected: Among those sent, records that correct what is online.
+        replaced: Of these, records that are removed first.
+        gone: Files of these removals.
     """
 
     files: tuple[Staged, ...]
@@ -47,6 +49,13 @@ class Selection:
     older: int = 0
     expired: int = 0
     corrected: int = 0
+    replaced: int = 0
+    gone: tuple[Staged, ...] = ()
+
+    @property
+    def told(self) -> dict[str, int]:
+        """Its figures beside the candidates."""
+        return {name: getattr(self, name) for name in ("older", "expired", "corrected", "replaced")}
 
 
 def selection(work: Work) -> Selection:
@@ -58,8 +67,8 @@ def selection(work: Work) -> Selection:
     staged = work.manifest.staged.send
     candidates = sum(one.rows for one in staged)
     own = bool(staged) and work.manifest.mode.offline == "own"
-    guard = own and _guarded(work)
-    version = work.table.version() if own and (guard or work.manifest.correct) else None
+    guard = own and work.manifest.mode.online == "latest" and _guarded(work)
+    version = work.table.version() if own and (guard or work.manifest.correct is not None) else None
     if not staged or (version is None and not _expires(work)):
         return Selection(staged, work.places.results(work.generation), candidates)
     basis = {"version": version, "guard": guard}
@@ -78,9 +87,8 @@ def selection(work: Work) -> Selection:
         number, found = _newest(work)
     chosen = report(found["report"])
     results = work.places.results(work.generation, number)
-    return Selection(
-        chosen.send, results, candidates, chosen.older, chosen.expired, chosen.corrected
-    )
+    told = (chosen.older, chosen.expired, chosen.corrected, chosen.replaced)
+    return Selection(chosen.send, results, candidates, *told, chosen.gone)
 
 
 def _guarded(work: Work) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from penstock.online import FileOutcome, SendJob, send_file
 from penstock.online.line import transport_of
 from penstock.run.metrics import Meter
-from penstock.run.selection import Selection
 from penstock.run.work import Work
+from penstock.stage.report import Staged
 from penstock.ticker import ticking
 
 WATCH_S = 1.0
 
 
-def send_files(work: Work, chosen: Selection) -> None:
+def send_files(work: Work, chosen: Sequence[Staged], results: str, *, hard: bool = False) -> None:
     """Send the rows of staged files that no marker covers; what happened is in the markers.
+
+    Args:
+        work: The window.
+        chosen: The files.
+        results: Folder of the markers.
+        hard: Deletions remove a record, whatever ``conf`` says.
 
     Raises:
         CredentialsError, DataGateError, MismatchError, TemporaryError: From the tasks, through
@@ -24,8 +31,10 @@ def send_files(work: Work, chosen: Selection) -> None:
     """
     storage = work.context.storage
     context = work.context.spark.sparkContext
-    slots = max(1, min(len(chosen.files), context.defaultParallelism))
-    job = send_job(work, slots, chosen.results)
+    slots = max(1, min(len(chosen), context.defaultParallelism))
+    job = send_job(work, slots, results)
+    if hard:
+        job = replace(job, deletion="HardDelete")
     note = transport_note(job)
     if note is not None:
         work.note(note)
@@ -34,9 +43,9 @@ def send_files(work: Work, chosen: Selection) -> None:
         for path in paths:
             yield send_file(job, path, storage)
 
-    with _watched(work, chosen):
-        for phase in sorted({one.phase for one in chosen.files}, reverse=True):
-            files = sorted(one.path for one in chosen.files if one.phase == phase)
+    with _watched(work, sum(one.rows for one in chosen), results):
+        for phase in sorted({one.phase for one in chosen}, reverse=True):
+            files = sorted(one.path for one in chosen if one.phase == phase)
             context.parallelize(files, len(files)).mapPartitions(send).count()
 
 
@@ -73,10 +82,9 @@ def transport_note(job: SendJob) -> str | None:
     return "there is a proxy in the way: the plain transport is used"
 
 
-def _watched(work: Work, chosen: Selection) -> AbstractContextManager[None]:
+def _watched(work: Work, total: int, results: str) -> AbstractContextManager[None]:
     """Tell how far it is, and write down the figures so far, once a second."""
-    total = sum(one.rows for one in chosen.files)
-    meter = Meter(work, chosen.results, total)
+    meter = Meter(work, results, total)
 
     def watch() -> bool:
         found = meter.note()

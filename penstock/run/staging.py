@@ -55,12 +55,13 @@ def staged_manifest(work: Work) -> Manifest:
         latest=context.now() + timedelta(seconds=context.settings.quality.future_tolerance_s),
         folder=folder,
         send=work.mode.online != "never",
+        each=work.mode.online == "each",
         every_at=context.now() if work.mode.online == "service" else None,
     )
     partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
     staged = stage_features(frame, task, partitions, context.storage)
-    every = work.mode.online == "service"
-    check_files(f"{work.group.name}: feature gate", staged, context.storage, every=every)
+    what = f"{work.group.name}: feature gate"
+    check_files(what, staged, context.storage, online=work.mode.online)
     _check_passed_on(work, sources, staged)
     for one in work.feed.inputs:
         one.check()

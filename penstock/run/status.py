@@ -14,7 +14,7 @@ from penstock.storage import storage_of
 
 #: Figures worth a word where they are not 0.
 _ODD = (
-    *("older", "expired", "corrected", "skipped", "rejected"),
+    *("older", "expired", "corrected", "replaced", "skipped", "rejected"),
     *("repeated", "throttled", "ambiguous"),
 )
 _TIMES = ("p50_ms", "p99_ms")

@@ -21,6 +21,7 @@ from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
 from penstock.run.metrics import append, measured
 from penstock.run.overlap import overlapping
+from penstock.run.removal import remove
 from penstock.run.selection import selection
 from penstock.run.sending import send_files
 from penstock.run.settling import settle
@@ -64,11 +65,11 @@ def send(work: Work) -> Mapping[str, Any]:
     if files:
         count = sum(files.values())
         work.say(f"sending {count:,} record{'' if count == 1 else 's'}")
-        send_files(work, chosen)
+        remove(work, chosen.gone, chosen.results)
+        send_files(work, chosen.files, chosen.results)
     totals = fold(context.storage, chosen.results, files, manifest.chunk_rows)
     sums = measured(totals.figures, context.monotonic() - began)
-    chosen_of = {"older": chosen.older, "expired": chosen.expired, "corrected": chosen.corrected}
-    told = {"candidates": chosen.candidates, **chosen_of, **sums}
+    told = {"candidates": chosen.candidates, **chosen.told, **sums}
     if files:
         append(work, {"total": totals.rows, **told, "end": True})
     _tell(work, told)

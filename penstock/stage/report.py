@@ -45,9 +45,11 @@ class Report:
         older: Candidates the offline store knows a newer event of.
         expired: Candidates whose time to live is over.
         corrected: Candidates that correct what is online.
+        replaced: Of these, candidates whose record is removed first.
         rows: Files of fit rows.
         bad: Files of rows put aside.
         send: Files with the rows to send: the latest of each identifier, or every row.
+        gone: Files with what removes records before that.
     """
 
     rows_in: int = 0
@@ -61,9 +63,11 @@ class Report:
     older: int = 0
     expired: int = 0
     corrected: int = 0
+    replaced: int = 0
     rows: tuple[Staged, ...] = ()
     bad: tuple[Staged, ...] = ()
     send: tuple[Staged, ...] = ()
+    gone: tuple[Staged, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """A JSON form; :func:`report` reads it back."""
@@ -99,12 +103,14 @@ _FIGURES = (
     "older",
     "expired",
     "corrected",
+    "replaced",
 )
+_FILES = ("rows", "bad", "send", "gone")
 
 
 def report(plain: dict[str, Any]) -> Report:
     """The report a JSON form stands for."""
-    files = {name: tuple(Staged(**one) for one in plain[name]) for name in ("rows", "bad", "send")}
+    files = {name: tuple(Staged(**one) for one in plain.get(name, ())) for name in _FILES}
     return Report(**{**plain, **files})
 
 
@@ -115,19 +121,20 @@ def total(reports: Sequence[Report]) -> Report:
         name: tuple(
             sorted((f for one in reports for f in getattr(one, name)), key=lambda f: f.path)
         )
-        for name in ("rows", "bad", "send")
+        for name in _FILES
     }
     return Report(**sums, **files)
 
 
-def check_files(what: str, summed: Report, storage: Storage, *, every: bool = False) -> None:
+def check_files(what: str, summed: Report, storage: Storage, *, online: str = "latest") -> None:
     """Compare the figures with each other and with the footers of the files.
 
     Args:
         what: Of which gate, for the message.
         summed: The sum of the tasks' reports.
         storage: Where the files are.
-        every: Whether every fit row is to be sent, not the latest of each identifier.
+        online: What is to be sent: of each identifier the ``latest`` row, of ``each`` event time
+            the one that wins it, or every row (``service``).
 
     Raises:
         MismatchError: Rows were lost or made between counting and writing.
@@ -138,8 +145,9 @@ def check_files(what: str, summed: Report, storage: Storage, *, every: bool = Fa
         ("quarantined", summed.quarantined, written["bad"]),
     ]
     if summed.send:
-        wanted = ("fit", summed.fit) if every else ("identifiers", summed.identifiers)
-        pairs.append((*wanted, written["send"]))
+        of = {"service": ("fit", 0), "each": ("fit", summed.ties)}
+        name, kept = of.get(online, ("identifiers", 0))
+        pairs.append((name, getattr(summed, name), written["send"] + kept))
     out = written["rows"] + written["bad"] + summed.dropped + summed.outside + summed.duplicates
     pairs.append(("in and out", summed.rows_in, out))
     for name, counted, found in pairs:
@@ -155,8 +163,12 @@ def check_selection(what: str, rows: int, summed: Report, storage: Storage) -> N
         MismatchError: A candidate was lost or made.
     """
     out = _footers(summed.send, storage) + summed.older + summed.expired
-    if not rows == summed.rows_in == out:
-        message = f"{what}: {rows} candidates, {summed.rows_in} came, {out} were told apart"
+    gone = _footers(summed.gone, storage)
+    if not rows == summed.rows_in == out or gone != summed.replaced:
+        message = (
+            f"{what}: {rows} candidates, {summed.rows_in} came, {out} were told apart; "
+            f"{summed.replaced} to be replaced, {gone} removals"
+        )
         raise MismatchError(message, "Nothing was sent; please report this as a defect")
 
 

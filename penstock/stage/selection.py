@@ -4,6 +4,8 @@ Two kinds stay behind. *Older*: the offline store knows a newer event of the ide
 perhaps, and the online store, which forgets what it has removed, would take the old one. *Expired*:
 event time plus time to live is over, so the record would be removed as soon as it came. A deletion
 never expires.
+
+A row that replaces its record gets a companion that removes it: a deletion, later by a moment.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.contract import CORRECT, FeatureGroup
+from penstock import encoding
+from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.stage.expiry import expired
 from penstock.stage.report import Report, Tally
 from penstock.stage.tasks import Files
@@ -31,7 +34,7 @@ class SelectionTask:
     Args:
         group: The contract.
         now: Aware instant that expiry is judged at.
-        folder: Where ``send-*`` goes.
+        folder: Where ``send-*`` and ``gone-*`` go.
     """
 
     group: FeatureGroup
@@ -39,12 +42,17 @@ class SelectionTask:
     folder: str
 
     def run(self, batches: Iterable[pa.RecordBatch], storage: Storage) -> Report:
-        """Candidates with :data:`OLDER` and ``_correct`` in, files of those that are sent out."""
+        """Candidates, judged, come in; files of those that are sent, and of removals, go out."""
         tally = Tally()
-        with Files(self.folder, storage, "send") as send:
+        with (
+            Files(self.folder, storage, "send") as send,
+            Files(self.folder, storage, "gone") as gone,
+        ):
             for batch in batches:
-                send.write(self._kept(batch, tally))
-        return tally.report(send=send.done())
+                kept = self._kept(batch, tally)
+                gone.write(self._removals(kept))
+                send.write(kept.drop_columns([REPLACED]))
+        return tally.report(send=send.done(), gone=gone.done())
 
     def _kept(self, batch: pa.RecordBatch, tally: Tally) -> pa.Table:
         older = batch.column(OLDER)
@@ -55,10 +63,28 @@ class SelectionTask:
             rows_in=batch.num_rows,
             older=_true(older),
             expired=_true(over),
-            corrected=_true(kept.column(CORRECT)),
+            corrected=_true(pc.or_(kept.column(CORRECT), kept.column(REPLACED))),
+            replaced=_true(kept.column(REPLACED)),
             fit=kept.num_rows,
         )
         return kept
+
+    def _removals(self, kept: pa.Table) -> pa.Table:
+        return removals(self.group, kept.filter(kept.column(REPLACED)))
+
+
+def removals(group: FeatureGroup, rows: pa.Table) -> pa.Table:
+    """What removes the records of these rows, as a send file has it.
+
+    Args:
+        group: The contract.
+        rows: Has the features; no other column is looked at.
+    """
+    at = group.event_time
+    rows = rows.select(list(group.names)).combine_chunks()
+    times = encoding.later(rows.column(at).combine_chunks(), group.feature(at).type)
+    rows = rows.set_column(rows.schema.get_field_index(at), at, times)
+    return rows.append_column(DELETED, pa.repeat(pa.scalar(True), rows.num_rows))  # noqa: FBT003
 
 
 def _true(flags: pa.Array | pa.ChunkedArray) -> int:

@@ -56,6 +56,7 @@ class FeatureTask:
         latest: Event times after this are put aside.
         folder: Where ``rows-*``, ``bad-*`` and ``send-*`` go.
         send: Whether to write the latest row of each identifier for the online store.
+        each: Write one row of each event time, the one that wins a tie.
         every_at: Given, every row is written for the service, which keeps the offline store; what
             has expired by then goes there alone.
     """
@@ -65,6 +66,7 @@ class FeatureTask:
     latest: datetime
     folder: str
     send: bool
+    each: bool = False
     every_at: datetime | None = None
 
     def run(self, batches: Iterable[pa.RecordBatch], storage: Storage) -> Report:
@@ -117,10 +119,14 @@ class _Sends:
     def write(self, settled: Settled) -> None:
         if not self._task.send:
             return
+        ties = settled.rows.column(TIE)
+        if self._task.each:
+            self._phase(0).write(settled.rows.filter(pc.equal(ties, 0)).drop_columns([TIE]))
+            return
         if self._task.every_at is None:
             self._phase(0).write(settled.latest)
             return
-        rows, ties = self._flagged(settled, self._task.every_at), settled.rows.column(TIE)
+        rows = self._flagged(settled, self._task.every_at)
         for phase in sorted(set(ties.unique().to_pylist())):
             self._phase(phase).write(rows.filter(pc.equal(ties, phase)))
 

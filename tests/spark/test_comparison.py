@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penstock.contract import Feature, FeatureGroup, FeatureType
-from penstock.offline.comparison import Comparison, Differences
+from penstock.offline.comparison import Comparison, Differences, Means
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -151,7 +151,8 @@ def test_candidates_are_judged(spark: SparkSession, table: Comparison) -> None:
         ("bare", 3, 1, "m"),
         ("other", 1, 1, "m"),
     )
-    rows = table.judged(latest, guard=True, correct=True).collect()
+    rows = table.judged(latest, guard=True, correct="update").collect()
+    assert not any(row["_replaced"] for row in rows)
     assert {row["sensor"]: (row["_older"], row["_correct"]) for row in rows} == {
         "plain": (True, False),
         "fixed": (False, True),
@@ -160,6 +161,34 @@ def test_candidates_are_judged(spark: SparkSession, table: Comparison) -> None:
         "bare": (False, False),
         "other": (False, False),
     }
-    unguarded = table.judged(latest, guard=False, correct=False).collect()
-    assert not any(row["_older"] or row["_correct"] for row in unguarded)
+    unguarded = table.judged(latest, guard=False, correct=None).collect()
+    assert not any(row["_older"] or row["_correct"] or row["_replaced"] for row in unguarded)
     assert len(unguarded) == len(rows)
+
+
+@pytest.mark.shows("5.5")
+@pytest.mark.parametrize(
+    ("means", "corrected", "replaced"),
+    [
+        ("update", {"fixed"}, set()),
+        ("both", {"fixed"}, {"plain", "gone"}),
+        ("replace", set(), {"fixed", "plain", "gone"}),
+    ],
+)
+def test_what_no_update_corrects_is_replaced(
+    spark: SparkSession, table: Comparison, means: Means, corrected: set[str], replaced: set[str]
+) -> None:
+    """A value that becomes null, a deletion that was none; never what has a newer event."""
+    latest = staged(
+        spark,
+        ("plain", 2, 2, None),  # becomes null
+        ("fixed", 2, 9, "m"),
+        ("gone", 2, 1, "m"),  # is deleted at this time
+        ("tied", 2, 5, "m"),  # is there
+        ("bare", 3, 1, "m"),  # is new
+    )
+    rows = table.judged(latest, guard=False, correct=means).collect()
+    assert {row["sensor"] for row in rows if row["_correct"]} == corrected
+    assert {row["sensor"] for row in rows if row["_replaced"]} == replaced
+    historic = table.judged(staged(spark, ("plain", 1, 9, "m")), guard=False, correct=means)
+    assert [(row["_correct"], row["_replaced"]) for row in historic.collect()] == [(False, False)]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.contract import Expectation, Feature, FeatureGroup, FeatureType
+from penstock.encoding import event_time, later, to_instant
 from penstock.errors import ContractError, MismatchError
 from penstock.gate import Bounds, FeatureGate, Gated
 from penstock.stage.expiry import expired
@@ -199,7 +200,7 @@ def test_the_service_gets_every_row_and_the_losers_of_a_tie_first(tmp_path: Path
     task = FeatureTask(GROUP, Bounds(), NOW, str(tmp_path), send=True, every_at=NOW)
     storage = LocalStorage()
     report = task.run([batch(*lines)], storage)
-    check_files("readings", report, storage, every=True)
+    check_files("readings", report, storage, online="service")
     sent = {one.phase: pq.read_table(one.path).to_pylist() for one in report.send}
     assert sorted(sent) == [0, 1]
     told = [(one["sensor"], one["level"], one["_offline_only"]) for one in sent[0]]
@@ -223,18 +224,26 @@ def test_a_selection_leaves_out_what_cannot_win_and_counts_it(tmp_path: Path) ->
             "_deleted": [False, False, False, True, False],
             "_ttl_s": pa.array([None, 60, 60, None, None], pa.int64()),
             "_correct": [False, False, False, False, True],
+            "_replaced": [True, True, True, False, False],
             OLDER: [False, True, False, False, False],
         }
     )
     task = SelectionTask(GROUP, NOW, str(tmp_path))
     report = task.run(rows.to_batches(), LocalStorage())
-    assert report == Report(rows_in=5, fit=3, older=1, expired=1, corrected=1, send=report.send)
+    told: dict[str, Any] = {"older": 1, "expired": 1, "corrected": 2, "replaced": 1}
+    assert report == Report(rows_in=5, fit=3, **told, send=report.send, gone=report.gone)
     kept = [row for one in report.send for row in pq.read_table(one.path).to_pylist()]
     assert [row["sensor"] for row in kept] == ["a", "d", "e"]
-    assert OLDER not in kept[0]
+    assert not {OLDER, "_replaced"} & set(kept[0])
+    gone = [row for one in report.gone for row in pq.read_table(one.path).to_pylist()]
+    later = "2024-01-01T00:00:00.001Z"
+    assert gone == [{"sensor": "a", "at": later, "level": 1, "unit": None, "_deleted": True}]
+    check_selection("readings", 5, report, LocalStorage())
 
 
-@pytest.mark.parametrize("wrong", [{"rows_in": 4}, {"older": 0}, {"expired": 2}, {"send": ()}])
+@pytest.mark.parametrize(
+    "wrong", [{"rows_in": 4}, {"older": 0}, {"expired": 2}, {"send": ()}, {"replaced": 1}]
+)
 def test_a_candidate_that_gets_lost_in_the_selection_stops_the_run(
     tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
@@ -262,3 +271,34 @@ def staged(
             for files in (report.send, report.rows)
         ]
     return report, read[0], read[1]
+
+
+def test_each_event_time_is_sent_once_and_the_rest_is_counted(tmp_path: Path) -> None:
+    """A row that lost a tie is staged and not sent."""
+    lines: list[Line] = [
+        ("a", DAY(1), "1", "m", None, None),
+        ("a", DAY(1), "2", "m", None, None),
+        ("a", DAY(2), "3", "m", None, None),
+        ("b", DAY(1), "4", "m", None, None),
+    ]
+    task = FeatureTask(PLAIN, Bounds(), NOW, str(tmp_path), send=True, each=True)
+    report = task.run([batch(*lines)], LocalStorage())
+    check_files("readings", report, LocalStorage(), online="each")
+    (file,) = report.send
+    rows = pq.read_table(file.path).to_pylist()
+    assert [(one["sensor"], one["level"]) for one in rows] == [("a", 2), ("a", 3), ("b", 4)]
+    assert (report.fit, report.ties) == (4, 1)
+    with pytest.raises(MismatchError, match="fit"):
+        check_files("readings", replace(report, ties=0), LocalStorage(), online="each")
+
+
+@given(st.integers(0, 4_000_000_000_000_000), st.sampled_from([0, 3, 6, 9]))
+def test_what_removes_a_record_is_later_by_a_millisecond_at_most(micros: int, digits: int) -> None:
+    """Whatever the precision of its event time."""
+    at = pa.array([micros], pa.timestamp("us", "UTC"))
+    before = event_time(at, FeatureType.STRING, digits, datetime(9999, 1, 1, tzinfo=UTC)).values
+    after = later(before, FeatureType.STRING)
+    first, second = (to_instant(one).values.cast(pa.int64())[0].as_py() for one in (before, after))
+    assert 0 < second - first <= 1_000
+    seconds = pa.array([micros / 1e6])
+    assert later(seconds, FeatureType.FRACTIONAL)[0].as_py() > micros / 1e6

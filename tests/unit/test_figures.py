@@ -15,7 +15,17 @@ from penstock.run.figures import Figures, SourceFigures, figures, reconcile
 COUNT = st.integers(0, 1 << 40)
 #: Figures that inform and are in no equation: how the rows were written, not whether.
 INFORMING = {
-    *("sources", "ties", "corrected", "repeated", "throttled", "ambiguous", "calls", "by_code"),
+    *(
+        "sources",
+        "ties",
+        "corrected",
+        "replaced",
+        "repeated",
+        "throttled",
+        "ambiguous",
+        "calls",
+        "by_code",
+    ),
     *("p50_ms", "p99_ms", "in_flight", "online_s", "seconds"),
 }
 COUNTED = sorted({one.name for one in dataclasses.fields(Figures)} - INFORMING)

@@ -93,7 +93,7 @@ def test_a_manifest_survives_its_json_form(tmp_path: Path) -> None:
         compare=True,
         staged=Report(rows_in=4, fit=4, send=files),
         figures=Figures(produced=4, valid=4),
-        correct=True,
+        correct="both",
     )
     path = str(tmp_path / "manifest.json")
     LocalStorage().write(path, made.encoded())
