@@ -43,18 +43,21 @@ def source(draw: st.DrawFn) -> SourceFigures:
 @st.composite
 def run(draw: st.DrawFn) -> tuple[Figures, str]:
     """Figures of a run that add up, and what was to be sent."""
-    online = draw(st.sampled_from(["latest", "never"]))
+    online = draw(st.sampled_from(["latest", "each", "never"]))
     gone = {name: draw(COUNT) for name in ("quarantined", "dropped", "outside", "duplicates")}
     names = ("accepted", "skipped", "rejected", "older", "expired")
-    became = {name: draw(COUNT) if online == "latest" else 0 for name in names}
+    became = {name: 0 if online == "never" else draw(COUNT) for name in names}
     sent = became["accepted"] + became["skipped"] + became["rejected"]
     candidates, rejected = sum(became.values()), became["rejected"]
-    offline, present = candidates - rejected + draw(COUNT), draw(COUNT)
+    ties = draw(COUNT)
+    present = ties if online == "each" else draw(COUNT)
+    offline = candidates - rejected + (0 if online == "each" else draw(COUNT))
     valid = offline + present + rejected
     return Figures(
         sources=tuple(draw(st.lists(source(), max_size=3))),
         produced=valid + sum(gone.values()),
         valid=valid,
+        ties=ties,
         identifiers=candidates if online == "latest" else draw(COUNT),
         candidates=candidates,
         sent=sent,
