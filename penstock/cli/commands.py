@@ -7,6 +7,7 @@ from penstock.cli.local import doctor, init, local
 from penstock.cli.quarantining import quarantine
 from penstock.cli.reading import get, query, status
 from penstock.cli.scheduling import schedule
+from penstock.cli.undoing import undo
 
 COMMANDS = (
     init,
@@ -16,6 +17,7 @@ COMMANDS = (
     ingest,
     plan,
     backfill,
+    undo,
     status,
     get,
     query,

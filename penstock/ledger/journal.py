@@ -33,6 +33,7 @@ class State(str, Enum):
     GATED = "GATED"
 
 
+UNDOES = "undoes"  # in a claim and in DONE: the run that a generation takes back
 _SEAL = "sha256"  # of the event's other fields
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
@@ -121,6 +121,39 @@ class OfflineTable:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path)
 
+    def without(self, api: datetime, at: datetime, ties: int) -> DataFrame:
+        """Rows that one append did not bring; the arguments are those of :meth:`take_out`."""
+        return self.rows().where(~_brought(api, at, ties))
+
+    def take_out(self, api: datetime, at: datetime, ties: int, rows: int) -> None:
+        """Delete what one append brought, in one commit. Doing it again changes nothing.
+
+        Args:
+            api: Its ``api_invocation_time``, aware.
+            at: Its ``write_time``, aware.
+            ties: Most microseconds that ties took off the former.
+            rows: Rows it brought.
+
+        Raises:
+            MismatchError: Other rows than these are there; nothing was deleted.
+            TemporaryError: Other commits came first, again and again.
+        """
+        from delta.tables import DeltaTable
+
+        for _ in range(ATTEMPTS):
+            found = self.rows().where(_brought(api, at, ties)).count()
+            if not found:
+                return
+            if found != rows:
+                message = f"{self.path}: the run wrote {rows} rows, {found} of them are there"
+                raise MismatchError(message, "Nothing was deleted; look at the table's history")
+            try:
+                DeltaTable.forPath(self._spark, self.path).delete(_brought(api, at, ties))
+            except Exception as error:
+                if not any(one in str(error) for one in _CLASHES):
+                    raise
+        raise self._beaten()
+
     def judged(
         self, latest: DataFrame, version: int | None, *, guard: bool, correct: Means | None
     ) -> DataFrame:
@@ -171,8 +204,7 @@ class OfflineTable:
                 if not any(one in str(error) for one in _CLASHES):
                     raise
                 if attempt == ATTEMPTS:
-                    message = f"{self.path}: other commits came first, {ATTEMPTS} times"
-                    raise TemporaryError(message, "Run the same command again") from error
+                    raise self._beaten() from error
         # Delta does nothing where the transaction is an old one: then all of history is searched.
         done = self.find(transaction) or self.find(transaction, None)
         if done is None:
@@ -235,6 +267,10 @@ class OfflineTable:
         mark = {**_mark(transaction), "present": present}
         writer.option("userMetadata", json.dumps(mark)).save(self.path)
 
+    def _beaten(self) -> TemporaryError:
+        message = f"{self.path}: other commits came first, {ATTEMPTS} times"
+        return TemporaryError(message, "Run the same command again")
+
     @property
     def _deletion(self) -> list[StructField]:
         deletes = self._group.deleted_when is not None
@@ -242,6 +278,14 @@ class OfflineTable:
 
     def _keys(self) -> list[str]:
         return [self._group.record_identifier, self._group.event_time]
+
+
+def _brought(api: datetime, at: datetime, ties: int) -> Column:
+    """Rows of one append, by the two instants that are pinned for it, to the microsecond."""
+    last = micros_of(api)
+    invoked = F.unix_micros("api_invocation_time")
+    written = F.unix_micros("write_time") == micros_of(at)
+    return written & (invoked >= last - ties) & (invoked <= last)
 
 
 def _mark(transaction: Transaction) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import overlapping
 from penstock.run.places import Places, generations, state_folder
 from penstock.run.steps import STEPS, done_figures
+from penstock.run.undo import check_none
 from penstock.run.work import Feed, Work
 from penstock.session import raised
 
@@ -118,6 +119,7 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
         there = generations(context.storage, places)
         generation = there[-1] if there else 0
         journal = Journal(context.storage, places.journal(generation)).refresh()
+        check_none(journal, window.name)
         if journal.state is State.DONE:
             if resumed and feed.frame is None and _same(journal, feed, mode):
                 return _result(places, journal, "resumed")

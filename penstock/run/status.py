@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.config import Settings
 from penstock.errors import MismatchError
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import UNDOES, Journal, State
 from penstock.ledger.window import parse_name
 from penstock.run.places import Places, generations, state_folder
 from penstock.storage import storage_of
@@ -43,11 +43,24 @@ class Status:
     def plain(self) -> dict[str, Any]:
         """A JSON form."""
         state = None if self.state is None else self.state.value
-        return {**self.__dict__, "state": state, "next": self.advice}
+        return {**self.__dict__, "state": state, "run": self.run, "next": self.advice}
+
+    @property
+    def run(self) -> str | None:
+        """The run that stands; None where none is done."""
+        return None if self.state is not State.DONE else (self.data or {}).get("run")
+
+    @property
+    def undone(self) -> bool:
+        """Whether its last run was taken back and none stands."""
+        data = self.data or {}
+        return self.state is State.DONE and UNDOES in data and "mode" not in data
 
     @property
     def advice(self) -> str:
         """What to type next."""
+        if self.undone:
+            return f"penstock ingest {self.group}"
         if self.state is State.DONE:
             return f"penstock query latest {self.group}"
         if self.state is State.GATED:
@@ -73,6 +86,8 @@ class Status:
         """For a table: group, window, state, time, three figures, advice."""
         figures = (self.data or {}).get("figures", {})
         state = "not begun" if self.state is None else self.state.value
+        if self.undone:
+            state = "TAKEN BACK"
         shown = [figures.get(name) for name in ("valid", "accepted", "offline")]
         at = None if self.at is None else self.at[:19] + "Z"
         return (self.group, self.window, state, at, *shown, self.advice)

@@ -145,6 +145,7 @@ def finish(work: Work) -> Mapping[str, Any]:
         "pins": manifest.pins,
         "meaning": manifest.meaning,
         "mode": work.manifest.mode.name,
+        "run": manifest.run,
     }
 
 

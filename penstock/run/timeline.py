@@ -194,7 +194,9 @@ def read_calendar(settings: Settings, pipeline: Pipeline, now: datetime) -> Cale
 def calendar(
     settings: Settings, pipeline: Pipeline, found: Sequence[Status], now: datetime
 ) -> Calendar:
-    """The calendar from the states of a group's windows; replays of the quarantine are not in it.
+    """The calendar from the states of a group's windows.
+
+    Replays of the quarantine are not in it, nor windows whose only run was taken back.
 
     Args:
         settings: Where the leases are.
@@ -216,7 +218,7 @@ def calendar(
     cells = [
         _cell(one, pipeline, meaning, holder)
         for one in found
-        if one.window is not None and not parse_name(one.window).replays
+        if one.window is not None and not parse_name(one.window).replays and not one.undone
     ]
     timed = sorted((one for one in cells if one.window != Window()), key=_order)
     whole = [one for one in cells if one.window == Window()]
