@@ -8,11 +8,14 @@ from penstock.conf_record import Record
 
 
 class Price(Record):
-    """Dollars in one region, of the Standard online store with on-demand throughput."""
+    """Dollars in one region; the online store is of type Standard, with on-demand throughput."""
 
     write_units: float = Field(ge=0, description="A million write units (1 KB each).")
     storage: float | None = Field(
         default=None, ge=0, description="A GB and month in the online store."
+    )
+    athena: float | None = Field(
+        default=None, ge=0, description="A terabyte that Athena reads for a query."
     )
 
 

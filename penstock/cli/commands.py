@@ -7,6 +7,7 @@ from penstock.cli.local import doctor, init, local
 from penstock.cli.quarantining import quarantine
 from penstock.cli.reading import get, query, status
 from penstock.cli.scheduling import schedule
+from penstock.cli.statements import sql
 from penstock.cli.undoing import undo
 
 COMMANDS = (
@@ -21,6 +22,7 @@ COMMANDS = (
     status,
     get,
     query,
+    sql,
     quarantine,
     dataset,
     schedule,

@@ -1,0 +1,54 @@
+"""Queries in Athena's dialect on Delta tables: joined groups, and what Spark refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import deltalake
+import pyarrow as pa
+import pytest
+
+from penstock.errors import UsageError
+from penstock.sql import Known, run, statement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> list[Known]:
+    """Two tables of a lake whose path has a quote, a blank and a backtick in it."""
+    folder = tmp_path_factory.mktemp("an offline 'lake' `here`")
+    return [
+        _table(folder, "flights", {"tail": ["a", "a", "b", None], "legs": [1, 2, 3, 4]}),
+        _table(folder, "aircraft", {"tail": ["a", "b"], "Made": [1999, None]}),
+    ]
+
+
+def _table(
+    folder: Path, name: str, columns: dict[str, list[str | None] | list[int | None]]
+) -> Known:
+    rows = pa.table(columns)
+    deltalake.write_deltalake(str(folder / name), rows)
+    types = {one.name: "varchar" if one.type == pa.string() else "bigint" for one in rows.schema}
+    return Known(name, f"lake_{name}", str(folder / name), types)
+
+
+def test_groups_are_joined_as_athena_would(spark: SparkSession, known: list[Known]) -> None:
+    """An outer join, whole numbers divided, nulls last, names whatever their case."""
+    text = """
+        SELECT f.tail, sum(f.legs) / 2 AS halves, max(a.made) AS made
+        FROM flights f LEFT JOIN "lake"."lake_aircraft" a ON f.tail = a.tail
+        GROUP BY 1 ORDER BY f.tail
+    """
+    rows = run(spark, statement(text, known, "lake")).collect()
+    assert [tuple(one) for one in rows] == [("a", 1, 1999), ("b", 1, None), (None, 2, None)]
+
+
+def test_what_spark_refuses_is_said_in_one_line(spark: SparkSession, known: list[Known]) -> None:
+    """An unknown column, with its name."""
+    with pytest.raises(UsageError, match="nowhere") as caught:
+        run(spark, statement("SELECT nowhere FROM flights", known, "lake"))
+    assert "\n" not in caught.value.message
