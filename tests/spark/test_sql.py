@@ -12,6 +12,7 @@ from penstock.errors import UsageError
 from penstock.sql import Known, run, statement
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pyspark.sql import SparkSession
@@ -27,9 +28,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> list[Known]:
     ]
 
 
-def _table(
-    folder: Path, name: str, columns: dict[str, list[str | None] | list[int | None]]
-) -> Known:
+def _table(folder: Path, name: str, columns: Mapping[str, Sequence[str | int | None]]) -> Known:
     rows = pa.table(columns)
     deltalake.write_deltalake(str(folder / name), rows)
     types = {one.name: "varchar" if one.type == pa.string() else "bigint" for one in rows.schema}
