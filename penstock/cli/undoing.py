@@ -27,8 +27,8 @@ def undo(workspace: Workspace, run: str, *, takeover: bool) -> int:
       penstock status aircraft_history --json
       penstock undo 3f9a1c77e0b2
     """
-    from penstock.run.undo import find
     from penstock.run.undo import undo as take_back
+    from penstock.run.undoable import find
 
     with spark_context(workspace, takeover=takeover) as context:
         found = find(context, run)

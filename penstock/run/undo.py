@@ -22,17 +22,16 @@ from penstock.contract import CORRECT, REPLACED, FeatureGroup
 from penstock.errors import DataGateError, UsageError
 from penstock.ledger.journal import UNDOES, Journal, State
 from penstock.ledger.lease import check_free, held, owner
-from penstock.ledger.window import parse_name
 from penstock.offline.restoration import Restoration
 from penstock.offline.table import Transaction
 from penstock.online import fold
 from penstock.run.context import Context
 from penstock.run.figures import Figures
-from penstock.run.manifest import Manifest, pinned_instant, read_manifest
-from penstock.run.overlap import overlapping
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.manifest import pinned_instant, read_manifest
+from penstock.run.places import Places, generations
 from penstock.run.removal import remove
 from penstock.run.sending import send_files
+from penstock.run.undoable import Found, check
 from penstock.run.work import Feed, Work
 from penstock.stage.report import Report, check_selection
 from penstock.stage.selection import OLDER, SelectionTask
@@ -62,38 +61,6 @@ class Undone:
     stays: bool
 
 
-@dataclass(frozen=True)
-class Found:
-    """Where a run is in the ledger.
-
-    Args:
-        places: Its window.
-        generation: Its generation.
-    """
-
-    places: Places
-    generation: int
-
-
-def find(context: Context, run: str) -> Found:
-    """The generation whose rows a run staged. Reads manifests, no AWS, no Spark.
-
-    Raises:
-        UsageError: No run has this name, or it staged nothing.
-    """
-    storage, state = context.storage, state_folder(context.settings)
-    for group in storage.list(f"{state}/staged"):
-        for window in storage.list(group):
-            name = window.rsplit("/", 1)[-1]
-            places = Places(state, group.rsplit("/", 1)[-1], parse_name(name))
-            for number in generations(storage, places):
-                manifest = read_manifest(storage, places.manifest(number))
-                if manifest is not None and manifest.run == run:
-                    return Found(places, number)
-    message = f"no run {run!r} has staged anything here"
-    raise UsageError(message, "Runs are in: penstock status --json, under 'run'")
-
-
 def undo(context: Context, group: FeatureGroup, run: str, found: Found) -> Undone:
     """Take a run back. Doing it again changes nothing; an interrupted one is finished.
 
@@ -101,7 +68,7 @@ def undo(context: Context, group: FeatureGroup, run: str, found: Found) -> Undon
         context: The surroundings.
         group: The contract of the run's group.
         run: The run.
-        found: What :func:`find` says of it.
+        found: What :func:`penstock.run.undoable.find` says of it.
 
     Raises:
         UsageError: It cannot be taken back; says why and what can be done.
@@ -115,7 +82,7 @@ def undo(context: Context, group: FeatureGroup, run: str, found: Found) -> Undon
             return _told(journal, places, run)
         return _Undo(context, group, run, places, ran, newest, journal).walk()
     of_run = Journal(storage, places.journal(ran)).refresh()
-    _check(context, group, places, ran, newest, of_run)
+    check(context, group, places, ran, newest, of_run)
     own = Journal(storage, places.journal(newest + 1))
     return _Undo(context, group, run, places, ran, newest + 1, own).walk()
 
@@ -136,57 +103,6 @@ def _undoes(journal: Journal) -> str | None:
     """The run a generation takes back; None where it is an ordinary one."""
     claim = journal.data(State.CLAIMED) or {}
     return claim.get(UNDOES)
-
-
-def _check(
-    context: Context,
-    group: FeatureGroup,
-    places: Places,
-    ran: int,
-    newest: int,
-    journal: Journal,
-) -> None:
-    """Whether a run can be taken back as if it had never been."""
-    storage, name, window = context.storage, group.name, places.window
-    manifest = read_manifest(storage, places.manifest(ran))
-    assert manifest is not None
-    if window.replays:
-        _refuse(name, "rows of the quarantine were replayed", "Correct them with a newer run")
-    if journal.state is not State.DONE:
-        _refuse(name, f"the run is not done: {journal.state}", "Finish it first, or leave it")
-    stands = Journal(storage, places.journal(newest)).refresh().data(State.DONE) or {}
-    if newest > ran and stands.get("run") != manifest.run:
-        _refuse(name, "a later run of the window stands on it", "Take that one back first")
-    if manifest.mode.offline != "own":
-        _refuse(name, "the service keeps its offline store", "Delete what it wrote by hand")
-    if group.ttl_from is not None:
-        _refuse(name, "records had times to live of their own", "Run the window with other rows")
-    lacking = [one for one in group.names if one not in _stored_names(manifest, context)]
-    if lacking:
-        _refuse(name, f"the contract has {lacking[0]!r}, the run had not", "Go back to that one")
-    mine = _version(journal)
-    for other in overlapping(storage, places):
-        beside = replace(places, window=other)
-        for number in generations(storage, beside):
-            if _version(Journal(storage, beside.journal(number)).refresh()) > mine:
-                why = f"window {other.name} was run later, and left out what it found offline"
-                _refuse(name, why, "Take that one back first")
-
-
-def _refuse(group: str, why: str, remedy: str) -> None:
-    raise UsageError(f"{group}: this cannot be taken back: {why}", f"Nothing was done. {remedy}")
-
-
-def _stored_names(manifest: Manifest, context: Context) -> list[str]:
-    files = [*manifest.staged.send, *manifest.staged.rows]
-    if not files:
-        return []
-    names: list[str] = context.spark.read.parquet(files[0].path).columns
-    return names
-
-
-def _version(journal: Journal) -> int:
-    return int((journal.data(State.OFFLINE_COMMITTED) or {}).get("version", -1))
 
 
 def _told(journal: Journal, places: Places, run: str) -> Undone:

@@ -89,6 +89,7 @@ def test_a_tier_that_cannot_update_removes_and_puts(lab: Lab) -> None:
     assert _run(lab, fixed, tier, correct="delete-put").state == "unchanged"
 
 
+@pytest.mark.prove
 @pytest.mark.shows("5.5")
 def test_where_updates_can_they_do(lab: Lab) -> None:
     """``delete-put`` removes only what UpdateRecord cannot correct."""

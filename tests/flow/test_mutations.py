@@ -248,6 +248,14 @@ def _named(mutants: tuple[Mutant, ...], *, quick: bool) -> list[Mutant]:
     return [one for one in mutants if (one.name in QUICK) is quick]
 
 
+@pytest.mark.shows("3.4")
+@pytest.mark.parametrize("mutant", [*MUTANTS, *COMPARING], ids=lambda one: one.name)
+def test_every_mutant_still_has_its_snippet(mutant: Mutant) -> None:
+    """Else the long proof would not try what it says it does."""
+    file = Path(penstock.__file__).parent / mutant.module
+    assert file.read_text(encoding="utf-8").count(mutant.snippet) == 1
+
+
 @pytest.mark.prove
 @pytest.mark.shows("3.4")
 @pytest.mark.parametrize("mutant", _named(MUTANTS, quick=True), ids=lambda one: one.name)

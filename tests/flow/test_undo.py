@@ -13,7 +13,8 @@ from penstock.offline.table import OfflineTable
 from penstock.run.ingest import Correct, Result, ingest_pipeline
 from penstock.run.status import Status, statuses
 from penstock.run.timeline import read_calendar
-from penstock.run.undo import Undone, find, undo
+from penstock.run.undo import Undone, undo
+from penstock.run.undoable import find
 from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE
 
@@ -46,6 +47,7 @@ def test_the_stores_are_as_they_were(lab: Lab) -> None:
         _undo(lab, second)
 
 
+@pytest.mark.prove
 def test_a_correction_goes_back(lab: Lab) -> None:
     """The value before it is current in both stores; what it did not change is not touched."""
     _run(lab, FIRST)
