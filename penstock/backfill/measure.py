@@ -33,7 +33,7 @@ from penstock.source.table import delta_rows
 from penstock.stage.spark import MAX_TASKS, side_by_side, source_schema
 
 AT_ONCE = 3  # windows that the sources are read for together, where not all can be counted
-LEAST_S = 10.0  # for counting, once Spark has started
+FIRST_S = 60.0  # that the first window may take: without one there is no figure at all
 _LOOK_SHARE = 0.5  # of the time, at most, for the first look
 _GROUP = "penstock-plan"
 _CANCEL_S = 0.2
@@ -92,8 +92,8 @@ def measure_some(
         pipeline: What would be run.
         windows: In order of time, none sharing time with another.
         mode: What a run would do to the stores.
-        budget_s: Seconds it may take, the start of Spark included; :data:`LEAST_S` are left for
-            counting, however long that takes.
+        budget_s: Seconds it may take, the start of Spark included. One window is counted all the
+            same, unless that takes :data:`FIRST_S`.
 
     Raises:
         PenstockError: A source cannot be read, or the transform is wrong.
@@ -110,14 +110,18 @@ def measure_some(
     _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE))
     weights, by_name = look.weights, {one.name: one for one in windows}
     names = order(weights)
-    if left() < LEAST_S:  # Spark was slow to start
-        budget_s += LEAST_S - left()
-    with _limited(context.spark.sparkContext, left()) as over:
+    started = context.monotonic()
+
+    def ended() -> bool:
+        first = not counted and context.monotonic() - started < FIRST_S
+        return left() <= 0 and not first
+
+    with _limited(context.spark.sparkContext, ended) as over:
         try:
             for some in _parts(names, [one.name for one in first], look.kept is not None):
                 with _seen(context, look, pinned, [by_name[name] for name in some]) as frames:
                     for name in some:
-                        if over.is_set() or left() <= 0:
+                        if over.is_set() or ended():
                             break
                         counted[name] = _counted(context, pipeline, frames, by_name[name], mode)
                         context.progress.advance(pipeline.group.name, len(counted), len(windows))
@@ -162,16 +166,15 @@ def _look(context: Context, look: Look, pinned: Sequence[Input], stop: Callable[
 
 
 @contextmanager
-def _limited(spark: SparkContext, seconds: float) -> Iterator[threading.Event]:
+def _limited(spark: SparkContext, ended: Callable[[], bool]) -> Iterator[threading.Event]:
     """Spark's work in here is cancelled when the time is over; the event says that it is."""
     over, done = threading.Event(), threading.Event()
 
     def watch() -> None:
-        if done.wait(max(0.0, seconds)):
-            return
-        over.set()
-        while not done.wait(_CANCEL_S):  # a job may begin just now
-            spark.cancelJobGroup(_GROUP)
+        while not done.wait(_CANCEL_S):
+            if over.is_set() or ended():
+                over.set()
+                spark.cancelJobGroup(_GROUP)  # again and again: a job may begin just now
 
     watcher = threading.Thread(target=watch, name="penstock-plan", daemon=True)
     spark.setJobGroup(_GROUP, "penstock plan")
