@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from penstock import jars
 from penstock.config import Spark
 from penstock.errors import (
     ConfigError,
@@ -33,6 +34,7 @@ DELTA = {
     "4.0": "io.delta:delta-spark_2.13:4.0.0",
     "4.1": "io.delta:delta-spark_4.1_2.13:4.2.0",
 }
+_PACKAGES = "spark.jars.packages"
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 _NO_MODULE = re.compile(r"No module named '(penstock|schemas|transforms)\b")
@@ -73,6 +75,7 @@ def spark_session(settings: Spark, name: str) -> SparkSession:
     active = SparkSession.getActiveSession()
     if active is None:
         active = _builder(settings, name).getOrCreate()
+        _remember(active)
     if _EXTENSION not in (active.conf.get("spark.sql.extensions", "") or ""):
         message = "this Spark session was started without Delta"
         remedy = f"Start it with --conf spark.sql.extensions={_EXTENSION} and Delta's jar"
@@ -114,7 +117,18 @@ def _builder(settings: Spark, name: str) -> SparkSession.Builder:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.master is not None:
         builder = builder.master(settings.master)
-    return builder.config("spark.jars.packages", DELTA[line])
+    there = None if {"spark.jars", _PACKAGES} & set(settings.settings) else jars.known(DELTA[line])
+    if there is not None:
+        return builder.config("spark.jars", there)
+    own = settings.settings.get(_PACKAGES)
+    return builder.config(_PACKAGES, f"{own},{DELTA[line]}" if own else DELTA[line])
+
+
+def _remember(session: SparkSession) -> None:
+    """What Spark resolved, where Delta was all it was asked for."""
+    made, artifact = session.sparkContext.getConf(), DELTA.get(spark_line())
+    if artifact is not None and made.get(_PACKAGES) == artifact:
+        jars.remember(artifact, made.get("spark.jars") or "")
 
 
 def _submitted() -> dict[str, str]:

@@ -128,7 +128,7 @@ class Field:
         over = threading.Event()
 
         def look() -> None:
-            while not over.is_set():
+            while not over.wait(0.1):
                 path = offline_path(self.settings, GROUP.name)
                 self.counts.add(DeltaTable(path).to_pyarrow_dataset().count_rows())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from penstock import jars
 from penstock.errors import DataGateError, UsageError
 from penstock.session import merged, raised
 
@@ -58,3 +61,36 @@ def test_an_import_that_fails_on_executors_says_what_to_send(name: str) -> None:
     assert isinstance(found, UsageError)
     assert name.partition(".")[0] in found.message
     assert "penstock.zip" in found.remedy
+
+
+def test_jars_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Spark resolved is taken the next time, as long as all of it is there."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    artifact = "io.delta:delta-spark_2.13:4.0.0"
+    assert jars.known(artifact) is None
+    files = [tmp_path / "a jar.jar", tmp_path / "b.jar"]
+    for one in files:
+        one.touch()
+    resolved = ",".join(one.as_uri() for one in files)
+    jars.remember(artifact, resolved)
+    assert jars.known(artifact) == resolved
+    assert jars.known("io.delta:delta-spark_2.12:3.3.2") is None
+    files[1].unlink()
+    assert jars.known(artifact) is None
+    jars.remember(artifact, "")
+    assert jars.known(artifact) is None
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark resolves again; a list that was damaged is none."""
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    jars.remember("a:b:1", "file:///a.jar")
+    assert jars.known("a:b:1") is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    damaged = tmp_path / "other" / "penstock" / "a_b_1.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("[1")
+    assert jars.known("a:b:1") is None
