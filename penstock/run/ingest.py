@@ -22,7 +22,7 @@ from penstock.run.inputs import inputs
 from penstock.run.interruption import lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import overlapping
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.work import Feed, Work
 from penstock.session import raised
@@ -113,18 +113,17 @@ def ingest_feed(
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
     places = Places(state_folder(context.settings), feed.group.name, window)
+    ledger = ledger_of(context.storage, places)
     resumed = False
     while True:
-        there = generations(context.storage, places)
-        generation = there[-1] if there else 0
-        journal = Journal(context.storage, places.journal(generation)).refresh()
+        generation, journal = ledger.newest(window.name)
         if journal.state is State.DONE:
             if resumed and feed.frame is None and _same(journal, feed, mode):
                 return _result(places, journal, "resumed")
             if not resumed and _same(journal, feed, mode):
                 return _result(places, journal, "unchanged")
             generation += 1
-            journal = Journal(context.storage, places.journal(generation))
+            journal = ledger.begun(window.name, generation)
         _check_group(context, feed.group)
         work = _claimed(context, feed, places, generation, journal, mode)
         if journal.state is State.DONE:  # by the run that had it before: it was faster
@@ -147,7 +146,9 @@ def _claimed(
         check_free(context.storage, places.lease, context.now().timestamp())
     epoch = journal.epoch + 1
     run = uuid.uuid4().hex[:12]
-    journal.append(State.CLAIMED, epoch, {"run": run, "owner": owner()}, context.now())
+    claim = {"run": run, "owner": owner()}
+    ledger = ledger_of(context.storage, places)
+    ledger.claim(places.window.name, generation, journal, epoch, claim, context.now())
     return Work(
         context=context,
         feed=feed,

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import State
 from penstock.ledger.window import Window, parse_name
 from penstock.run.overlap import others
-from penstock.run.places import generations
+from penstock.run.places import ledger_of
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
 from penstock.stage.selection import SelectionTask
@@ -110,11 +110,11 @@ def _mark(work: Work, window: Window) -> datetime | None:
     A run over all of time has no end; but its records are no younger than the run, or they would
     have been put aside.
     """
-    storage, places = work.context.storage, replace(work.places, window=window)
+    ledger = ledger_of(work.context.storage, work.places)
     sent = [
         event.at
-        for number in generations(storage, places)
-        for event in Journal(storage, places.journal(number)).refresh().events
+        for journal in ledger.journals(window.name).values()
+        for event in journal.events
         if event.state is State.ONLINE_DONE and event.data.get("sent", 0) > 0
     ]
     if not sent or window.end is not None:

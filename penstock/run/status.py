@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.config import Settings
-from penstock.errors import MismatchError
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.history import Ledger
+from penstock.ledger.journal import State
 from penstock.ledger.window import parse_name
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import state_folder
 from penstock.storage import storage_of
 
 #: Figures worth a word where they are not 0.
@@ -87,20 +87,9 @@ def statuses(settings: Settings, groups: list[str]) -> list[Status]:
     storage, state = storage_of(settings.state), state_folder(settings)
     found: list[Status] = []
     for group in groups:
-        names = [path.rsplit("/", 1)[-1] for path in storage.list(f"{state}/ledger/{group}")]
-        windows = [_window(Places(state, group, parse_name(name)), settings) for name in names]
+        heads = Ledger(storage, state, group).heads()
+        windows = [
+            Status(group, one.window, one.state, one.at, one.generation, one.data) for one in heads
+        ]
         found += windows or [Status(group)]
     return found
-
-
-def _window(places: Places, settings: Settings) -> Status:
-    storage = storage_of(settings.state)
-    numbers = generations(storage, places)
-    if not numbers:
-        raise MismatchError(f"{places.generations}: no generation in it", "Remove the empty folder")
-    journal = Journal(storage, places.journal(numbers[-1])).refresh()
-    state = journal.state
-    last = [one for one in journal.events if one.state is state][-1:]
-    at = last[0].at if last else None
-    data = dict(last[0].data) if last else None
-    return Status(places.group, places.window.name, state, at, numbers[-1], data)
