@@ -158,10 +158,19 @@ def connected(settings: Settings) -> Iterator[Endpoint]:
         with embedded(data, settings.aws.region or "us-east-1") as endpoint:
             yield endpoint
         return
+    yield endpoint_of(settings)
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    """The endpoint the settings name, where AWS is not the embedded one.
+
+    Raises:
+        ConfigError: No region is known.
+    """
     region = settings.aws.region or botocore.session.Session().get_config_variable("region")
     if not region:
         raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
-    yield Endpoint(region, settings.aws.endpoint_url)
+    return Endpoint(region, settings.aws.endpoint_url)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -93,7 +92,7 @@ def plan(
     if out is not None:
         out.write_bytes(made.encoded())
     if workspace.as_json:
-        show_json(json.loads(made.encoded()))
+        click.echo(made.encoded(), nl=False)
         return 0
     _show_plan(made)
     if out is not None:

@@ -118,7 +118,7 @@ def workspace_options(command: _Command) -> _Command:
         place = conf or root / "conf"
         settings = config.load(place, environment, dict(_flag(one) for one in flags))
         settings = _absolute(settings, root)
-        _start_log(settings, debug=debug)
+        _start_log(settings, root, debug=debug)
         workspace = Workspace(root, place, environment, settings, as_json, debug)
         return command(workspace, **others)
 
@@ -180,18 +180,19 @@ def _absolute(settings: Settings, root: Path) -> Settings:
     return settings.with_folders(**folders)
 
 
-def _start_log(settings: Settings, *, debug: bool) -> None:
+def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     if log_path() is not None:
         return
-    folder = Path(local_path(settings.state)) / "logs"
+    on_s3 = settings.state.startswith("s3://")
+    folder = (root / ".penstock" if on_s3 else Path(local_path(settings.state))) / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     handler = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
     handler.set_name(_LOG)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO if debug else logging.WARNING)
+    whole = logging.getLogger()
+    whole.addHandler(handler)
+    whole.setLevel(logging.INFO if debug else logging.WARNING)
 
 
 @contextmanager

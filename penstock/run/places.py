@@ -60,8 +60,9 @@ class Places:
 
 
 def state_folder(settings: Settings) -> str:
-    """Absolute folder of the state."""
-    return local_path(settings.state)
+    """Absolute folder of the state, or its ``s3://`` URI."""
+    uri = settings.state
+    return uri.rstrip("/") if uri.startswith("s3://") else local_path(uri)
 
 
 def metrics_path(settings: Settings, run: str) -> str:

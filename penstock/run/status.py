@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.bucket import state_storage
 from penstock.config import Settings
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import State
 from penstock.ledger.window import parse_name
 from penstock.run.places import state_folder
-from penstock.storage import storage_of
 
 #: Figures worth a word where they are not 0.
 _ODD = (
@@ -84,7 +84,7 @@ def statuses(settings: Settings, groups: list[str]) -> list[Status]:
     Raises:
         MismatchError: The ledger is damaged.
     """
-    storage, state = storage_of(settings.state), state_folder(settings)
+    storage, state = state_storage(settings), state_folder(settings)
     found: list[Status] = []
     for group in groups:
         heads = Ledger(storage, state, group).heads()

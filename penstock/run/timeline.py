@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
+from penstock.bucket import state_storage
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import TemporaryError
@@ -23,7 +24,6 @@ from penstock.ledger.lease import check_free
 from penstock.ledger.window import Window, parse_name
 from penstock.run.places import Places, state_folder
 from penstock.run.status import Status, statuses
-from penstock.storage import storage_of
 from penstock.timetable import Unit as UnitName
 
 Standing = Literal["done", "open", "stale", "failed", "running", "interrupted", "missing"]
@@ -88,7 +88,7 @@ class Calendar:
     def _by_window(self) -> dict[Window, Cell]:
         return {one.window: one for one in self.cells}
 
-    @property
+    @functools.cached_property
     def gaps(self) -> tuple[Window, ...]:
         """Time between the first and the last window that no window covers."""
         if self.everything is not None and self.everything.finished:
@@ -101,7 +101,7 @@ class Calendar:
         found = Counter[str](one.standing for one in self.cells)
         return dict(found) | ({"missing": len(self.gaps)} if self.gaps else {})
 
-    @property
+    @functools.cached_property
     def fresh_until(self) -> datetime | None:
         """Where the newest finished window ends; of a run over everything, when it was."""
         ends = [one.window.end for one in self.cells if one.finished]
@@ -121,7 +121,7 @@ class Calendar:
         ran = [one for one in self.cells if one.at is not None]
         return tuple(sorted(ran, key=lambda one: str(one.at), reverse=True)[:LAST_RUNS])
 
-    @property
+    @functools.cached_property
     def advice(self) -> str | None:
         """What to type next; None where the single windows say it."""
         undone = [one.window for one in self.cells if one.standing in ("failed", "interrupted")]
@@ -202,7 +202,7 @@ def calendar(
         found: Its part of :func:`penstock.run.status.statuses`.
         now: Aware.
     """
-    storage, state = storage_of(settings.state), state_folder(settings)
+    storage, state = state_storage(settings), state_folder(settings)
 
     def holder(window: Window) -> str | None:
         path = Places(state, pipeline.group.name, window).lease
@@ -213,10 +213,11 @@ def calendar(
         return None
 
     meaning = pipeline.meaning
+    windows = [(parse_name(one.window), one) for one in found if one.window is not None]
     cells = [
-        _cell(one, pipeline, meaning, holder)
-        for one in found
-        if one.window is not None and not parse_name(one.window).replays
+        _cell(window, one, pipeline, meaning, holder)
+        for window, one in windows
+        if not window.replays
     ]
     timed = sorted((one for one in cells if one.window != Window()), key=_order)
     whole = [one for one in cells if one.window == Window()]
@@ -232,10 +233,13 @@ def spoken(window: Window) -> str:
 
 
 def _cell(
-    found: Status, pipeline: Pipeline, meaning: str, holder: Callable[[Window], str | None]
+    window: Window,
+    found: Status,
+    pipeline: Pipeline,
+    meaning: str,
+    holder: Callable[[Window], str | None],
 ) -> Cell:
-    assert found.window is not None
-    window, data = parse_name(found.window), found.data or {}
+    data = found.data or {}
     at = None if found.at is None else _parsed(found.at)
     cell = Cell(window, "interrupted", at, found.generation)
     if found.state is State.GATED:
@@ -269,12 +273,14 @@ def _borders(unit: Unit, at: datetime) -> tuple[datetime, datetime]:
     return unit.floor(at), unit.after(at)
 
 
-def _order(cell: Cell) -> str:
-    return cell.window.name
+def _order(cell: Cell) -> tuple[datetime, datetime]:
+    assert cell.window.start is not None
+    assert cell.window.end is not None
+    return cell.window.start, cell.window.end
 
 
 def _parsed(at: str) -> datetime:
-    return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def _instant(at: datetime | None) -> str | None:

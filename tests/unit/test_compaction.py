@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from penstock.errors import MismatchError, TemporaryError
-from penstock.ledger import history
 from penstock.ledger.compaction import Compacted, compact
 from penstock.ledger.journal import Journal, State
 from penstock.run.status import statuses
@@ -50,18 +49,13 @@ class Beside(LocalStorage):
             self.acts.pop(end)()
 
 
-def _ours(ledger: Ledger, storage: LocalStorage | None = None) -> history.Ledger:
-    state = str(ledger.root / "state")
-    return history.Ledger(storage or LocalStorage(), state, GROUP)
-
-
 def _compact(ledger: Ledger, before: datetime = BEFORE) -> Compacted:
-    return compact(_ours(ledger), before)
+    return compact(ledger.ours(), before)
 
 
 def _seen(ledger: Ledger) -> Any:
     """All that is read of a ledger."""
-    ours = _ours(ledger)
+    ours = ledger.ours()
     states = [one.plain() for one in statuses(ledger.settings, [GROUP])]
     journals = {
         window: {n: one.events for n, one in ours.journals(window).items()}
@@ -108,8 +102,8 @@ def test_a_window_that_is_run_again_has_its_new_generation_beside_the_snapshot(
     ledger.write(month(1), State.STAGED, generation=1)
     states = {one.window: one.state for one in statuses(ledger.settings, [GROUP])}
     assert states[month(1).name] is State.STAGED
-    assert sorted(_ours(ledger).journals(month(1).name)) == [0, 1]
-    assert _ours(ledger).newest(month(1).name)[0] == 1
+    assert sorted(ledger.ours().journals(month(1).name)) == [0, 1]
+    assert ledger.ours().newest(month(1).name)[0] == 1
     ledger.write(month(1), State.DONE, generation=2)
     before = _seen(ledger)
     assert _compact(ledger).whole == 2
@@ -132,7 +126,7 @@ def test_a_crash_between_snapshot_and_removal_is_finished_by_the_next(ledger: Le
             raise KeyboardInterrupt(folder)
 
     with pytest.raises(KeyboardInterrupt):
-        compact(_ours(ledger, Killed()), BEFORE)
+        compact(ledger.ours(Killed()), BEFORE)
     assert len(_folders(ledger)) == 5
     assert _seen(ledger) == before
     assert _compact(ledger) == Compacted(GROUP, windows=0, whole=2, left=3)
@@ -147,7 +141,7 @@ def test_a_reader_that_meets_a_compaction_reads_anew(ledger: Ledger) -> None:
         _mixed(ledger)
         _, journals, newest = _seen(ledger)
         storage = Beside(acts={place: lambda one=ledger: _compact(one)})  # type: ignore[misc]  # a default
-        ours = _ours(ledger, storage)
+        ours = ledger.ours(storage)
         window = month(1).name
         number, journal = ours.newest(window)
         assert not storage.acts, place
@@ -180,7 +174,7 @@ def test_a_driver_that_slept_is_fenced_by_a_folder_that_is_gone(ledger: Ledger) 
 def test_a_claim_of_a_generation_that_is_compacted_meanwhile_is_refused(ledger: Ledger) -> None:
     """Seen as not begun, done by another and compacted: its stray claim changes nothing."""
     window = month(1).name
-    ours = _ours(ledger)
+    ours = ledger.ours()
     number, journal = ours.newest(window)
     ledger.write(month(1), State.DONE)
     before = _seen(ledger)
@@ -200,7 +194,7 @@ def test_of_two_compactions_one_takes_its_number(ledger: Ledger) -> None:
     before = _seen(ledger)
     storage = Beside(acts={f"{month(4).name}": lambda: _compact(ledger)})
     with pytest.raises(TemporaryError, match="another compaction"):
-        compact(_ours(ledger, storage), BEFORE)
+        compact(ledger.ours(storage), BEFORE)
     assert _seen(ledger) == before
 
     def twice() -> None:
@@ -212,9 +206,9 @@ def test_of_two_compactions_one_takes_its_number(ledger: Ledger) -> None:
     ledger.write(month(8), State.DONE)
     storage.acts[month(8).name] = twice
     with pytest.raises(TemporaryError, match="another compaction"):
-        compact(_ours(ledger, storage), BEFORE)
+        compact(ledger.ours(storage), BEFORE)
     whole = {month(one).name for one in range(1, 9)}
-    assert set(_ours(ledger).windows()) == whole
+    assert set(ledger.ours().windows()) == whole
     states = {one.window: one.state for one in statuses(ledger.settings, [GROUP])}
     assert {states[month(one).name] for one in (1, 2, 6, 7, 8)} == {State.DONE}
 
@@ -236,7 +230,7 @@ def test_t36_any_change_of_a_snapshot_is_seen(ledger: Ledger) -> None:
     _mixed(ledger)
     _compact(ledger)
     before = _seen(ledger)
-    snapshot = _ours(ledger).snapshot()
+    snapshot = ledger.ours().snapshot()
     file = Path(snapshot.file)
     whole = file.read_bytes()
     for place in range(0, len(whole), 7):
@@ -246,9 +240,9 @@ def test_t36_any_change_of_a_snapshot_is_seen(ledger: Ledger) -> None:
     for changed in (whole[:-1], whole[:100], b""):
         file.write_bytes(changed)
         with pytest.raises(MismatchError, match=str(file)):
-            _ours(ledger).heads()
+            ledger.ours().heads()
     file.unlink()
-    for read in (_ours(ledger).heads, _ours(ledger).windows):
+    for read in (ledger.ours().heads, ledger.ours().windows):
         with pytest.raises(MismatchError, match=str(file)):
             read()
     file.write_bytes(whole)
@@ -256,4 +250,4 @@ def test_t36_any_change_of_a_snapshot_is_seen(ledger: Ledger) -> None:
     record = file.with_name("000001.json")
     record.write_bytes(record.read_bytes().replace(b"windows", b"Windows"))
     with pytest.raises(MismatchError, match=str(record)):
-        _ours(ledger).heads()
+        ledger.ours().heads()
