@@ -109,7 +109,7 @@ def snapshot_of(ledger: history.Ledger, windows: Sequence[Window], meaning: str)
         "mode": MODE,
     }
     made = {one.name: _chain(one, done) for one in windows}
-    heads = [rows[-1] | {"last": True} for _, rows in sorted(made.items())]
+    heads = [snapshot.head_of(rows[-1]) for _, rows in sorted(made.items())]
 
     def rest() -> Iterator[pa.Table]:
         for _, rows in sorted(made.items()):

@@ -6,10 +6,12 @@ the ledger's windows, what they cover with today's meaning is left out and the r
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from penstock.backfill.estimate import Count, Span, count, total
@@ -213,13 +215,15 @@ def steps(
             found.append(judge.known(cell))
         else:
             found += judge.unknown(window, sharing.of(window))
-    sent = [one for one in finished if (one.figures or {}).get("sent")]
-    return _behind(found, sent) if asked.online == "latest" else tuple(found)
+    return _behind(found, finished) if asked.online == "latest" else tuple(found)
 
 
-def _behind(found: list[Step], sent: list[Cell]) -> tuple[Step, ...]:
+def _behind(found: list[Step], finished: list[Cell]) -> tuple[Step, ...]:
     """Note which windows start before the end of another whose records were sent."""
-    ends = sorted(((one.window.end or one.at, one.window) for one in sent), key=_first)[-2:]
+    known = ((one.window.end or one.at, one) for one in finished)
+    latest = sorted(((end, one) for end, one in known if end is not None), key=_first)[::-1]
+    sent = ((end, one.window) for end, one in latest if (one.figures or {}).get("sent"))
+    ends = list(itertools.islice(sent, 2))  # of one at least another window is the owner
 
     def noted(step: Step) -> Step:
         start = step.window.start
@@ -231,8 +235,8 @@ def _behind(found: list[Step], sent: list[Cell]) -> tuple[Step, ...]:
     return tuple(map(noted, found))
 
 
-def _first(pair: tuple[Any, Window]) -> str:
-    return str(pair[0])
+def _first(pair: tuple[datetime, Cell]) -> datetime:
+    return pair[0]
 
 
 #: What is done to windows that no run has finished.
@@ -248,6 +252,13 @@ class _Judge:
     asked: Range
     mode: str
     pins: Any
+    known_pins: dict[str | None, bool] = field(default_factory=dict)
+
+    def same(self, pins: str | None) -> bool:
+        """Whether sources were what they are now; many windows were made from the same ones."""
+        if pins not in self.known_pins:
+            self.known_pins[pins] = pins is not None and json.loads(pins) == self.pins
+        return self.known_pins[pins]
 
     def known(self, cell: Cell) -> Step:
         """A window of the ledger."""
@@ -262,7 +273,7 @@ class _Judge:
         """A window of today's meaning."""
         if cell.mode != self.mode:
             return replace(step, action="again", why=f"was run as {cell.mode}")
-        if cell.pins == self.pins:
+        if self.same(cell.pins):
             return step
         changed = "its sources have changed since"
         if cell.standing == "open":

@@ -10,12 +10,14 @@ import click
 
 from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import show, show_json, show_rows
 from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.run.places import offline_path
-from penstock.run.status import statuses
+from penstock.run.status import Status, statuses
 from penstock.run.timeline import calendar
+
+SHOWN = 100  # windows in a table for people
 
 
 @click.command()
@@ -41,7 +43,11 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
         for one in chosen
     ]
     if workspace.as_json:
-        show_json([row for one in calendars for row in one.rows(found)])
+        show_rows(
+            row
+            for one in calendars
+            for row in one.json_rows([two for two in found if two.group == one.group])
+        )
         return 0
     head = (
         "feature group",
@@ -53,12 +59,25 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
         "offline rows",
         "next",
     )
-    show(head, [one.row() for one in found])
-    for line in filter(None, (one.summary for one in found)):
+    shown = _shown(found)
+    show(head, [one.row() for one in shown])
+    for line in filter(None, (one.summary for one in shown)):
         click.echo(line)
+    if len(shown) < len(found):
+        click.echo(f"{len(found) - len(shown):,} more windows: --json has all")
     for line in (line for one in calendars for line in one.lines()):
         click.echo(line)
     return 0
+
+
+def _shown(found: Sequence[Status]) -> list[Status]:
+    """What a person can read: all, or those that are not done and the newest ones that are."""
+    if len(found) <= SHOWN:
+        return list(found)
+    undone = [one for one in found if one.stands_out][-SHOWN:]
+    done = [one for one in found if not one.stands_out][-max(1, SHOWN - len(undone)) :]
+    kept = {id(one) for one in (*undone, *done)}
+    return [one for one in found if id(one) in kept]
 
 
 @click.command()

@@ -54,6 +54,12 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False))
 
 
+def show_rows(rows: Iterable[str]) -> None:
+    """A JSON array of rows that are JSON already, one a line."""
+    lines = ",\n".join(rows)
+    click.echo(f"[\n{lines}\n]" if lines else "[]")
+
+
 def _is_number(value: object) -> bool:
     if isinstance(value, str):
         return value.replace(",", "").replace(".", "").isdigit()

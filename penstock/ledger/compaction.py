@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from penstock.errors import MismatchError, TemporaryError
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import Journal, State, is_event
-from penstock.ledger.snapshot import SCHEMA, Snapshot, put, rows_of
+from penstock.ledger.snapshot import SCHEMA, Snapshot, head_of, put, rows_of
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _finished(ledger: Ledger, window: str, inside: int, before: datetime) -> lis
     if head is None:
         return None
     rows.remove(head)
-    return [head | {"last": True}, *rows]
+    return [head_of(head), *rows]
 
 
 def _head(journal: Journal, rows: list[Any], before: datetime) -> Any | None:

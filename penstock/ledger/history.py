@@ -8,21 +8,51 @@ newer snapshot has them, and it is read anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from penstock.errors import MismatchError, PenstockError, TemporaryError
 from penstock.ledger.journal import Journal, State, event_of, is_event
 from penstock.ledger.snapshot import Snapshot, newest
+from penstock.memory import all_kept
 from penstock.storage import Storage
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Head:
+class Told(Mapping[str, Any]):
+    """What an event carries: JSON, which is parsed where somebody looks into it.
+
+    Args:
+        text: The JSON of an object.
+    """
+
+    __slots__ = ("_parsed", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parsed: dict[str, Any] | None = None
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The object."""
+        if self._parsed is None:
+            self._parsed = json.loads(self.text)
+        return self._parsed
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parsed)
+
+    def __len__(self) -> int:
+        return len(self.parsed)
+
+
+class Head(NamedTuple):
     """How far the newest generation of a window has come.
 
     Args:
@@ -31,13 +61,19 @@ class Head:
         state: As :attr:`penstock.ledger.journal.Journal.state`.
         at: When that was, ISO text.
         data: What the event carries.
+        meaning: Of a finished one: hash of the meaning of the pipeline that made it.
+        mode: Likewise, what was done to which store.
+        pins: Likewise, what its sources were, as JSON.
     """
 
     window: str
     generation: int
     state: State
     at: str
-    data: Mapping[str, Any]
+    data: Told
+    meaning: str | None = None
+    mode: str | None = None
+    pins: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,12 +159,11 @@ class Ledger:
         live = self._live()
 
         def look(snapshot: Snapshot) -> list[Head]:
-            columns = ["window", "generation", "state", "at", "text"]
+            columns = ("window", "generation", "at", "data", "meaning", "mode", "pins")
+            rows = zip(*(one.to_pylist() for one in snapshot.heads(columns).columns), strict=True)
             found = {
-                row[0]: Head(row[0], row[1], State(row[2]), row[3], json.loads(row[4])["data"])
-                for row in zip(
-                    *(one.to_pylist() for one in snapshot.heads(columns).columns), strict=True
-                )
+                window: Head(window, generation, State.DONE, at, Told(data), *about)
+                for window, generation, at, data, *about in rows
             }
             for window, numbers in live.items():
                 generation = max(numbers)
@@ -136,7 +171,8 @@ class Ledger:
                     found[window] = self._head(window, generation, numbers[generation])
             return [found[name] for name in sorted(found)]
 
-        return self._steadily(look)
+        with all_kept():
+            return self._steadily(look)
 
     def _live(self) -> dict[str, dict[int, list[int]]]:
         """Numbers of events by window and generation, of what is not compacted."""
@@ -166,7 +202,10 @@ class Ledger:
                 found = event
                 break
         assert found is not None  # a generation is known by an event of it
-        return Head(window, generation, found.state, found.at, found.data)
+        done = found.data if found.state is State.DONE else {}
+        about = (done.get("meaning"), done.get("mode"), json.dumps(done.get("pins")))
+        told = Told(json.dumps(dict(found.data)))
+        return Head(window, generation, found.state, found.at, told, *about)
 
     def _journals(self, window: str, *, newest_only: bool) -> dict[int, Journal]:
         names = (_name(path) for path in self.storage.list(f"{self.folder}/{window}"))

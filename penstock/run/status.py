@@ -7,9 +7,10 @@ from typing import Any
 
 from penstock.bucket import state_storage
 from penstock.config import Settings
-from penstock.ledger.history import Ledger
+from penstock.ledger.history import Ledger, Told
 from penstock.ledger.journal import State
 from penstock.ledger.window import parse_name
+from penstock.memory import all_kept
 from penstock.run.places import state_folder
 
 #: Figures worth a word where they are not 0.
@@ -31,6 +32,9 @@ class Status:
         at: When that was, ISO text.
         generation: From 0.
         data: What the event carries.
+        meaning: Of a finished one: hash of the meaning of the pipeline that made it.
+        mode: Likewise, what was done to which store.
+        pins: Likewise, what its sources were, as JSON.
     """
 
     group: str
@@ -38,12 +42,26 @@ class Status:
     state: State | None = None
     at: str | None = None
     generation: int = 0
-    data: Any = None
+    data: Told | None = None
+    meaning: str | None = None
+    mode: str | None = None
+    pins: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """A JSON form."""
-        state = None if self.state is None else self.state.value
-        return {**self.__dict__, "state": state, "next": self.advice}
+        return {**self.head, "data": None if self.data is None else self.data.parsed}
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """A JSON form without what the event carries."""
+        return {
+            "group": self.group,
+            "window": self.window,
+            "state": None if self.state is None else self.state.value,
+            "at": self.at,
+            "generation": self.generation,
+            "next": self.advice,
+        }
 
     @property
     def advice(self) -> str:
@@ -59,7 +77,8 @@ class Status:
     @property
     def summary(self) -> str | None:
         """How the sending went, in one line; None where nothing was sent yet."""
-        found = {**(self.data or {}), **(self.data or {}).get("figures", {})}
+        data = {} if self.data is None else self.data.parsed
+        found = {**data, **data.get("figures", {})}
         if "sent" not in found:
             return None
         always = [f"{found[name]:,} {name}" for name in ("sent", "accepted")]
@@ -69,9 +88,14 @@ class Status:
         speed = [f"{rate:,.0f}/s", *calls, f"{found.get('in_flight', 0)} in flight"]
         return f"{self.group} {self.window}: {', '.join(always + odd + speed)}"
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether there is something to do about it."""
+        return self.state is not State.DONE
+
     def row(self) -> tuple[object, ...]:
         """For a table: group, window, state, time, three figures, advice."""
-        figures = (self.data or {}).get("figures", {})
+        figures = {} if self.data is None else self.data.get("figures", {})
         state = "not begun" if self.state is None else self.state.value
         shown = [figures.get(name) for name in ("valid", "accepted", "offline")]
         at = None if self.at is None else self.at[:19] + "Z"
@@ -88,8 +112,10 @@ def statuses(settings: Settings, groups: list[str]) -> list[Status]:
     found: list[Status] = []
     for group in groups:
         heads = Ledger(storage, state, group).heads()
-        windows = [
-            Status(group, one.window, one.state, one.at, one.generation, one.data) for one in heads
-        ]
+        with all_kept():
+            windows = [
+                Status(group, name, state, at, generation, data, meaning, mode, pins)
+                for name, generation, state, at, data, meaning, mode, pins in heads
+            ]
         found += windows or [Status(group)]
     return found

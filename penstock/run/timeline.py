@@ -8,9 +8,10 @@ for it may still arrive.
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
@@ -22,6 +23,7 @@ from penstock.ledger.interval import Unit, gaps
 from penstock.ledger.journal import State
 from penstock.ledger.lease import check_free
 from penstock.ledger.window import Window, parse_name
+from penstock.memory import all_kept
 from penstock.run.places import Places, state_folder
 from penstock.run.status import Status, statuses
 from penstock.timetable import Unit as UnitName
@@ -43,8 +45,9 @@ class Cell:
         generation: Number of its newest generation.
         why: What to know beside the standing: the gate's words, who runs it, the other meaning.
         mode: What was done to which store; None where nothing is done yet.
-        pins: What its sources were; None where nothing is done yet.
-        figures: Of the run that finished it.
+        pins: What its sources were, as JSON; None where nothing is done yet.
+        data: What its newest event carries.
+        label: Name of the window, where it need not be found from its ends.
     """
 
     window: Window
@@ -53,8 +56,19 @@ class Cell:
     generation: int = 0
     why: str = ""
     mode: str | None = None
-    pins: Any = None
-    figures: Any = None
+    pins: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the window."""
+        return self.label or self.window.name
+
+    @property
+    def figures(self) -> Any:
+        """Of the run that finished it; None where nothing is done yet."""
+        return self.data.get("figures") if self.finished else None
 
     @property
     def finished(self) -> bool:
@@ -133,25 +147,30 @@ class Calendar:
             return f"penstock plan {self.group} {self._range(stale)} --restate"
         return None
 
-    def rows(self, found: Sequence[Status]) -> list[dict[str, Any]]:
-        """For programs: every window as it always was, with its standing; then the gaps.
+    def json_rows(self, found: Sequence[Status]) -> Iterator[str]:
+        """For programs: every window as it always was, with its standing; then the gaps; as JSON.
+
+        What events carry is not parsed for it.
 
         Args:
-            found: States of windows; those of other groups are passed over.
+            found: What the calendar was made from.
         """
         until = _instant(self.fresh_until)
         common = {"fresh_until": until, "age_s": self.age_s, "group_next": self.advice}
         whole = [self.everything] if self.everything is not None else []
-        stands = {one.window.name: one for one in [*self.cells, *whole]}
-        rows = []
-        for one in (one for one in found if one.group == self.group):
-            cell = stands.get(one.window or "")
-            about = (None, "") if cell is None else (cell.standing, cell.why)
-            rows.append({**one.plain(), "standing": about[0], "why": about[1], **common})
+        stands = {(one.name, one.generation): one for one in [*self.cells, *whole]}
+        end = json.dumps(common, ensure_ascii=False)[1:]
+
+        def row(one: Status, standing: str | None, why: str) -> str:
+            head = json.dumps({**one.head, "standing": standing, "why": why}, ensure_ascii=False)
+            data = "null" if one.data is None else one.data.text
+            return f'{head[:-1]}, "data": {data}, {end}'
+
+        for one in found:
+            cell = stands.get((one.window or "", one.generation))
+            yield row(one, None, "") if cell is None else row(one, cell.standing, cell.why)
         for gap in self.gaps:
-            plain = Status(self.group, gap.name).plain()
-            rows.append({**plain, "standing": "missing", "why": "", **common})
-        return rows
+            yield row(Status(self.group, gap.name), "missing", "")
 
     def lines(self) -> list[str]:
         """For people: how many windows stand how, the gaps, freshness, last runs, what is next."""
@@ -212,6 +231,16 @@ def calendar(
             return error.message
         return None
 
+    with all_kept():
+        return _calendar(pipeline, found, now, holder)
+
+
+def _calendar(
+    pipeline: Pipeline,
+    found: Sequence[Status],
+    now: datetime,
+    holder: Callable[[Window], str | None],
+) -> Calendar:
     meaning = pipeline.meaning
     windows = [(parse_name(one.window), one) for one in found if one.window is not None]
     cells = [
@@ -239,24 +268,23 @@ def _cell(
     meaning: str,
     holder: Callable[[Window], str | None],
 ) -> Cell:
-    data = found.data or {}
     at = None if found.at is None else _parsed(found.at)
-    cell = Cell(window, "interrupted", at, found.generation)
+    data = found.data if found.data is not None else {}
+    about: tuple[Any, ...] = (None, None, data, found.window)
     if found.state is State.GATED:
-        return Cell(window, "failed", at, found.generation, str(data.get("why", "")))
+        return Cell(window, "failed", at, found.generation, str(data.get("why", "")), *about)
     if found.state is not State.DONE:
         held = holder(window)
-        return cell if held is None else Cell(window, "running", at, found.generation, held)
-    standing: Standing = "done"
-    why = ""
-    if data.get("meaning") != meaning:
+        standing: Standing = "interrupted" if held is None else "running"
+        return Cell(window, standing, at, found.generation, held or "", *about)
+    standing, why = "done", ""
+    if found.meaning != meaning:
         standing, why = "stale", "the pipeline has changed since"
     elif at is not None and window.end is not None and at < window.end + pipeline.lateness:
         standing = "open"
-    mode = data.get("mode", f"{data.get('online')}:own:OnlineStore")
-    return Cell(
-        window, standing, at, found.generation, why, mode, data.get("pins"), data.get("figures")
-    )
+    mode = found.mode or f"{data.get('online')}:own:OnlineStore"
+    about = (mode, found.pins, data, found.window)
+    return Cell(window, standing, at, found.generation, why, *about)
 
 
 def _size(cells: Sequence[Cell]) -> str:
