@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.bucket import state_storage
 from penstock.config import Settings
@@ -21,8 +20,7 @@ _ODD = (
 _TIMES = ("p50_ms", "p99_ms")
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The newest generation of one window.
 
     Args:

@@ -11,9 +11,11 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal, get_args
+from json.encoder import encode_basestring_ascii
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
 
 from penstock.bucket import state_storage
 from penstock.config import Settings
@@ -34,8 +36,7 @@ FINISHED = frozenset({"done", "open", "stale"})
 LAST_RUNS = 3  # shown by ``penstock status``
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One window of the ledger.
 
     Args:
@@ -57,7 +58,7 @@ class Cell:
     why: str = ""
     mode: str | None = None
     pins: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
     label: str | None = None
 
     @property
@@ -162,10 +163,13 @@ class Calendar:
         end = json.dumps(common, ensure_ascii=False)[1:]
 
         def row(one: Status, standing: str | None, why: str) -> str:
-            head = json.dumps({**one.head, "standing": standing, "why": why}, ensure_ascii=False)
+            # Texts alone are encoded ten times as fast as the mapping they are in.
+            told = zip((*one.head.values(), standing, why), names, strict=True)
+            head = ", ".join([f"{name}{_json(value)}" for value, name in told])
             data = "null" if one.data is None else one.data.text
-            return f'{head[:-1]}, "data": {data}, {end}'
+            return f'{{{head}, "data": {data}, {end}'
 
+        names = [f'"{name}": ' for name in (*Status(self.group).head, "standing", "why")]
         for one in found:
             cell = stands.get((one.window or "", one.generation))
             yield row(one, None, "") if cell is None else row(one, cell.standing, cell.why)
@@ -248,8 +252,8 @@ def _calendar(
         for window, one in windows
         if not window.replays
     ]
-    timed = sorted((one for one in cells if one.window != Window()), key=_order)
-    whole = [one for one in cells if one.window == Window()]
+    timed = sorted((one for one in cells if one.window.start is not None), key=_order)
+    whole = [one for one in cells if one.window.start is None]
     size = pipeline.window if pipeline.window != "all" else _size(timed)
     return Calendar(pipeline.group.name, size, tuple(timed), whole[0] if whole else None, now)
 
@@ -285,6 +289,12 @@ def _cell(
     mode = found.mode or f"{data.get('online')}:own:OnlineStore"
     about = (mode, found.pins, data, found.window)
     return Cell(window, standing, at, found.generation, why, *about)
+
+
+def _json(value: str | int | None) -> str:
+    if value is None:
+        return "null"
+    return encode_basestring_ascii(value) if isinstance(value, str) else str(value)
 
 
 def _size(cells: Sequence[Cell]) -> str:
