@@ -187,12 +187,14 @@ class _Object(io.RawIOBase):
         try:
             with _explained(self._path):
                 answer = self._client.get_object(**_place(self._path), Range=f"bytes=-{TAIL}")
-                size = int(answer["ContentRange"].rsplit("/", 1)[1])
-                return answer["Body"].read(), size
+                tail = answer["Body"].read()
+                # Without a range it is the whole of it: an empty object has none.
+                whole = answer.get("ContentRange", f"/{len(tail)}")
+                return tail, int(whole.rsplit("/", 1)[1])
         except botocore.exceptions.ClientError as error:
             if _code(error) != "InvalidRange":
                 raise
-            return b"", 0  # an empty object has no range
+            return b"", 0
 
 
 class _Upload(io.RawIOBase):

@@ -208,27 +208,30 @@ def steps(
     judge = _Judge(asked, mode, json.loads(json.dumps(pins)))
     others = [*calendar.cells, *([calendar.everything] if calendar.everything else [])]
     finished = [one for one in others if one.finished]
-    sharing = Overlapping((one.window, one) for one in finished)
+    sharing: Overlapping[Cell] | None = None
     for window in split(whole.start, whole.end, unit(asked.size)):
         cell = calendar.cell(window)
         if cell is not None:
             found.append(judge.known(cell))
         else:
+            sharing = sharing or Overlapping((one.window, one) for one in finished)
             found += judge.unknown(window, sharing.of(window))
     return _behind(found, finished) if asked.online == "latest" else tuple(found)
 
 
 def _behind(found: list[Step], finished: list[Cell]) -> tuple[Step, ...]:
     """Note which windows start before the end of another whose records were sent."""
-    known = ((one.window.end or one.at, one) for one in finished)
+    may = (one for one in finished if not (one.mode or "").startswith("never"))
+    known = ((one.window.end or one.at, one) for one in may)
     latest = sorted(((end, one) for end, one in known if end is not None), key=_first)[::-1]
     sent = ((end, one.window) for end, one in latest if (one.figures or {}).get("sent"))
     ends = list(itertools.islice(sent, 2))  # of one at least another window is the owner
 
     def noted(step: Step) -> Step:
         start = step.window.start
-        later = [one for end, one in ends if start is not None and end is not None and end > start]
-        if not step.acts or not any(one != step.window for one in later):
+        if not step.acts or start is None:
+            return step
+        if not any(end > start and one != step.window for end, one in ends):
             return step
         return replace(step, why="; ".join(filter(None, (step.why, BEHIND))))
 
@@ -262,25 +265,25 @@ class _Judge:
 
     def known(self, cell: Cell) -> Step:
         """A window of the ledger."""
-        step = Step(cell.window, cell.standing, "leave", cell.why)
         if cell.standing in _UNFINISHED:
-            return replace(step, action=_UNFINISHED[cell.standing])
+            return Step(cell.window, cell.standing, _UNFINISHED[cell.standing], cell.why)
         if cell.standing == "stale":
-            return replace(step, action="restate") if self.asked.restate else step
-        return self._done(cell, step)
+            action: Action = "restate" if self.asked.restate else "leave"
+            return Step(cell.window, cell.standing, action, cell.why)
+        return Step(cell.window, cell.standing, *self._done(cell))
 
-    def _done(self, cell: Cell, step: Step) -> Step:
-        """A window of today's meaning."""
+    def _done(self, cell: Cell) -> tuple[Action, str]:
+        """What is done to a window of today's meaning, and a word on it."""
         if cell.mode != self.mode:
-            return replace(step, action="again", why=f"was run as {cell.mode}")
+            return "again", f"was run as {cell.mode}"
         if self.same(cell.pins):
-            return step
+            return "leave", cell.why
         changed = "its sources have changed since"
         if cell.standing == "open":
-            return replace(step, action="again", why=changed)
+            return "again", changed
         if self.asked.restate:
-            return replace(step, action="restate", why=changed)
-        return replace(step, why=f"{changed}; --restate reads them again")
+            return "restate", changed
+        return "leave", f"{changed}; --restate reads them again"
 
     def unknown(self, window: Window, near: list[Cell]) -> Iterator[Step]:
         """A window the ledger has not, beside finished ones that share time with it."""
