@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,6 +183,16 @@ def _walk(work: Work) -> None:
                 work.journal.append(State.GATED, work.epoch, {"why": str(error)}, context.now())
                 raise
             work.journal.append(step.state, work.epoch, data, context.now())
+    _note_end(work)
+
+
+def _note_end(work: Work) -> None:
+    """That the window is done, outside the ledger, so that the loss of its last event shows."""
+    found = done_figures(work.journal)
+    assert found is not None
+    note = {"seconds": found.seconds, "online_s": found.online_s}
+    path = work.places.pin(work.generation, "done")
+    work.context.storage.put_if_absent(path, json.dumps(note).encode())
 
 
 def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
