@@ -1,0 +1,210 @@
+"""T36: whatever happens to an event is seen, and the journal is rebuilt from what else is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.cli.program import run
+from penstock.errors import DataGateError, MismatchError, TemporaryError
+from penstock.ledger.compaction import compact
+from penstock.ledger.history import Ledger
+from penstock.ledger.journal import State
+from penstock.ledger.lease import held
+from penstock.ledger.window import Window
+from penstock.run.damage import damages
+from penstock.run.places import Places
+from penstock.run.rebuilding import Rebuilt, rebuilt_all
+from penstock.run.status import statuses
+from penstock.storage import LocalStorage
+from tests.flow.project import make
+from tests.flow.test_bad_files import GROUP, HEADER, PIPELINE, lines
+from tests.lab import Lab
+
+NAME = GROUP.name
+
+
+def _flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def _reorder(file: Path) -> None:
+    others = [one for one in sorted(file.parent.iterdir()) if one != file]
+    mine, theirs = file.read_bytes(), others[0].read_bytes()
+    file.write_bytes(theirs)
+    others[0].write_bytes(mine)
+
+
+HARM: dict[str, Callable[[Path], None]] = {
+    "flip": _flip,
+    "truncate": _truncate,
+    "delete": Path.unlink,
+    "reorder": _reorder,
+}
+
+
+def _ledger(lab: Lab) -> Ledger:
+    return Ledger(LocalStorage(), str(lab.root / "state"), NAME)
+
+
+def _rebuild(lab: Lab) -> list[Rebuilt]:
+    return rebuilt_all(lab.settings(), _ledger(lab), None, datetime.now(timezone.utc))
+
+
+def _told(lab: Lab) -> tuple[list[State], Any]:
+    """States of the newest journal in order, and all that its end carries."""
+    journal = _ledger(lab).newest("all")[1]
+    return [one.state for one in journal.events], journal.data(State.DONE)
+
+
+def _ingested(lab: Lab) -> Path:
+    """A run with bad rows to its end; answers its source."""
+    source = lab.root / "in.csv"
+    source.write_text(HEADER + lines(0, 40) + lines(40, 43, "no number"), encoding="ascii")
+    lab.ingest(PIPELINE, {"files": source}, quality__max_quarantine_ratio=0.5)
+    return source
+
+
+@pytest.mark.shows("5.6")
+def test_t36_ledger_corruption_is_seen_and_rebuilt(lab: Lab) -> None:
+    """Each event flipped, torn, deleted, out of order; all gone; then the snapshot: 70, as before.
+
+    Nothing is sent or written for it; the same command finds everything done afterwards.
+    """
+    source = _ingested(lab)
+    before, rows = _told(lab), lab.offline(GROUP)
+    assert before[0][-1] is State.DONE
+    assert damages(_ledger(lab)) == []
+    folder = Path(_ledger(lab).journal_folder("all", 0))
+    names = sorted(one.name for one in folder.iterdir())
+    assert len(names) == 7
+    for name in names:
+        for how, harm in HARM.items():
+            if (how, name) == ("reorder", names[0]):
+                continue  # is that of the second one
+            harm(folder / name)
+            (found,) = damages(_ledger(lab))
+            assert (found.window, found.generation) == ("all", 0), (how, name)
+            assert str(folder) in found.what
+            (done,) = _rebuild(lab)
+            assert done.state is State.DONE
+            assert done.aside is not None
+            assert Path(done.aside).is_dir()
+            assert damages(_ledger(lab)) == []
+            assert _told(lab) == before, (how, name)
+    shutil.rmtree(folder.parents[2])
+    assert [one.state for one in _rebuild(lab)] == [State.DONE]
+    assert _told(lab) == before
+    assert compact(_ledger(lab), datetime.now(timezone.utc)).windows == 1
+    assert not folder.exists()
+    _flip(Path(_ledger(lab).snapshot().file))
+    assert [one.window for one in damages(_ledger(lab))][:1] == [None]
+    assert [one.state for one in _rebuild(lab)] == [None, State.DONE]
+    assert _told(lab) == before
+    again = lab.ingest(PIPELINE, {"files": source}, quality__max_quarantine_ratio=0.5)
+    assert again.state == "unchanged"
+    assert lab.offline(GROUP) == rows
+
+
+def test_what_had_not_come_to_its_end_is_rebuilt_as_far_as_it_is_proven(lab: Lab) -> None:
+    """OFFLINE_COMMITTED, ONLINE_DONE, STAGED; a run finishes each, and finds what was done."""
+    source = _ingested(lab)
+    (_, done), rows, ledger = _told(lab), lab.offline(GROUP), _ledger(lab)
+    places = Places(ledger.state, NAME, Window())
+    folder = Path(ledger.journal_folder("all", 0))
+    note, pin = Path(places.pin(0, "done")), Path(places.pin(0, "api_invocation_time"))
+    log = lab.root / "lake" / "offline" / NAME / "_delta_log"
+    if not log.is_dir():
+        (log,) = (lab.root / "lake" / "offline").glob("*/_delta_log")
+    hidden = log.with_name("hidden")
+
+    def reached() -> State | None:
+        shutil.rmtree(folder, ignore_errors=True)
+        note.unlink(missing_ok=True)
+        (found,) = _rebuild(lab)
+        return found.state
+
+    assert reached() is State.OFFLINE_COMMITTED
+    log.rename(hidden)
+    assert reached() is State.ONLINE_DONE
+    decided = pin.read_bytes()
+    pin.unlink()
+    assert reached() is State.STAGED
+    pin.write_bytes(decided)
+    hidden.rename(log)
+    assert _rebuild(lab) == []
+    again = lab.ingest(PIPELINE, {"files": source}, quality__max_quarantine_ratio=0.5)
+    assert again.state == "resumed"
+    assert lab.offline(GROUP) == rows
+    times = ("seconds", "online_s")
+    figures = {name: one for name, one in done["figures"].items() if name not in times}
+    assert {
+        name: json.loads(json.dumps(again.figures.plain()))[name] for name in figures
+    } == figures
+
+
+def test_what_nothing_proves_is_said_and_what_disagrees_is_not_rebuilt(lab: Lab) -> None:
+    """No manifest: missing, the files aside. A changed marker: 70. A run that lives: 75."""
+    source = lab.root / "in.csv"
+    source.write_text(HEADER + lines(0, 3, "no number"), encoding="ascii")
+    with pytest.raises(DataGateError):
+        lab.ingest(PIPELINE, {"files": source})
+    folder = Path(_ledger(lab).journal_folder("all", 0))
+    _flip(folder / "000001.json")
+    with held(LocalStorage(), Places(str(lab.root / "state"), NAME, Window()).lease, _soon):
+        (found,) = damages(_ledger(lab))
+    (done,) = _rebuild(lab)
+    assert (done.damage, done.state) == (found, None)
+    assert [one.state for one in statuses(lab.settings(), [NAME])] == [None]
+    _ingested(lab)
+    (marker,) = (lab.root / "state" / "online").rglob("*.json")
+    marker.write_text(marker.read_text().replace('"sent": 40', '"sent": 39'), encoding="utf-8")
+    _flip(folder / "000003.json")
+    with (
+        held(LocalStorage(), Places(str(lab.root / "state"), NAME, Window()).lease, _soon),
+        pytest.raises(TemporaryError, match="owned by"),
+    ):
+        _rebuild(lab)
+    with pytest.raises(MismatchError, match="marker"):
+        _rebuild(lab)
+    marker.write_text(marker.read_text().replace('"sent": 39', '"sent": 40'), encoding="utf-8")
+    assert [one.state for one in _rebuild(lab)] == [State.DONE]
+
+
+def _soon() -> float:
+    return (datetime.now(timezone.utc) + timedelta(seconds=1)).timestamp()
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``verify`` ends with 70 and names the file, ``rebuild`` says what it did."""
+    make(tmp_path, 3)
+    words = ["--project", str(tmp_path)]
+    assert run(["ledger", "verify", *words]) == 0
+    assert "Nothing is damaged." in capsys.readouterr().out
+    event = tmp_path / ".penstock/state/ledger/readings/all/0000/000001.json"
+    event.parent.mkdir(parents=True)
+    event.write_text("{}", encoding="ascii")
+    assert run(["ledger", "verify", *words]) == 70
+    assert str(event) in capsys.readouterr().out
+    assert run(["ledger", "verify", *words, "--json"]) == 70
+    assert [one["window"] for one in json.loads(capsys.readouterr().out)] == ["all"]
+    assert run(["ledger", "compact", *words, "--older-than", "0s"]) == 70
+    assert run(["ledger", "compact", *words, "--older-than", "soon"]) == 2
+    assert run(["ledger", "rebuild", "readings", *words, "--window", "2013"]) == 2
+    capsys.readouterr()
+    assert run(["ledger", "rebuild", "readings", *words]) == 0
+    assert "nothing proves it; the window is missing" in capsys.readouterr().out
+    assert run(["ledger", "compact", *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["whole"] == 0
