@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from penstock.cli.program import run
 from penstock.errors import DataGateError, MismatchError, TemporaryError
 from penstock.ledger.compaction import compact
 from penstock.ledger.history import Ledger
@@ -23,7 +22,6 @@ from penstock.run.places import Places
 from penstock.run.rebuilding import Rebuilt, rebuilt_all
 from penstock.run.status import statuses
 from penstock.storage import LocalStorage
-from tests.flow.project import make
 from tests.flow.test_bad_files import GROUP, HEADER, PIPELINE, lines
 from tests.lab import Lab
 
@@ -185,26 +183,3 @@ def test_what_nothing_proves_is_said_and_what_disagrees_is_not_rebuilt(lab: Lab)
 
 def _soon() -> float:
     return (datetime.now(timezone.utc) + timedelta(seconds=1)).timestamp()
-
-
-def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``verify`` ends with 70 and names the file, ``rebuild`` says what it did."""
-    make(tmp_path, 3)
-    words = ["--project", str(tmp_path)]
-    assert run(["ledger", "verify", *words]) == 0
-    assert "Nothing is damaged." in capsys.readouterr().out
-    event = tmp_path / ".penstock/state/ledger/readings/all/0000/000001.json"
-    event.parent.mkdir(parents=True)
-    event.write_text("{}", encoding="ascii")
-    assert run(["ledger", "verify", *words]) == 70
-    assert str(event) in capsys.readouterr().out
-    assert run(["ledger", "verify", *words, "--json"]) == 70
-    assert [one["window"] for one in json.loads(capsys.readouterr().out)] == ["all"]
-    assert run(["ledger", "compact", *words, "--older-than", "0s"]) == 70
-    assert run(["ledger", "compact", *words, "--older-than", "soon"]) == 2
-    assert run(["ledger", "rebuild", "readings", *words, "--window", "2013"]) == 2
-    capsys.readouterr()
-    assert run(["ledger", "rebuild", "readings", *words]) == 0
-    assert "nothing proves it; the window is missing" in capsys.readouterr().out
-    assert run(["ledger", "compact", *words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["whole"] == 0
