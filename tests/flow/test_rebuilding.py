@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -23,34 +22,10 @@ from penstock.run.rebuilding import Rebuilt, rebuilt_all
 from penstock.run.status import statuses
 from penstock.storage import LocalStorage
 from tests.flow.test_bad_files import GROUP, HEADER, PIPELINE, lines
+from tests.harm import HARM
 from tests.lab import Lab
 
 NAME = GROUP.name
-
-
-def _flip(file: Path) -> None:
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
-    file.write_bytes(data)
-
-
-def _truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-9])
-
-
-def _reorder(file: Path) -> None:
-    others = [one for one in sorted(file.parent.iterdir()) if one != file]
-    mine, theirs = file.read_bytes(), others[0].read_bytes()
-    file.write_bytes(theirs)
-    others[0].write_bytes(mine)
-
-
-HARM: dict[str, Callable[[Path], None]] = {
-    "flip": _flip,
-    "truncate": _truncate,
-    "delete": Path.unlink,
-    "reorder": _reorder,
-}
 
 
 def _ledger(lab: Lab) -> Ledger:
@@ -77,7 +52,7 @@ def _ingested(lab: Lab) -> Path:
 
 @pytest.mark.shows("5.6")
 def test_t36_ledger_corruption_is_seen_and_rebuilt(lab: Lab) -> None:
-    """Each event flipped, torn, deleted, out of order; all gone; then the snapshot: 70, as before.
+    """An event flipped, torn, deleted, out of order; all gone; then the snapshot: all as before.
 
     Nothing is sent or written for it; the same command finds everything done afterwards.
     """
@@ -88,26 +63,18 @@ def test_t36_ledger_corruption_is_seen_and_rebuilt(lab: Lab) -> None:
     folder = Path(_ledger(lab).journal_folder("all", 0))
     names = sorted(one.name for one in folder.iterdir())
     assert len(names) == 7
-    for name in names:
-        for how, harm in HARM.items():
-            if (how, name) == ("reorder", names[0]):
-                continue  # is that of the second one
-            harm(folder / name)
-            (found,) = damages(_ledger(lab))
-            assert (found.window, found.generation) == ("all", 0), (how, name)
-            assert str(folder) in found.what
-            (done,) = _rebuild(lab)
-            assert done.state is State.DONE
-            assert done.aside is not None
-            assert Path(done.aside).is_dir()
-            assert damages(_ledger(lab)) == []
-            assert _told(lab) == before, (how, name)
+    for name, (how, harm) in zip(names[1::2] + names[-1:], HARM.items(), strict=True):
+        harm(folder / name)
+        (found,) = damages(_ledger(lab))
+        assert (found.window, found.generation) == ("all", 0), (how, name)
+        assert [one.state for one in _rebuild(lab)] == [State.DONE]
+        assert _told(lab) == before, (how, name)
     shutil.rmtree(folder.parents[2])
     assert [one.state for one in _rebuild(lab)] == [State.DONE]
     assert _told(lab) == before
     assert compact(_ledger(lab), datetime.now(timezone.utc)).windows == 1
     assert not folder.exists()
-    _flip(Path(_ledger(lab).snapshot().file))
+    HARM["flip"](Path(_ledger(lab).snapshot().file))
     assert [one.window for one in damages(_ledger(lab))][:1] == [None]
     assert [one.state for one in _rebuild(lab)] == [None, State.DONE]
     assert _told(lab) == before
@@ -160,7 +127,7 @@ def test_what_nothing_proves_is_said_and_what_disagrees_is_not_rebuilt(lab: Lab)
     with pytest.raises(DataGateError):
         lab.ingest(PIPELINE, {"files": source})
     folder = Path(_ledger(lab).journal_folder("all", 0))
-    _flip(folder / "000001.json")
+    HARM["flip"](folder / "000001.json")
     with held(LocalStorage(), Places(str(lab.root / "state"), NAME, Window()).lease, _soon):
         (found,) = damages(_ledger(lab))
     (done,) = _rebuild(lab)
@@ -169,7 +136,7 @@ def test_what_nothing_proves_is_said_and_what_disagrees_is_not_rebuilt(lab: Lab)
     _ingested(lab)
     (marker,) = (lab.root / "state" / "online").rglob("*.json")
     marker.write_text(marker.read_text().replace('"sent": 40', '"sent": 39'), encoding="utf-8")
-    _flip(folder / "000003.json")
+    HARM["flip"](folder / "000003.json")
     with (
         held(LocalStorage(), Places(str(lab.root / "state"), NAME, Window()).lease, _soon),
         pytest.raises(TemporaryError, match="owned by"),
