@@ -135,10 +135,14 @@ class LocalStorage:
 
     def _written(self, path: Path, data: bytes) -> Path:
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-        with _opened(temporary) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with _opened(temporary) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # a full disk has no room for what nobody will read, either
+            temporary.unlink(missing_ok=True)
+            raise
         return temporary
 
 

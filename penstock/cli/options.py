@@ -160,6 +160,11 @@ def log_path() -> Path | None:
 _LOG = "penstock"
 
 
+class _Log(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Where the log cannot be written, the one line on the screen says why: nothing beside."""
+
+
 def _flag(text: str) -> tuple[str, Any]:
     key, found, value = text.partition("=")
     if not found or not key:
@@ -187,7 +192,7 @@ def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     folder = (root / ".penstock" if on_s3 else Path(local_path(settings.state))) / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
-    handler = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
+    handler = _Log(folder / name, encoding="utf-8", delay=True)
     handler.set_name(_LOG)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     whole = logging.getLogger()

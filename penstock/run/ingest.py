@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.inputs import inputs
-from penstock.run.interruption import lost, terminable
+from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import overlapping
 from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.work import Feed, Work
 from penstock.session import raised
+from penstock.storage import local_path
 
 __all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
 
@@ -73,7 +75,7 @@ def ingest_pipeline(
     Raises:
         PenstockError: See its subclasses for what each means.
     """
-    with_inputs = _explained(lambda: inputs(context, pipeline))
+    with_inputs = _explained(context, lambda: inputs(context, pipeline))
     feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
     return ingest_feed(context, feed, window, online, correct)
 
@@ -109,7 +111,7 @@ def ingest_feed(
         PenstockError: See its subclasses for what each means.
     """
     mode = mode_of(feed.group, context.settings, online, correct)
-    return _explained(lambda: _ingest(context, feed, window, mode))
+    return _explained(context, lambda: _ingest(context, feed, window, mode))
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
@@ -237,7 +239,7 @@ def _result(
     return Result(places.group, places.window.name, state, found)
 
 
-def _explained(act: Callable[[], _T]) -> _T:
+def _explained(context: Context, act: Callable[[], _T]) -> _T:
     """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
     try:
         with terminable():
@@ -245,7 +247,9 @@ def _explained(act: Callable[[], _T]) -> _T:
     except PenstockError:
         raise
     except Exception as error:
-        ours = raised(error) or aws.explained(error) or lost(error)
+        settings = context.settings
+        folders = (local_path(settings.state), local_path(settings.lake), tempfile.gettempdir())
+        ours = raised(error) or aws.explained(error) or full(error, folders) or lost(error)
         if ours is None:
             raise
         raise ours from error
