@@ -164,6 +164,10 @@ class SlowStorage:
         """As the other one."""
         return self.inner.exists(path)
 
+    def walk(self, folder: str) -> list[str]:
+        """As the other one."""
+        return self.inner.walk(folder)
+
     def list(self, folder: str) -> list[str]:
         """As the other one."""
         return self.inner.list(folder)
@@ -179,6 +183,14 @@ class SlowStorage:
     def remove(self, folder: str) -> None:
         """As the other one."""
         self.inner.remove(folder)
+
+    def delete(self, path: str) -> None:
+        """As the other one."""
+        self.inner.delete(path)
+
+    def move(self, folder: str, target: str) -> None:
+        """As the other one."""
+        self.inner.move(folder, target)
 
 
 class _OnlineDoneError(Exception):

@@ -18,7 +18,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import botocore.exceptions
 import botocore.session
 from botocore.config import Config
@@ -92,6 +91,8 @@ def client(endpoint: Endpoint, service: str) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
+    import boto3  # a tenth of the start of a command that does not need it
+
     made: Any = boto3.Session(botocore_session=found)  # the stubs want the service's name literally
     with _MAKING:
         one = made.client(service, endpoint_url=endpoint.url, config=config)
@@ -158,10 +159,19 @@ def connected(settings: Settings) -> Iterator[Endpoint]:
         with embedded(data, settings.aws.region or "us-east-1") as endpoint:
             yield endpoint
         return
+    yield endpoint_of(settings)
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    """The endpoint the settings name, where AWS is not the embedded one.
+
+    Raises:
+        ConfigError: No region is known.
+    """
     region = settings.aws.region or botocore.session.Session().get_config_variable("region")
     if not region:
         raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
-    yield Endpoint(region, settings.aws.endpoint_url)
+    return Endpoint(region, settings.aws.endpoint_url)
 
 
 @contextmanager

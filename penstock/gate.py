@@ -108,7 +108,7 @@ class Bounds:
         return pc.fill_null(inside, fill_value=True)
 
 
-_NUMBER_BYTES = pa.scalar(24, pa.int64())  # of -1.7976931348623157e+308
+_NUMBER_BYTES = 24  # of -1.7976931348623157e+308
 _LAST = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 

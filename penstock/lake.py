@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,27 @@ def quarantined(
     return sorted(chosen, key=lambda row: (row["quarantined_at"], row["row_key"]), reverse=True)
 
 
+def commit_of(path: str, application: str, generation: int) -> tuple[int, int, int] | None:
+    """What a window's append did: rows added, rows that were there, version of the table.
+
+    From the table's own history, as the engine notes it there; None where it is not found.
+
+    Raises:
+        UsageError: delta-rs is not installed.
+    """
+    if not (Path(path) / "_delta_log").is_dir():
+        return None
+    for commit in _table(path).history():
+        try:
+            mark = json.loads(commit.get("userMetadata") or "{}")
+        except ValueError:
+            continue
+        if (mark.get("penstock"), mark.get("generation")) == (application, generation):
+            rows = int((commit.get("operationMetrics") or {}).get("numOutputRows", 0))
+            return rows, int(mark["present"]), int(commit["version"])
+    return None
+
+
 def _rank(row: dict[str, Any], group: FeatureGroup) -> tuple[Any, ...]:
     return (row[group.event_time], *(row[name] for name in _ORDER))
 
@@ -64,10 +86,14 @@ def _typed(dataset: Any, name: str, identifiers: Sequence[str]) -> pa.Array:
 def _read(path: str, condition: Any) -> pa.Table:
     if not (Path(path) / "_delta_log").is_dir():
         return pa.table({})
+    dataset = _table(path).to_pyarrow_dataset()
+    return dataset.to_table(filter=None if condition is None else condition(dataset))
+
+
+def _table(path: str) -> Any:
     try:
         from deltalake import DeltaTable
     except ModuleNotFoundError:
         message = "delta-rs is needed to look into the lake without Spark"
         raise UsageError(message, "pip install 'penstock[local]'") from None
-    dataset = DeltaTable(path).to_pyarrow_dataset()
-    return dataset.to_table(filter=None if condition is None else condition(dataset))
+    return DeltaTable(path)

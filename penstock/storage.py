@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
 from penstock.errors import ConfigError
+
+ATTEMPTS = 10  # of making a folder and a file in it
 
 
 class Storage(Protocol):
@@ -33,17 +36,29 @@ class Storage(Protocol):
     def exists(self, path: str) -> bool:
         """Whether there is an object at ``path``."""
 
+    def walk(self, folder: str) -> list[str]:
+        """Paths of all objects below ``folder``, sorted; empty where there is none."""
+
     def list(self, folder: str) -> list[str]:
         """Paths of the objects directly in ``folder``, sorted; empty where there is none."""
 
     def open_input(self, path: str) -> pa.NativeFile:
-        """Open for random reads."""
+        """Open for random reads; raises FileNotFoundError."""
 
     def create(self, path: str) -> pa.NativeFile:
         """Open for writing, folders made; not atomic: only for names a later record refers to."""
 
     def remove(self, folder: str) -> None:
-        """Delete a folder and all in it; nothing where there is none."""
+        """Delete a folder and all in it, and the one around it where that is empty then.
+
+        Nothing happens where there is none.
+        """
+
+    def delete(self, path: str) -> None:
+        """Delete one object; nothing happens where there is none."""
+
+    def move(self, folder: str, target: str) -> None:
+        """Give all that is below a folder another place; not atomic, and can be repeated."""
 
 
 class LocalStorage:
@@ -74,6 +89,15 @@ class LocalStorage:
         """Whether there is a file at ``path``."""
         return Path(path).exists()
 
+    def walk(self, folder: str) -> list[str]:
+        """Files below, but for those that are still being written."""
+        return sorted(
+            f"{where}/{name}"
+            for where, _, names in os.walk(folder)
+            for name in names
+            if not name.startswith(".")
+        )
+
     def list(self, folder: str) -> list[str]:
         """Files whose names do not start with a dot: those are still being written."""
         try:
@@ -94,14 +118,31 @@ class LocalStorage:
     def remove(self, folder: str) -> None:
         """``rm -r``; an absent folder is fine."""
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            Path(folder).parent.rmdir()
+
+    def delete(self, path: str) -> None:
+        """``rm``; an absent file is fine."""
+        Path(path).unlink(missing_ok=True)
+
+    def move(self, folder: str, target: str) -> None:
+        """Each file by ``rename()``."""
+        for path in self.walk(folder):
+            moved = Path(target) / Path(path).relative_to(folder)
+            moved.parent.mkdir(parents=True, exist_ok=True)
+            Path(path).replace(moved)
+        self.remove(folder)
 
     def _written(self, path: Path, data: bytes) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with _opened(temporary) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # a full disk has no room for what nobody will read, either
+            temporary.unlink(missing_ok=True)
+            raise
         return temporary
 
 
@@ -121,6 +162,17 @@ def storage_of(uri: str) -> Storage:
 def local_path(uri: str) -> str:
     """Absolute path of a folder or ``file://`` URI."""
     return str(Path(uri.removeprefix("file://")).absolute())
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open for writing, folders made; whoever removes what is empty may do so in between."""
+    for _ in range(ATTEMPTS):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("wb")
+        except FileNotFoundError:
+            continue
+    return path.open("wb")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,21 +6,24 @@ the ledger's windows, what they cover with today's meaning is left out and the r
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from penstock.backfill.estimate import Count, Span, count, total
 from penstock.errors import UsageError
-from penstock.ledger.interval import difference, overlaps, split, unit
+from penstock.ledger.interval import Overlapping, difference, split, unit
 from penstock.ledger.window import Window, parse_name
 from penstock.meaning import digest
 from penstock.run.mode import Correct, Online
 from penstock.run.timeline import Calendar, Cell, Standing
 
 VERSION = 1
+READABLE = 1_000  # windows of a plan file that is laid out for people
 Action = Literal["run", "resume", "again", "restate", "leave"]
 _HEAD = "penstock_plan"
 
@@ -144,7 +147,9 @@ class Plan:
             "total": None if whole is None else whole.plain(),
             **self.told,
         }
-        return (json.dumps(plain, indent=1) + "\n").encode()
+        # Only without indentation is it encoded in C, which takes a tenth of the time.
+        indent = 1 if len(self.steps) <= READABLE else None
+        return (json.dumps(plain, indent=indent) + "\n").encode()
 
 
 def decoded(data: bytes, path: str) -> Plan:
@@ -203,33 +208,38 @@ def steps(
     judge = _Judge(asked, mode, json.loads(json.dumps(pins)))
     others = [*calendar.cells, *([calendar.everything] if calendar.everything else [])]
     finished = [one for one in others if one.finished]
+    sharing: Overlapping[Cell] | None = None
     for window in split(whole.start, whole.end, unit(asked.size)):
         cell = calendar.cell(window)
         if cell is not None:
             found.append(judge.known(cell))
         else:
-            near = [one for one in finished if overlaps(one.window, window)]
-            found += judge.unknown(window, near)
-    sent = [one for one in finished if (one.figures or {}).get("sent")]
-    return _behind(found, sent) if asked.online == "latest" else tuple(found)
+            sharing = sharing or Overlapping((one.window, one) for one in finished)
+            found += judge.unknown(window, sharing.of(window))
+    return _behind(found, finished) if asked.online == "latest" else tuple(found)
 
 
-def _behind(found: list[Step], sent: list[Cell]) -> tuple[Step, ...]:
+def _behind(found: list[Step], finished: list[Cell]) -> tuple[Step, ...]:
     """Note which windows start before the end of another whose records were sent."""
-    ends = sorted(((one.window.end or one.at, one.window) for one in sent), key=_first)[-2:]
+    may = (one for one in finished if not (one.mode or "").startswith("never"))
+    known = ((one.window.end or one.at, one) for one in may)
+    latest = sorted(((end, one) for end, one in known if end is not None), key=_first)[::-1]
+    sent = ((end, one.window) for end, one in latest if (one.figures or {}).get("sent"))
+    ends = list(itertools.islice(sent, 2))  # of one at least another window is the owner
 
     def noted(step: Step) -> Step:
         start = step.window.start
-        later = [one for end, one in ends if start is not None and end is not None and end > start]
-        if not step.acts or not any(one != step.window for one in later):
+        if not step.acts or start is None:
+            return step
+        if not any(end > start and one != step.window for end, one in ends):
             return step
         return replace(step, why="; ".join(filter(None, (step.why, BEHIND))))
 
     return tuple(map(noted, found))
 
 
-def _first(pair: tuple[Any, Window]) -> str:
-    return str(pair[0])
+def _first(pair: tuple[datetime, Cell]) -> datetime:
+    return pair[0]
 
 
 #: What is done to windows that no run has finished.
@@ -245,28 +255,35 @@ class _Judge:
     asked: Range
     mode: str
     pins: Any
+    known_pins: dict[str | None, bool] = field(default_factory=dict)
+
+    def same(self, pins: str | None) -> bool:
+        """Whether sources were what they are now; many windows were made from the same ones."""
+        if pins not in self.known_pins:
+            self.known_pins[pins] = pins is not None and json.loads(pins) == self.pins
+        return self.known_pins[pins]
 
     def known(self, cell: Cell) -> Step:
         """A window of the ledger."""
-        step = Step(cell.window, cell.standing, "leave", cell.why)
         if cell.standing in _UNFINISHED:
-            return replace(step, action=_UNFINISHED[cell.standing])
+            return Step(cell.window, cell.standing, _UNFINISHED[cell.standing], cell.why)
         if cell.standing == "stale":
-            return replace(step, action="restate") if self.asked.restate else step
-        return self._done(cell, step)
+            action: Action = "restate" if self.asked.restate else "leave"
+            return Step(cell.window, cell.standing, action, cell.why)
+        return Step(cell.window, cell.standing, *self._done(cell))
 
-    def _done(self, cell: Cell, step: Step) -> Step:
-        """A window of today's meaning."""
+    def _done(self, cell: Cell) -> tuple[Action, str]:
+        """What is done to a window of today's meaning, and a word on it."""
         if cell.mode != self.mode:
-            return replace(step, action="again", why=f"was run as {cell.mode}")
-        if cell.pins == self.pins:
-            return step
+            return "again", f"was run as {cell.mode}"
+        if self.same(cell.pins):
+            return "leave", cell.why
         changed = "its sources have changed since"
         if cell.standing == "open":
-            return replace(step, action="again", why=changed)
+            return "again", changed
         if self.asked.restate:
-            return replace(step, action="restate", why=changed)
-        return replace(step, why=f"{changed}; --restate reads them again")
+            return "restate", changed
+        return "leave", f"{changed}; --restate reads them again"
 
     def unknown(self, window: Window, near: list[Cell]) -> Iterator[Step]:
         """A window the ledger has not, beside finished ones that share time with it."""

@@ -12,6 +12,7 @@ from penstock.backfill.price import bill, pace
 from penstock.contract import Pipeline
 from penstock.errors import UsageError
 from penstock.ledger.window import Window, window
+from penstock.memory import all_kept
 from penstock.run.context import Context
 from penstock.run.inputs import inputs
 from penstock.run.mode import Mode, mode_of
@@ -47,9 +48,10 @@ def planned(
     began = context.monotonic()
     mode = mode_of(pipeline.group, context.settings, asked.online, asked.correct)
     whole = _whole(asked)
-    calendar = read_calendar(context.settings, pipeline, context.now())
     pins: Any = {one.name: one.pin for one in inputs(context, pipeline)}
-    made = steps(calendar, whole, asked, mode.name, pins)
+    with all_kept():
+        calendar = read_calendar(context.settings, pipeline, context.now())
+        made = steps(calendar, whole, asked, mode.name, pins)
     plan = Plan(
         group=pipeline.group.name,
         asked=asked,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from penstock.run.mode import Correct, Online
 
 LOG = logging.getLogger("penstock")
+SHOWN = 200  # windows in a table for people; of more, those that are run
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -90,7 +90,7 @@ def plan(
     if out is not None:
         out.write_bytes(made.encoded())
     if workspace.as_json:
-        show_json(json.loads(made.encoded()))
+        click.echo(made.encoded(), nl=False)
         return 0
     _show_plan(made)
     if out is not None:
@@ -212,13 +212,15 @@ def _show_plan(made: Plan) -> None:
         figures = (None, None, None) if one is None else (one.rows, one.records, one.write_units)
         return [window, standing, action, *map(_figure, figures), why]
 
-    rows = [
-        row(spoken(one.window), one.standing, one.action, one.count, one.why) for one in made.steps
-    ]
+    steps = made.steps if len(made.steps) <= SHOWN else made.order[:SHOWN]
+    rows = [row(spoken(one.window), one.standing, one.action, one.count, one.why) for one in steps]
     whole = made.count
     if made.order:
         rows.append(row("all", "", f"{len(made.order)} windows", whole, ""))
     show(_PLAN_HEAD, rows)
+    if len(steps) < len(made.steps):
+        standings = ", ".join(f"{count:,} {name}" for name, count in made.standings.items())
+        click.echo(f"{len(made.steps):,} windows ({standings}); --json or --out has all")
     for line in _plan_lines(made):
         click.echo(line)
 

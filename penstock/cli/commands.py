@@ -3,6 +3,7 @@
 from penstock.cli.backfilling import backfill, plan
 from penstock.cli.datasets import dataset
 from penstock.cli.ingesting import ingest, provision
+from penstock.cli.ledgers import ledger
 from penstock.cli.local import doctor, init, local
 from penstock.cli.quarantining import quarantine
 from penstock.cli.reading import get, query, status
@@ -24,6 +25,7 @@ COMMANDS = (
     query,
     sql,
     quarantine,
+    ledger,
     dataset,
     schedule,
 )

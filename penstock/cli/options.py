@@ -125,7 +125,7 @@ def workspace_options(command: _Command) -> _Command:
         place = conf or root / "conf"
         settings = config.load(place, environment, dict(_flag(one) for one in flags))
         settings = _absolute(settings, root)
-        _start_log(settings, debug=debug)
+        _start_log(settings, root, debug=debug)
         workspace = Workspace(root, place, environment, settings, as_json, debug)
         return command(workspace, **others)
 
@@ -167,6 +167,11 @@ def log_path() -> Path | None:
 _LOG = "penstock"
 
 
+class _Log(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Where the log cannot be written, the one line on the screen says why: nothing beside."""
+
+
 def _flag(text: str) -> tuple[str, Any]:
     key, found, value = text.partition("=")
     if not found or not key:
@@ -187,18 +192,19 @@ def _absolute(settings: Settings, root: Path) -> Settings:
     return settings.with_folders(**folders)
 
 
-def _start_log(settings: Settings, *, debug: bool) -> None:
+def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     if log_path() is not None:
         return
-    folder = Path(local_path(settings.state)) / "logs"
+    on_s3 = settings.state.startswith("s3://")
+    folder = (root / ".penstock" if on_s3 else Path(local_path(settings.state))) / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
-    handler = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
+    handler = _Log(folder / name, encoding="utf-8", delay=True)
     handler.set_name(_LOG)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO if debug else logging.WARNING)
+    whole = logging.getLogger()
+    whole.addHandler(handler)
+    whole.setLevel(logging.INFO if debug else logging.WARNING)
 
 
 @contextmanager

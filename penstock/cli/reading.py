@@ -10,12 +10,16 @@ import click
 
 from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import show, show_json, show_rows
 from penstock.config import Settings
+from penstock.contract import Pipeline
 from penstock.errors import UsageError
+from penstock.memory import all_kept
 from penstock.run.places import offline_path
-from penstock.run.status import statuses
+from penstock.run.status import Status, statuses
 from penstock.run.timeline import calendar
+
+SHOWN = 100  # windows in a table for people
 
 
 @click.command()
@@ -31,17 +35,16 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
     Example:
       penstock status flight_status --json
     """
-    chosen = workspace.project.chosen(groups)
-    found = statuses(workspace.settings, [one.group.name for one in chosen])
+    with all_kept():
+        return _status(workspace, workspace.project.chosen(groups))
+
+
+def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
+    found = {one.group.name: statuses(workspace.settings, [one.group.name]) for one in chosen}
     now = datetime.now(timezone.utc)
-    calendars = [
-        calendar(
-            workspace.settings, one, [two for two in found if two.group == one.group.name], now
-        )
-        for one in chosen
-    ]
+    calendars = [calendar(workspace.settings, one, found[one.group.name], now) for one in chosen]
     if workspace.as_json:
-        show_json([row for one in calendars for row in one.rows(found)])
+        show_rows(row for one in calendars for row in one.json_rows(found[one.group]))
         return 0
     head = (
         "feature group",
@@ -53,12 +56,26 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
         "offline rows",
         "next",
     )
-    show(head, [one.row() for one in found])
-    for line in filter(None, (one.summary for one in found)):
+    states = [one for group in found.values() for one in group]
+    shown = _readable(states)
+    show(head, [one.row() for one in shown])
+    for line in filter(None, (one.summary for one in shown)):
         click.echo(line)
+    if len(shown) < len(states):
+        click.echo(f"{len(states) - len(shown):,} more windows: --json has all")
     for line in (line for one in calendars for line in one.lines()):
         click.echo(line)
     return 0
+
+
+def _readable(found: Sequence[Status]) -> list[Status]:
+    """What a person can read: all, or those that are not done and the newest ones that are."""
+    if len(found) <= SHOWN:
+        return list(found)
+    undone = [one for one in found if one.stands_out][-SHOWN:]
+    done = [one for one in found if not one.stands_out][-max(1, SHOWN - len(undone)) :]
+    kept = {id(one) for one in (*undone, *done)}
+    return [one for one in found if id(one) in kept]
 
 
 @click.command()

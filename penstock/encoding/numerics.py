@@ -21,7 +21,7 @@ from penstock.encoding.converted import (
 
 MAX_EXACT_DOUBLE = 2**53  # the largest integer below which a double has no gaps
 
-_MAX_LONG = pa.scalar(2**63 - 1, pa.uint64())
+_MAX_LONG = 2**63 - 1
 _WIDE = pa.decimal256(76, 0)
 _PLAIN_DIGITS = 1e15  # whole doubles below it print as digits and ``.0``, as Python prints them
 _WHOLE = r"^[+-]?[0-9]+$"
@@ -37,7 +37,11 @@ def to_long(array: pa.Array) -> Converted:
     if pa.types.is_boolean(kind) or pa.types.is_signed_integer(kind):
         return all_fit(pc.cast(array, pa.int64()))
     if pa.types.is_unsigned_integer(kind):
-        return _whole(array, pc.less_equal(pc.cast(array, pa.uint64()), _MAX_LONG), pa.int64())
+        return _whole(
+            array,
+            pc.less_equal(pc.cast(array, pa.uint64()), pa.scalar(_MAX_LONG, pa.uint64())),
+            pa.int64(),
+        )
     if pa.types.is_floating(kind):
         return _long_from_double(pc.cast(array, pa.float64()))
     if pa.types.is_decimal(kind):

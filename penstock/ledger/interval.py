@@ -7,12 +7,14 @@ the name; ``Window()`` is all of time.
 
 from __future__ import annotations
 
+import itertools
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
-from typing import get_args
+from typing import Generic, TypeVar, get_args
 
 from penstock.errors import UsageError
 from penstock.ledger.window import Window
@@ -21,6 +23,7 @@ from penstock.timetable import Unit as UnitName
 #: Ends of time, for windows that are open.
 FIRST = datetime.min.replace(tzinfo=timezone.utc)
 LAST = datetime.max.replace(microsecond=0, tzinfo=timezone.utc)
+_T = TypeVar("_T")
 MAX_WINDOWS = 1_000_000  # of one split: a slip of the pen must not fill the memory
 
 _STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
@@ -135,11 +138,12 @@ def difference(whole: Iterable[Window], taken: Iterable[Window]) -> tuple[Window
         ValueError: What is left is open on one side; a window is bounded, or all of time.
     """
     left, holes = [], [_ends(one) for one in union(taken)]
+    ends = [last for _, last in holes]
     for window in union(whole):
         start, end = _ends(window)
-        for first, last in holes:
-            if last <= start or end <= first:
-                continue
+        for first, last in itertools.islice(holes, bisect_right(ends, start), None):
+            if end <= first:
+                break
             if start < first:
                 left.append(_window(start, first))
             start = min(last, end)
@@ -158,6 +162,36 @@ def overlaps(one: Window, other: Window) -> bool:
     """Whether two windows share an instant."""
     (start, end), (first, last) = _ends(one), _ends(other)
     return start < last and first < end
+
+
+class Overlapping(Generic[_T]):
+    """Things with a window each, asked again and again which of them share time with another one.
+
+    Args:
+        things: Each with its window.
+    """
+
+    def __init__(self, things: Iterable[tuple[Window, _T]]) -> None:
+        self._things = sorted(((*_ends(one), thing) for one, thing in things), key=_borders)
+        self._starts = [start for start, _, _ in self._things]
+        ends = (end for _, end, _ in self._things)
+        self._latest = list(itertools.accumulate(ends, max))  # end among all up to here
+
+    def of(self, window: Window) -> list[_T]:
+        """Those that share an instant with a window, by start."""
+        start, end = _ends(window)
+        found: list[_T] = []
+        for place in range(bisect_left(self._starts, end) - 1, -1, -1):
+            if self._latest[place] <= start:
+                break
+            _, last, thing = self._things[place]
+            if start < last:
+                found.append(thing)
+        return found[::-1]
+
+
+def _borders(thing: tuple[datetime, datetime, object]) -> tuple[datetime, datetime]:
+    return thing[:2]
 
 
 def covers(windows: Iterable[Window], part: Window) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
@@ -72,6 +72,7 @@ class Journal:
 
         Raises:
             MismatchError: An event is torn, changed or missing.
+            TemporaryError: Events that were read before are gone: the window was compacted.
         """
         while True:
             path = self._path(len(self.events) + 1)
@@ -127,12 +128,18 @@ class Journal:
             raise self._fenced()
         self._take(self._path(number), text)
 
+    def take(self, texts: Iterable[tuple[str, bytes]]) -> Journal:
+        """Take events over as they were stored, in order; each with a name for messages.
+
+        Raises:
+            MismatchError: One is not what was written, or does not follow the one before.
+        """
+        for name, text in texts:
+            self._take(name, text)
+        return self
+
     def _take(self, path: str, data: bytes) -> None:
-        record = unsealed(path, data)
-        try:
-            event = Event(**{**record, "state": State(record["state"])})
-        except (ValueError, TypeError, KeyError):
-            raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
+        event = event_of(path, data)
         if event.number != len(self.events) + 1 or event.previous != self._digest:
             message = f"{path}: does not follow the event before it"
             raise MismatchError(message, "The ledger was changed by hand; restore the files")
@@ -144,6 +151,9 @@ class Journal:
         if len(there) > len(self.events):
             missing = self._path(len(self.events) + 1)
             raise MismatchError(f"{missing}: this ledger event is missing", "Restore the file")
+        if len(there) < len(self.events):
+            message = f"{self.folder}: another run has finished this window, and it was compacted"
+            raise TemporaryError(message, "Run the same command again: it finds what was done")
 
     def _path(self, number: int) -> str:
         return f"{self.folder}/{number:06d}.json"
@@ -170,6 +180,15 @@ def unsealed(path: str, data: bytes) -> dict[str, Any]:
     if sealed(record) != data:
         raise MismatchError(f"{path}: not what was written", "Restore the file")
     return record
+
+
+def event_of(path: str, data: bytes) -> Event:
+    """The event of a file; raises MismatchError where it is none, or not as it was written."""
+    record = unsealed(path, data)
+    try:
+        return Event(**{**record, "state": State(record["state"])})
+    except (ValueError, TypeError, KeyError):
+        raise MismatchError(f"{path}: not a ledger event", "Restore the file") from None
 
 
 def is_event(path: str) -> bool:

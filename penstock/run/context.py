@@ -57,7 +57,7 @@ class Context:
 
     @property
     def storage(self) -> Storage:
-        """Where ledger, staged files and markers are."""
+        """Where ledger, staged files and markers are; raises ConfigError: no run on S3 as yet."""
         return storage_of(self.settings.state)
 
     def client(self, service: str) -> Any:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from penstock.contract import Pipeline
 from penstock.errors import PenstockError
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import State
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.ingest import Correct, Online, Result, ingest_pipeline
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import Places, ledger_of, state_folder
 
 
 def ingest_due(
@@ -54,7 +54,5 @@ def ingest_due(
 def _is_done(context: Context, group: str, window: Window) -> bool:
     """Whether the newest generation of a window is done, by the ledger alone."""
     places = Places(state_folder(context.settings), group, window)
-    numbers = generations(context.storage, places)
-    if not numbers:
-        return False
-    return Journal(context.storage, places.journal(numbers[-1])).refresh().state is State.DONE
+    _, journal = ledger_of(context.storage, places).newest(window.name)
+    return journal.state is State.DONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +21,15 @@ from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.inputs import inputs
-from penstock.run.interruption import lost, terminable
+from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import overlapping
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.undo import check_none
 from penstock.run.work import Feed, Work
 from penstock.session import raised
+from penstock.storage import local_path
 
 __all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
 
@@ -73,7 +76,7 @@ def ingest_pipeline(
     Raises:
         PenstockError: See its subclasses for what each means.
     """
-    with_inputs = _explained(lambda: inputs(context, pipeline))
+    with_inputs = _explained(context, lambda: inputs(context, pipeline))
     feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
     return ingest_feed(context, feed, window, online, correct)
 
@@ -109,16 +112,15 @@ def ingest_feed(
         PenstockError: See its subclasses for what each means.
     """
     mode = mode_of(feed.group, context.settings, online, correct)
-    return _explained(lambda: _ingest(context, feed, window, mode))
+    return _explained(context, lambda: _ingest(context, feed, window, mode))
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
     places = Places(state_folder(context.settings), feed.group.name, window)
+    ledger = ledger_of(context.storage, places)
     resumed = False
     while True:
-        there = generations(context.storage, places)
-        generation = there[-1] if there else 0
-        journal = Journal(context.storage, places.journal(generation)).refresh()
+        generation, journal = ledger.newest(window.name)
         check_none(journal, window.name)
         if journal.state is State.DONE:
             if resumed and feed.frame is None and _same(journal, feed, mode):
@@ -126,7 +128,7 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
             if not resumed and _same(journal, feed, mode):
                 return _result(places, journal, "unchanged")
             generation += 1
-            journal = Journal(context.storage, places.journal(generation))
+            journal = ledger.begun(window.name, generation)
         _check_group(context, feed.group)
         work = _claimed(context, feed, places, generation, journal, mode)
         if journal.state is State.DONE:  # by the run that had it before: it was faster
@@ -149,7 +151,9 @@ def _claimed(
         check_free(context.storage, places.lease, context.now().timestamp())
     epoch = journal.epoch + 1
     run = uuid.uuid4().hex[:12]
-    journal.append(State.CLAIMED, epoch, {"run": run, "owner": owner()}, context.now())
+    claim = {"run": run, "owner": owner()}
+    ledger = ledger_of(context.storage, places)
+    ledger.claim(places.window.name, generation, journal, epoch, claim, context.now())
     return Work(
         context=context,
         feed=feed,
@@ -183,6 +187,16 @@ def _walk(work: Work) -> None:
                 work.journal.append(State.GATED, work.epoch, {"why": str(error)}, context.now())
                 raise
             work.journal.append(step.state, work.epoch, data, context.now())
+    _note_end(work)
+
+
+def _note_end(work: Work) -> None:
+    """That the window is done, outside the ledger, so that the loss of its last event shows."""
+    found = done_figures(work.journal)
+    assert found is not None
+    note = {"seconds": found.seconds, "online_s": found.online_s}
+    path = work.places.pin(work.generation, "done")
+    work.context.storage.put_if_absent(path, json.dumps(note).encode())
 
 
 def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
@@ -227,7 +241,7 @@ def _result(
     return Result(places.group, places.window.name, state, found)
 
 
-def _explained(act: Callable[[], _T]) -> _T:
+def _explained(context: Context, act: Callable[[], _T]) -> _T:
     """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
     try:
         with terminable():
@@ -235,7 +249,9 @@ def _explained(act: Callable[[], _T]) -> _T:
     except PenstockError:
         raise
     except Exception as error:
-        ours = raised(error) or aws.explained(error) or lost(error)
+        settings = context.settings
+        folders = (local_path(settings.state), local_path(settings.lake), tempfile.gettempdir())
+        ours = raised(error) or aws.explained(error) or full(error, folders) or lost(error)
         if ours is None:
             raise
         raise ours from error

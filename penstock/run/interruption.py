@@ -1,15 +1,18 @@
-"""What ends a run from outside: a signal to stop, a worker process that dies.
+"""What ends a run from outside: a signal to stop, a worker process that dies, a full disk.
 
 Neither is a defect, and neither loses anything: the same command goes on where the run stopped.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from penstock.errors import TemporaryError
 
@@ -22,6 +25,10 @@ _GONE = (
     "ExecutorLostFailure",
     "Answer from Java side is empty",
 )
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+#: What Java and Arrow say of a disk that is full.
+_FULL = ("No space left on device", "Disk quota exceeded")
 
 #: py4j's words when the JVM is gone: nothing follows them, for nobody is there to say more.
 _SILENT = re.compile(r"An error occurred while calling [\w.:]+")
@@ -71,6 +78,26 @@ def own_interrupt() -> Iterator[None]:
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def full(error: BaseException, folders: Iterable[str]) -> TemporaryError | None:
+    """The error of a disk that is full, or None where it is another one.
+
+    Args:
+        error: Whatever was raised, by us, pyarrow or Spark.
+        folders: Where a run writes; the one with the least room is named.
+    """
+    chain: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in chain:
+        chain.append(found)
+        found = found.__cause__ or found.__context__
+    full = any(getattr(one, "errno", None) in _NO_ROOM for one in chain)
+    if not full and not any(word in str(one) for one in chain for word in _FULL):
+        return None
+    room = {folder: shutil.disk_usage(folder).free for folder in folders if Path(folder).is_dir()}
+    place = min(room, key=lambda one: room[one]) if room else "a folder of the run"
+    return TemporaryError(f"no space in {place}", "Make room, then run the same command again")
 
 
 def lost(error: Exception) -> TemporaryError | None:

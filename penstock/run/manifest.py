@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -40,6 +41,14 @@ class Manifest:
     staged: Report
     figures: Figures
     correct: Means | None = None
+
+    def ended(
+        self, online: Mapping[str, Any], offline: Mapping[str, Any], seconds: float
+    ) -> Figures:
+        """Figures of the whole run, from what its last events carry."""
+        known = {one.name for one in fields(Figures)}
+        said = {name: value for name, value in {**online, **offline}.items() if name in known}
+        return replace(self.figures, **said, seconds=seconds)
 
     def encoded(self) -> bytes:
         """As it is stored."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from penstock.catalog.table import table_name
 from penstock.config import Settings
+from penstock.ledger.history import Ledger
 from penstock.ledger.window import Window
 from penstock.storage import Storage, local_path
 
@@ -25,18 +26,13 @@ class Places:
     window: Window
 
     @property
-    def generations(self) -> str:
-        """Folder of all generations' journals."""
-        return f"{self.state}/ledger/{self.group}/{self.window.name}"
-
-    @property
     def lease(self) -> str:
         """The lease of whoever runs the window."""
         return f"{self.state}/leases/{self.group}/{self.window.name}.json"
 
     def journal(self, generation: int) -> str:
         """Folder of one generation's events."""
-        return f"{self.generations}/{generation:04d}"
+        return f"{self.state}/ledger/{self.group}/{self.window.name}/{generation:04d}"
 
     def staged(self, generation: int, epoch: int) -> str:
         """Folder of what one driver staged."""
@@ -64,8 +60,9 @@ class Places:
 
 
 def state_folder(settings: Settings) -> str:
-    """Absolute folder of the state."""
-    return local_path(settings.state)
+    """Absolute folder of the state, or its ``s3://`` URI."""
+    uri = settings.state
+    return uri.rstrip("/") if uri.startswith("s3://") else local_path(uri)
 
 
 def metrics_path(settings: Settings, run: str) -> str:
@@ -83,7 +80,6 @@ def quarantine_path(settings: Settings) -> str:
     return f"{local_path(settings.lake)}/quarantine"
 
 
-def generations(storage: Storage, places: Places) -> list[int]:
-    """Numbers of the generations a window has, ascending."""
-    names = (path.rsplit("/", 1)[-1] for path in storage.list(places.generations))
-    return sorted(int(name) for name in names if name.isdigit())
+def ledger_of(storage: Storage, places: Places) -> Ledger:
+    """The ledger of a window's group."""
+    return Ledger(storage, places.state, places.group)

@@ -29,7 +29,7 @@ from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.ingest import Correct, Online, Result, ingest_feed
 from penstock.run.payload import KEY
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.work import Feed
 
 if TYPE_CHECKING:
@@ -247,10 +247,11 @@ def _give_up(
     places = _places(context, group, window)
     if not context.takeover:
         check_free(context.storage, places.lease, context.now().timestamp())
-    journal = _journal(context, places)
+    ledger = ledger_of(context.storage, places)
+    generation, journal = ledger.newest(window)
     epoch = journal.epoch + 1
     data = {"run": uuid.uuid4().hex[:12], "owner": owner()}
-    journal.append(State.CLAIMED, epoch, data, context.now())
+    ledger.claim(window, generation, journal, epoch, data, context.now())
     taken = not _staged(context, places) and log.add(
         "abandoned", (), by=by, now=context.now(), window=window
     )
@@ -288,12 +289,11 @@ def _places(context: Context, group: FeatureGroup, window: str) -> Places:
 
 
 def _journal(context: Context, places: Places) -> Journal:
-    newest = (generations(context.storage, places) or [0])[-1]
-    return Journal(context.storage, places.journal(newest)).refresh()
+    return ledger_of(context.storage, places).newest(places.window.name)[1]
 
 
 def _staged(context: Context, places: Places) -> bool:
-    newest = (generations(context.storage, places) or [0])[-1]
+    newest, _ = ledger_of(context.storage, places).newest(places.window.name)
     return context.storage.exists(places.manifest(newest))
 
 

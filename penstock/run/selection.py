@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import State
 from penstock.ledger.window import Window, parse_name
 from penstock.run.overlap import others
-from penstock.run.places import generations
+from penstock.run.places import Places, ledger_of
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
 from penstock.stage.selection import SelectionTask
 from penstock.stage.spark import stage_selection, staged_schema
+from penstock.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def selection(work: Work) -> Selection:
     if not staged or (version is None and not _expires(work)):
         return Selection(staged, work.places.results(work.generation), candidates)
     basis = {"version": version, "guard": guard}
-    number, found = _newest(work)
+    number, found = decided(work.context.storage, work.places, work.generation)
     while found is None or {name: found.get(name) for name in basis} != basis:
         number += 1
         made = {**basis, "report": _selected(work, number, version, guard=guard).plain()}
@@ -84,7 +85,7 @@ def selection(work: Work) -> Selection:
         # Another driver was faster, perhaps with a selection from when the table was older.
         version = None if version is None else work.table.version()
         basis = {"version": version, "guard": guard}
-        number, found = _newest(work)
+        number, found = decided(work.context.storage, work.places, work.generation)
     chosen = report(found["report"])
     results = work.places.results(work.generation, number)
     told = (chosen.older, chosen.expired, chosen.corrected, chosen.replaced)
@@ -118,11 +119,11 @@ def _mark(work: Work, window: Window) -> datetime | None:
     A run over all of time has no end; but its records are no younger than the run, or they would
     have been put aside.
     """
-    storage, places = work.context.storage, replace(work.places, window=window)
+    ledger = ledger_of(work.context.storage, work.places)
     sent = [
         event.at
-        for number in generations(storage, places)
-        for event in Journal(storage, places.journal(number)).refresh().events
+        for journal in ledger.journals(window.name).values()
+        for event in journal.events
         if event.state is State.ONLINE_DONE and event.data.get("sent", 0) > 0
     ]
     if not sent or window.end is not None:
@@ -137,13 +138,14 @@ def _expires(work: Work) -> bool:
     return timed and work.manifest.mode.online == "latest"
 
 
-def _newest(work: Work) -> tuple[int, Mapping[str, Any] | None]:
+def decided(
+    storage: Storage, places: Places, generation: int
+) -> tuple[int, Mapping[str, Any] | None]:
     """The last selection that was made, and its number; -1 where there is none."""
-    storage, places = work.context.storage, work.places
     number, found = -1, None
     while True:
         try:
-            data = storage.read(places.pin(work.generation, f"selection-{number + 1:04d}"))
+            data = storage.read(places.pin(generation, f"selection-{number + 1:04d}"))
         except FileNotFoundError:
             return number, found
         number, found = number + 1, json.loads(data)

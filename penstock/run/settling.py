@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.ledger.decisions import OPEN, Decisions, Kind, Standing, Verdict, verdicts
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import State
 from penstock.ledger.lease import owner
-from penstock.run.places import generations
+from penstock.run.places import ledger_of
 from penstock.run.quarantined import decisions_of
 from penstock.run.taken import came_through
 from penstock.run.work import Work
@@ -68,11 +68,11 @@ def _add(
 
 def _claims(work: Work) -> list[tuple[str, int, int]]:
     """Run, generation and epoch of every run of this window, of earlier generations too."""
-    storage, places = work.context.storage, work.places
+    ledger = ledger_of(work.context.storage, work.places)
     return [
         (str(event.data["run"]), number, event.epoch)
-        for number in generations(storage, places)
-        for event in Journal(storage, places.journal(number)).refresh().events
+        for number, journal in ledger.journals(work.places.window.name).items()
+        for event in journal.events
         if event.state is State.CLAIMED
     ]
 

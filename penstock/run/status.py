@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from penstock.bucket import state_storage
 from penstock.config import Settings
-from penstock.errors import MismatchError
-from penstock.ledger.journal import UNDOES, Journal, State
+from penstock.ledger.history import Ledger, Told
+from penstock.ledger.journal import UNDOES, State
 from penstock.ledger.window import parse_name
-from penstock.run.places import Places, generations, state_folder
-from penstock.storage import storage_of
+from penstock.memory import all_kept
+from penstock.run.places import state_folder
 
 #: Figures worth a word where they are not 0.
 _ODD = (
@@ -20,8 +20,7 @@ _ODD = (
 _TIMES = ("p50_ms", "p99_ms")
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The newest generation of one window.
 
     Args:
@@ -31,6 +30,9 @@ class Status:
         at: When that was, ISO text.
         generation: From 0.
         data: What the event carries.
+        meaning: Of a finished one: hash of the meaning of the pipeline that made it.
+        mode: Likewise, what was done to which store.
+        pins: Likewise, what its sources were, as JSON.
     """
 
     group: str
@@ -38,23 +40,42 @@ class Status:
     state: State | None = None
     at: str | None = None
     generation: int = 0
-    data: Any = None
+    data: Told | None = None
+    meaning: str | None = None
+    mode: str | None = None
+    pins: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """A JSON form."""
-        state = None if self.state is None else self.state.value
-        return {**self.__dict__, "state": state, "run": self.run, "next": self.advice}
+        return {
+            **self.head,
+            "run": self.run,
+            "data": None if self.data is None else self.data.parsed,
+        }
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """A JSON form without what the event carries."""
+        return {
+            "group": self.group,
+            "window": self.window,
+            "state": None if self.state is None else self.state.value,
+            "at": self.at,
+            "generation": self.generation,
+            "next": self.advice,
+        }
 
     @property
     def run(self) -> str | None:
         """The run that stands; None where none is done."""
-        return None if self.state is not State.DONE else (self.data or {}).get("run")
+        done = self.state is State.DONE and self.data is not None
+        return self.data.get("run") if done and self.data is not None else None
 
     @property
     def undone(self) -> bool:
         """Whether its last run was taken back and none stands."""
-        data = self.data or {}
-        return self.state is State.DONE and UNDOES in data and "mode" not in data
+        done = self.state is State.DONE and self.mode is None
+        return done and self.data is not None and UNDOES in self.data
 
     @property
     def advice(self) -> str:
@@ -72,7 +93,8 @@ class Status:
     @property
     def summary(self) -> str | None:
         """How the sending went, in one line; None where nothing was sent yet."""
-        found = {**(self.data or {}), **(self.data or {}).get("figures", {})}
+        data = {} if self.data is None else self.data.parsed
+        found = {**data, **data.get("figures", {})}
         if "sent" not in found:
             return None
         always = [f"{found[name]:,} {name}" for name in ("sent", "accepted")]
@@ -82,9 +104,14 @@ class Status:
         speed = [f"{rate:,.0f}/s", *calls, f"{found.get('in_flight', 0)} in flight"]
         return f"{self.group} {self.window}: {', '.join(always + odd + speed)}"
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether there is something to do about it."""
+        return self.state is not State.DONE
+
     def row(self) -> tuple[object, ...]:
         """For a table: group, window, state, time, three figures, advice."""
-        figures = (self.data or {}).get("figures", {})
+        figures = {} if self.data is None else self.data.get("figures", {})
         state = "not begun" if self.state is None else self.state.value
         if self.undone:
             state = "TAKEN BACK"
@@ -99,23 +126,14 @@ def statuses(settings: Settings, groups: list[str]) -> list[Status]:
     Raises:
         MismatchError: The ledger is damaged.
     """
-    storage, state = storage_of(settings.state), state_folder(settings)
+    storage, state = state_storage(settings), state_folder(settings)
     found: list[Status] = []
     for group in groups:
-        names = [path.rsplit("/", 1)[-1] for path in storage.list(f"{state}/ledger/{group}")]
-        windows = [_window(Places(state, group, parse_name(name)), settings) for name in names]
+        heads = Ledger(storage, state, group).heads()
+        with all_kept():
+            windows = [
+                Status(group, name, state, at, generation, data, meaning, mode, pins)
+                for name, generation, state, at, data, meaning, mode, pins in heads
+            ]
         found += windows or [Status(group)]
     return found
-
-
-def _window(places: Places, settings: Settings) -> Status:
-    storage = storage_of(settings.state)
-    numbers = generations(storage, places)
-    if not numbers:
-        raise MismatchError(f"{places.generations}: no generation in it", "Remove the empty folder")
-    journal = Journal(storage, places.journal(numbers[-1])).refresh()
-    state = journal.state
-    last = [one for one in journal.events if one.state is state][-1:]
-    at = last[0].at if last else None
-    data = dict(last[0].data) if last else None
-    return Status(places.group, places.window.name, state, at, numbers[-1], data)

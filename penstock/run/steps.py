@@ -7,12 +7,13 @@ repeat, or repeats harmlessly. Online comes before offline: see docs/adr.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penstock.catalog.glue import register
 from penstock.catalog.table import table_input, table_name
+from penstock.config import Settings
 from penstock.errors import DataGateError
 from penstock.ledger.journal import Journal, State
 from penstock.offline.table import Transaction
@@ -21,6 +22,7 @@ from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
 from penstock.run.metrics import append, measured
 from penstock.run.overlap import overlapping
+from penstock.run.places import Places
 from penstock.run.removal import remove
 from penstock.run.selection import selection
 from penstock.run.sending import send_files
@@ -74,14 +76,24 @@ def send(work: Work) -> Mapping[str, Any]:
         append(work, {"total": totals.rows, **told, "end": True})
     _tell(work, told)
     work.quarantine.add_rejects(totals.rejects_files, work.group, work.entry())
-    rejected = totals.figures.rejected
-    if rejected > totals.figures.sent * settings.online.max_reject_ratio:
-        message = (
-            f"{work.group.name}: the service rejected {rejected} of {totals.figures.sent} records"
-        )
+    why = rejection(work.group.name, told, settings)
+    if why is not None:
         remedy = "See 'penstock quarantine list'; the accepted ones are online, nothing is offline"
-        raise DataGateError(message, remedy)
+        raise DataGateError(why, remedy)
     return {**told, "rejects": list(totals.rejects_files)}
+
+
+def rejection(group: str, online: Mapping[str, Any], settings: Settings) -> str | None:
+    """Why a window is not published offline: too many records were refused; None where not."""
+    rejected, sent = online["rejected"], online["sent"]
+    if rejected <= sent * settings.online.max_reject_ratio:
+        return None
+    return f"{group}: the service rejected {rejected} of {sent} records"
+
+
+def transaction_of(places: Places, generation: int) -> tuple[str, int]:
+    """Name and version of a window's append to the offline table."""
+    return f"penstock:{places.group}:{places.window.name}", generation
 
 
 def _tell(work: Work, told: Mapping[str, Any]) -> None:
@@ -107,7 +119,7 @@ def commit(work: Work) -> Mapping[str, Any]:
     work.say("writing the offline store")
     online = work.journal.data(State.ONLINE_DONE) or {}
     rows = work.table.staged([one.path for one in manifest.staged.rows], online.get("rejects", []))
-    transaction = Transaction(f"penstock:{work.group.name}:{places.window.name}", work.generation)
+    transaction = Transaction(*transaction_of(places, work.generation))
     # Another window that shares its time may have been run since this one was staged.
     compare = manifest.compare or bool(overlapping(storage, places))
     done = work.table.append(
@@ -130,14 +142,10 @@ def catalogue(work: Work) -> Mapping[str, Any]:
 
 def finish(work: Work) -> Mapping[str, Any]:
     """DONE, if the figures agree."""
-    online = dict(work.journal.data(State.ONLINE_DONE) or {})
-    offline = dict(work.journal.data(State.OFFLINE_COMMITTED) or {})
-    for name in ("rejects", "rate"):
-        online.pop(name, None)
-    offline.pop("version", None)
-    seconds = work.context.monotonic() - work.began
-    found = replace(work.manifest.figures, **online, **offline, seconds=seconds)
+    online = work.journal.data(State.ONLINE_DONE) or {}
+    offline = work.journal.data(State.OFFLINE_COMMITTED) or {}
     manifest = work.manifest
+    found = manifest.ended(online, offline, work.context.monotonic() - work.began)
     reconcile(work.group.name, found, manifest.mode.online, manifest.mode.offline)
     settle(work)
     return {

@@ -8,12 +8,16 @@ for it may still arrive.
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal, get_args
+from json.encoder import encode_basestring_ascii
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
 
+from penstock.bucket import state_storage
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import TemporaryError
@@ -21,9 +25,9 @@ from penstock.ledger.interval import Unit, gaps
 from penstock.ledger.journal import State
 from penstock.ledger.lease import check_free
 from penstock.ledger.window import Window, parse_name
+from penstock.memory import all_kept
 from penstock.run.places import Places, state_folder
 from penstock.run.status import Status, statuses
-from penstock.storage import storage_of
 from penstock.timetable import Unit as UnitName
 
 Standing = Literal["done", "open", "stale", "failed", "running", "interrupted", "missing"]
@@ -32,8 +36,7 @@ FINISHED = frozenset({"done", "open", "stale"})
 LAST_RUNS = 3  # shown by ``penstock status``
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One window of the ledger.
 
     Args:
@@ -43,8 +46,9 @@ class Cell:
         generation: Number of its newest generation.
         why: What to know beside the standing: the gate's words, who runs it, the other meaning.
         mode: What was done to which store; None where nothing is done yet.
-        pins: What its sources were; None where nothing is done yet.
-        figures: Of the run that finished it.
+        pins: What its sources were, as JSON; None where nothing is done yet.
+        data: What its newest event carries.
+        label: Name of the window, where it need not be found from its ends.
     """
 
     window: Window
@@ -53,8 +57,19 @@ class Cell:
     generation: int = 0
     why: str = ""
     mode: str | None = None
-    pins: Any = None
-    figures: Any = None
+    pins: str | None = None
+    data: Mapping[str, Any] = MappingProxyType({})
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the window."""
+        return self.label or self.window.name
+
+    @property
+    def figures(self) -> Any:
+        """Of the run that finished it; None where nothing is done yet."""
+        return self.data.get("figures") if self.finished else None
 
     @property
     def finished(self) -> bool:
@@ -88,7 +103,7 @@ class Calendar:
     def _by_window(self) -> dict[Window, Cell]:
         return {one.window: one for one in self.cells}
 
-    @property
+    @functools.cached_property
     def gaps(self) -> tuple[Window, ...]:
         """Time between the first and the last window that no window covers."""
         if self.everything is not None and self.everything.finished:
@@ -101,7 +116,7 @@ class Calendar:
         found = Counter[str](one.standing for one in self.cells)
         return dict(found) | ({"missing": len(self.gaps)} if self.gaps else {})
 
-    @property
+    @functools.cached_property
     def fresh_until(self) -> datetime | None:
         """Where the newest finished window ends; of a run over everything, when it was."""
         ends = [one.window.end for one in self.cells if one.finished]
@@ -121,7 +136,7 @@ class Calendar:
         ran = [one for one in self.cells if one.at is not None]
         return tuple(sorted(ran, key=lambda one: str(one.at), reverse=True)[:LAST_RUNS])
 
-    @property
+    @functools.cached_property
     def advice(self) -> str | None:
         """What to type next; None where the single windows say it."""
         undone = [one.window for one in self.cells if one.standing in ("failed", "interrupted")]
@@ -133,25 +148,33 @@ class Calendar:
             return f"penstock plan {self.group} {self._range(stale)} --restate"
         return None
 
-    def rows(self, found: Sequence[Status]) -> list[dict[str, Any]]:
-        """For programs: every window as it always was, with its standing; then the gaps.
+    def json_rows(self, found: Sequence[Status]) -> Iterator[str]:
+        """For programs: every window as it always was, with its standing; then the gaps; as JSON.
+
+        What events carry is not parsed for it.
 
         Args:
-            found: States of windows; those of other groups are passed over.
+            found: What the calendar was made from.
         """
         until = _instant(self.fresh_until)
         common = {"fresh_until": until, "age_s": self.age_s, "group_next": self.advice}
         whole = [self.everything] if self.everything is not None else []
-        stands = {one.window.name: one for one in [*self.cells, *whole]}
-        rows = []
-        for one in (one for one in found if one.group == self.group):
-            cell = stands.get(one.window or "")
-            about = (None, "") if cell is None else (cell.standing, cell.why)
-            rows.append({**one.plain(), "standing": about[0], "why": about[1], **common})
+        stands = {(one.name, one.generation): one for one in [*self.cells, *whole]}
+        end = json.dumps(common, ensure_ascii=False)[1:]
+
+        def row(one: Status, standing: str | None, why: str) -> str:
+            # Texts alone are encoded ten times as fast as the mapping they are in.
+            told = zip((*one.head.values(), standing, why), names, strict=True)
+            head = ", ".join([f"{name}{_json(value)}" for value, name in told])
+            data = "null" if one.data is None else one.data.text
+            return f'{{{head}, "data": {data}, {end}'
+
+        names = [f'"{name}": ' for name in (*Status(self.group).head, "standing", "why")]
+        for one in found:
+            cell = stands.get((one.window or "", one.generation))
+            yield row(one, None, "") if cell is None else row(one, cell.standing, cell.why)
         for gap in self.gaps:
-            plain = Status(self.group, gap.name).plain()
-            rows.append({**plain, "standing": "missing", "why": "", **common})
-        return rows
+            yield row(Status(self.group, gap.name), "missing", "")
 
     def lines(self) -> list[str]:
         """For people: how many windows stand how, the gaps, freshness, last runs, what is next."""
@@ -204,7 +227,7 @@ def calendar(
         found: Its part of :func:`penstock.run.status.statuses`.
         now: Aware.
     """
-    storage, state = storage_of(settings.state), state_folder(settings)
+    storage, state = state_storage(settings), state_folder(settings)
 
     def holder(window: Window) -> str | None:
         path = Places(state, pipeline.group.name, window).lease
@@ -214,14 +237,25 @@ def calendar(
             return error.message
         return None
 
+    with all_kept():
+        return _calendar(pipeline, found, now, holder)
+
+
+def _calendar(
+    pipeline: Pipeline,
+    found: Sequence[Status],
+    now: datetime,
+    holder: Callable[[Window], str | None],
+) -> Calendar:
     meaning = pipeline.meaning
+    windows = [(parse_name(one.window), one) for one in found if one.window is not None]
     cells = [
-        _cell(one, pipeline, meaning, holder)
-        for one in found
-        if one.window is not None and not parse_name(one.window).replays and not one.undone
+        _cell(window, one, pipeline, meaning, holder)
+        for window, one in windows
+        if not window.replays and not one.undone
     ]
-    timed = sorted((one for one in cells if one.window != Window()), key=_order)
-    whole = [one for one in cells if one.window == Window()]
+    timed = sorted((one for one in cells if one.window.start is not None), key=_order)
+    whole = [one for one in cells if one.window.start is None]
     size = pipeline.window if pipeline.window != "all" else _size(timed)
     return Calendar(pipeline.group.name, size, tuple(timed), whole[0] if whole else None, now)
 
@@ -234,27 +268,35 @@ def spoken(window: Window) -> str:
 
 
 def _cell(
-    found: Status, pipeline: Pipeline, meaning: str, holder: Callable[[Window], str | None]
+    window: Window,
+    found: Status,
+    pipeline: Pipeline,
+    meaning: str,
+    holder: Callable[[Window], str | None],
 ) -> Cell:
-    assert found.window is not None
-    window, data = parse_name(found.window), found.data or {}
     at = None if found.at is None else _parsed(found.at)
-    cell = Cell(window, "interrupted", at, found.generation)
+    data = found.data if found.data is not None else {}
+    about: tuple[Any, ...] = (None, None, data, found.window)
     if found.state is State.GATED:
-        return Cell(window, "failed", at, found.generation, str(data.get("why", "")))
+        return Cell(window, "failed", at, found.generation, str(data.get("why", "")), *about)
     if found.state is not State.DONE:
         held = holder(window)
-        return cell if held is None else Cell(window, "running", at, found.generation, held)
-    standing: Standing = "done"
-    why = ""
-    if data.get("meaning") != meaning:
+        standing: Standing = "interrupted" if held is None else "running"
+        return Cell(window, standing, at, found.generation, held or "", *about)
+    standing, why = "done", ""
+    if found.meaning != meaning:
         standing, why = "stale", "the pipeline has changed since"
     elif at is not None and window.end is not None and at < window.end + pipeline.lateness:
         standing = "open"
-    mode = data.get("mode", f"{data.get('online')}:own:OnlineStore")
-    return Cell(
-        window, standing, at, found.generation, why, mode, data.get("pins"), data.get("figures")
-    )
+    mode = found.mode or f"{data.get('online')}:own:OnlineStore"
+    about = (mode, found.pins, data, found.window)
+    return Cell(window, standing, at, found.generation, why, *about)
+
+
+def _json(value: str | int | None) -> str:
+    if value is None:
+        return "null"
+    return encode_basestring_ascii(value) if isinstance(value, str) else str(value)
 
 
 def _size(cells: Sequence[Cell]) -> str:
@@ -271,12 +313,14 @@ def _borders(unit: Unit, at: datetime) -> tuple[datetime, datetime]:
     return unit.floor(at), unit.after(at)
 
 
-def _order(cell: Cell) -> str:
-    return cell.window.name
+def _order(cell: Cell) -> tuple[datetime, datetime]:
+    assert cell.window.start is not None
+    assert cell.window.end is not None
+    return cell.window.start, cell.window.end
 
 
 def _parsed(at: str) -> datetime:
-    return datetime.strptime(at, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def _instant(at: datetime | None) -> str | None:

@@ -28,7 +28,7 @@ from penstock.online import fold
 from penstock.run.context import Context
 from penstock.run.figures import Figures
 from penstock.run.manifest import pinned_instant, read_manifest
-from penstock.run.places import Places, generations
+from penstock.run.places import Places, ledger_of
 from penstock.run.removal import remove
 from penstock.run.sending import send_files
 from penstock.run.undoable import Found, check
@@ -75,15 +75,15 @@ def undo(context: Context, group: FeatureGroup, run: str, found: Found) -> Undon
         PenstockError: As of a run.
     """
     storage, places, ran = context.storage, found.places, found.generation
-    newest = generations(storage, places)[-1]
-    journal = Journal(storage, places.journal(newest)).refresh()
+    ledger = ledger_of(storage, places)
+    newest, journal = ledger.newest(places.window.name)
     if newest > ran and _undoes(journal) == run:
         if journal.state is State.DONE:
             return _told(journal, places, run)
         return _Undo(context, group, run, places, ran, newest, journal).walk()
-    of_run = Journal(storage, places.journal(ran)).refresh()
-    check(context, group, places, ran, newest, of_run)
-    own = Journal(storage, places.journal(newest + 1))
+    of_run = ledger.journals(places.window.name)[ran]
+    check(context, group, places, ran, of_run, journal)
+    own = ledger.begun(places.window.name, newest + 1)
     return _Undo(context, group, run, places, ran, newest + 1, own).walk()
 
 
@@ -138,7 +138,9 @@ class _Undo:
         epoch = self._journal.epoch + 1
         name = uuid.uuid4().hex[:12]
         claim = {"run": name, "owner": owner(), UNDOES: self._run}
-        self._journal.append(State.CLAIMED, epoch, claim, context.now())
+        window = places.window.name
+        ledger = ledger_of(context.storage, places)
+        ledger.claim(window, self._generation, self._journal, epoch, claim, context.now())
         steps = (
             (State.STAGED, self._stage),
             (State.ONLINE_DONE, self._send),
@@ -266,10 +268,11 @@ class _Undo:
 
     def _before(self) -> Mapping[str, Any]:
         """What the generation said that stands again."""
-        storage, places = self._context.storage, self._places
-        for number in reversed([one for one in generations(storage, places) if one < self._ran]):
-            done = Journal(storage, places.journal(number)).refresh().data(State.DONE)
-            if done is not None:
+        places = self._places
+        journals = ledger_of(self._context.storage, places).journals(places.window.name)
+        for number in sorted(journals, reverse=True):
+            done = journals[number].data(State.DONE)
+            if number < self._ran and done is not None:
                 return done
         return {}
 

@@ -14,7 +14,7 @@ from penstock.ledger.window import parse_name
 from penstock.run.context import Context
 from penstock.run.manifest import Manifest, read_manifest
 from penstock.run.overlap import overlapping
-from penstock.run.places import Places, generations, state_folder
+from penstock.run.places import Places, ledger_of, state_folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def find(context: Context, run: str) -> Found:
         for window in storage.list(group):
             name = window.rsplit("/", 1)[-1]
             places = Places(state, group.rsplit("/", 1)[-1], parse_name(name))
-            for number in generations(storage, places):
+            for number in map(_number, storage.list(window)):
                 manifest = read_manifest(storage, places.manifest(number))
                 if manifest is not None and manifest.run == run:
                     return Found(places, number)
@@ -54,8 +54,8 @@ def check(
     group: FeatureGroup,
     places: Places,
     ran: int,
-    newest: int,
     journal: Journal,
+    newest: Journal,
 ) -> None:
     """Return where a run can be taken back as if it had never been.
 
@@ -64,8 +64,8 @@ def check(
         group: The contract of today.
         places: The run's window.
         ran: Its generation.
-        newest: The newest generation of the window.
-        journal: Of the run's generation.
+        journal: Of that generation.
+        newest: Of the window's newest generation.
 
     Raises:
         UsageError: It cannot be; says why and what can be done.
@@ -77,8 +77,8 @@ def check(
         _refuse(name, "rows of the quarantine were replayed", "Correct them with a newer run")
     if journal.state is not State.DONE:
         _refuse(name, f"the run is not done: {journal.state}", "Finish it first, or leave it")
-    stands = Journal(storage, places.journal(newest)).refresh().data(State.DONE) or {}
-    if newest > ran and stands.get("run") != manifest.run:
+    stands = newest.data(State.DONE) or {}
+    if newest.folder != journal.folder and stands.get("run") != manifest.run:
         _refuse(name, "a later run of the window stands on it", "Take that one back first")
     if manifest.mode.offline != "own":
         _refuse(name, "the service keeps its offline store", "Delete what it wrote by hand")
@@ -90,8 +90,8 @@ def check(
     mine = _version(journal)
     for other in overlapping(storage, places):
         beside = replace(places, window=other)
-        for number in generations(storage, beside):
-            if _version(Journal(storage, beside.journal(number)).refresh()) > mine:
+        for theirs in ledger_of(storage, beside).journals(other.name).values():
+            if _version(theirs) > mine:
                 why = f"window {other.name} was run later, and left out what it found offline"
                 _refuse(name, why, "Take that one back first")
 
@@ -110,3 +110,8 @@ def _stored_names(manifest: Manifest, context: Context) -> list[str]:
 
 def _version(journal: Journal) -> int:
     return int((journal.data(State.OFFLINE_COMMITTED) or {}).get("version", -1))
+
+
+def _number(path: str) -> int:
+    """Generation of a folder of staged files."""
+    return int(path.rsplit("/", 1)[-1])

@@ -36,7 +36,9 @@ def test_the_stores_are_as_they_were(lab: Lab) -> None:
     assert (lab.offline(GROUP), _online(lab)) == (before, online)
     assert lab.online(GROUP, "a")["a"] == {"sensor": "a", "at": OLD, "level": "1"}
     assert _undo(lab, second) == done
-    assert _status(lab).data["figures"]["offline"] == first.figures.offline == 2
+    data = _status(lab).data
+    assert data is not None
+    assert data["figures"]["offline"] == first.figures.offline == 2
     found = _run(lab, FIRST).figures
     assert (found.offline, found.present, found.accepted) == (0, 2, 2)
 

@@ -133,7 +133,7 @@ def test_programs_get_every_window_and_the_gaps(ledger: Ledger) -> None:
     ledger.write(month(1), State.DONE)
     ledger.write(month(3), State.GATED)
     found = statuses(ledger.settings, [PIPELINE.group.name])
-    rows = json.loads(json.dumps(_calendar(ledger).rows(found)))
+    rows = [json.loads(one) for one in _calendar(ledger).json_rows(found)]
     assert [(row["window"], row["state"], row["standing"]) for row in rows] == [
         (month(1).name, "DONE", "done"),
         (month(3).name, "GATED", "failed"),

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from penstock.errors import UsageError
 from penstock.ledger import interval
-from penstock.ledger.interval import Unit, covers, difference, gaps, split, union, unit
+from penstock.ledger.interval import (
+    Overlapping,
+    Unit,
+    covers,
+    difference,
+    gaps,
+    overlaps,
+    split,
+    union,
+    unit,
+)
 from penstock.ledger.window import Window, parse_name
 from penstock.timetable import Unit as UnitName
 
@@ -161,3 +171,27 @@ def test_a_slip_of_the_pen_is_refused() -> None:
     assert Unit("month").after(interval.LAST) == interval.LAST
     assert Unit("week").floor(interval.FIRST) == interval.FIRST
     assert str(unit("6hours")) == "6 hours"
+
+
+@given(SETS, SMALL)
+def test_those_that_share_time_are_found_as_if_each_were_asked(
+    many: list[Window], one: Window
+) -> None:
+    """Long ones beside short ones, doubles, all of time; in order of their start."""
+    things = [*enumerate([*many, Window()])]
+    found = Overlapping((window, n) for n, window in things).of(one)
+    assert sorted(found) == [n for n, window in things if overlaps(window, one)]
+    starts = [things[n][1].start or interval.FIRST for n in found]
+    assert starts == sorted(starts)
+
+
+def test_a_name_that_is_no_window_is_refused() -> None:
+    """Neither another form of an instant nor a day that is none."""
+    for name in (
+        "2013",
+        "2013-01-01_2013-01-02",
+        "20130101T000000Z",
+        "20130230T000000Z_20130301T000000Z",
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            parse_name(name)

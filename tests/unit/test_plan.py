@@ -130,7 +130,9 @@ def test_what_shares_time_with_something_stale_is_stale(ledger: Ledger) -> None:
 def test_steps_cover_the_range_once(done: set[int], newest: bool, size: str) -> None:
     """Whatever is done already; the order is that of time, or the other way round."""
     asked = replace(YEAR, size=size, newest_first=newest)
-    cells = tuple(Cell(month(one), "done", mode=MODE, pins=PINS) for one in sorted(done))
+    cells = tuple(
+        Cell(month(one), "done", mode=MODE, pins=json.dumps(PINS)) for one in sorted(done)
+    )
     calendar = Calendar("readings", "month", cells, None, NOW)
     whole = window(YEAR.start, YEAR.end)
     found = steps(calendar, whole, asked, MODE, PINS)

@@ -1,0 +1,269 @@
+"""State on S3: the same interface as a folder, with ``PutObject`` and ``If-None-Match: *``.
+
+S3 answers 412 where the name exists, and 409 where a conflicting write is under way, which then has
+to be tried again (AWS: conditional writes). Not verified on AWS: the tests speak to moto.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import botocore.exceptions
+import pyarrow as pa
+
+from penstock import aws
+from penstock.config import Settings
+from penstock.errors import ConfigError, TemporaryError
+from penstock.storage import Storage, storage_of
+
+ATTEMPTS = 8  # of a conditional put that meets others
+TAIL = 1 << 18  # bytes that are fetched with an object's size: a Parquet file's footer is there
+BATCH = 1_000  # objects of one DeleteObjects (its limit)
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+@lru_cache(maxsize=8)
+def _client(endpoint: aws.Endpoint) -> Any:
+    """One client an endpoint and process: it is thread-safe, and does not pickle."""
+    return aws.client(endpoint, "s3")
+
+
+@dataclass(frozen=True)
+class S3Storage:
+    """Objects by ``s3://bucket/key``. Holds no client, so it pickles to executors.
+
+    Args:
+        endpoint: Where AWS is.
+        sleep: Waits so many seconds between two attempts.
+    """
+
+    endpoint: aws.Endpoint
+    sleep: Callable[[float], None] = time.sleep
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        """``If-None-Match: *``.
+
+        Where an answer was lost and the request repeated, the name may be ours: the bytes tell.
+
+        Raises:
+            TemporaryError: Others wrote the same name all the time.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with _explained(path):
+                    self._client.put_object(**_place(path), Body=data, IfNoneMatch="*")
+            except botocore.exceptions.ClientError as error:
+                if _code(error) == "PreconditionFailed":
+                    repeated = attempt or error.response["ResponseMetadata"].get("RetryAttempts")
+                    return bool(repeated) and self.read(path) == data
+                self.sleep(0.05 * 2**attempt)  # 409 ConditionalRequestConflict
+            else:
+                return True
+        raise TemporaryError(f"{path}: others write it too", "Run the same command again")
+
+    def write(self, path: str, data: bytes) -> None:
+        """``PutObject``, which is atomic."""
+        with _explained(path):
+            self._client.put_object(**_place(path), Body=data)
+
+    def read(self, path: str) -> bytes:
+        """All bytes; raises FileNotFoundError."""
+        with _explained(path):
+            data: bytes = self._client.get_object(**_place(path))["Body"].read()
+        return data
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object at ``path``."""
+        try:
+            with _explained(path):
+                self._client.head_object(**_place(path))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def walk(self, folder: str) -> list[str]:
+        """Objects below; a request a thousand."""
+        return sorted(path for page in self._pages(folder) for path in _below(folder, page))
+
+    def list(self, folder: str) -> list[str]:
+        """Objects and folders directly in ``folder``; a request a thousand."""
+        bucket = f"s3://{_place(folder)['Bucket']}/"
+        found: set[str] = set()
+        for page in self._pages(folder, Delimiter="/"):
+            found.update(_below(folder, page))
+            found.update(bucket + one["Prefix"][:-1] for one in page.get("CommonPrefixes", []))
+        return sorted(found)
+
+    def open_input(self, path: str) -> pa.NativeFile:
+        """Random reads by range; raises FileNotFoundError."""
+        return pa.PythonFile(_Object(self._client, path), mode="r")
+
+    def create(self, path: str) -> pa.NativeFile:
+        """Written to a temporary file here, sent when it is closed."""
+        return pa.PythonFile(_Upload(self._client, path), mode="w")
+
+    def remove(self, folder: str) -> None:
+        """``DeleteObjects``, a thousand a request. There are no folders that could be left."""
+        place = _place(folder)
+        paths = self.walk(folder)
+        for n in range(0, len(paths), BATCH):
+            keys = [{"Key": _place(one)["Key"]} for one in paths[n : n + BATCH]]
+            with _explained(folder):
+                answer = self._client.delete_objects(
+                    Bucket=place["Bucket"], Delete={"Objects": keys, "Quiet": True}
+                )
+            if answer.get("Errors"):
+                failed = answer["Errors"][0]
+                message = f"{folder}: {failed['Key']} could not be deleted: {failed['Code']}"
+                raise TemporaryError(message, "Run the same command again")
+
+    def delete(self, path: str) -> None:
+        """``DeleteObject``; an absent one is fine."""
+        with _explained(path):
+            self._client.delete_object(**_place(path))
+
+    def move(self, folder: str, target: str) -> None:
+        """``CopyObject`` of each, then all are deleted."""
+        for path in self.walk(folder):
+            with _explained(path):
+                self._client.copy_object(
+                    **_place(target + path.removeprefix(folder)), CopySource=_place(path)
+                )
+        self.remove(folder)
+
+    @property
+    def _client(self) -> Any:
+        return _client(self.endpoint)
+
+    def _pages(self, folder: str, **options: str) -> Iterator[Any]:
+        place = _place(folder)
+        pages = self._client.get_paginator("list_objects_v2")
+        with _explained(folder):
+            yield from pages.paginate(Bucket=place["Bucket"], Prefix=f"{place['Key']}/", **options)
+
+
+class _Object(io.RawIOBase):
+    """An object that is read by ranges; its end comes with its size, in the first request."""
+
+    def __init__(self, client: Any, path: str) -> None:
+        super().__init__()
+        self._client, self._path, self._at = client, path, 0
+        self._tail, self._size = self._end()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size if size < 0 else min(self._at + size, self._size)
+        start, self._at = self._at, max(self._at, end)
+        held = self._size - len(self._tail)
+        if start >= end:
+            return b""
+        if start >= held:
+            return self._tail[start - held : end - held]
+        with _explained(self._path):
+            answer = self._client.get_object(**_place(self._path), Range=f"bytes={start}-{end - 1}")
+            data: bytes = answer["Body"].read()
+        return data
+
+    def _end(self) -> tuple[bytes, int]:
+        try:
+            with _explained(self._path):
+                answer = self._client.get_object(**_place(self._path), Range=f"bytes=-{TAIL}")
+                tail = answer["Body"].read()
+                # Without a range it is the whole of it: an empty object has none.
+                whole = answer.get("ContentRange", f"/{len(tail)}")
+                return tail, int(whole.rsplit("/", 1)[1])
+        except botocore.exceptions.ClientError as error:
+            if _code(error) != "InvalidRange":
+                raise
+            return b"", 0
+
+
+class _Upload(io.RawIOBase):
+    """A temporary file that becomes an object when it is closed."""
+
+    def __init__(self, client: Any, path: str) -> None:
+        super().__init__()
+        self._client, self._path = client, path
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            with self._file, _explained(self._path):
+                self._file.seek(0)
+                self._client.upload_fileobj(self._file, *_place(self._path).values())
+        super().close()
+
+
+def state_storage(settings: Settings) -> Storage:
+    """Where the ledger is read: a folder, or S3. Runs ask the context, which refuses S3 as yet.
+
+    Raises:
+        ConfigError: A scheme that is not read, or S3 beside the embedded AWS, which has none.
+    """
+    if not settings.state.startswith("s3://"):
+        return storage_of(settings.state)
+    if settings.aws.embedded:
+        message = f"{settings.state}: the embedded AWS has no S3"
+        raise ConfigError(message, "Keep state in a folder, or set aws.endpoint_url")
+    return S3Storage(aws.endpoint_of(settings))
+
+
+def _place(path: str) -> dict[str, str]:
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
+
+
+def _below(folder: str, page: Any) -> Iterator[str]:
+    bucket = _place(folder)["Bucket"]
+    return (f"s3://{bucket}/{one['Key']}" for one in page.get("Contents", []))
+
+
+def _code(error: botocore.exceptions.ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code"))
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """Errors of botocore as ours; those that :class:`S3Storage` answers itself go through."""
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        code = _code(error)
+        if code in _ABSENT:
+            raise FileNotFoundError(path) from error
+        if code == "NoSuchBucket":
+            message = f"{path}: there is no such bucket"
+            raise ConfigError(message, "Make it, or correct conf") from error
+        if code in ("PreconditionFailed", "ConditionalRequestConflict", "InvalidRange"):
+            raise
+        raise (aws.explained(error) or error) from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise (aws.explained(error) or error) from error

@@ -1,0 +1,163 @@
+"""``ledger``: looked after, checked, and rebuilt from what else is durable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import click
+
+from penstock.bucket import state_storage
+from penstock.cli.options import Workspace, workspace_options
+from penstock.cli.tables import show, show_json
+from penstock.errors import UsageError
+from penstock.ledger.compaction import Compacted, compact
+from penstock.ledger.history import Ledger
+from penstock.ledger.window import parse_name
+from penstock.run.damage import damages
+from penstock.run.places import state_folder
+
+DAMAGED = 70
+_EVERY = 100  # windows between two words on how far it is
+_AGE = re.compile(r"(\d{1,6})\s*(s|min|h|d)")
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
+
+
+@click.group()
+def ledger() -> None:
+    """The ledger: what happened to each window, as small files that are never changed.
+
+    'compact' puts the events of finished windows into one file a group, 'verify' looks at every
+    event, 'rebuild' recreates a journal from what else is durable. See docs/ledger.md.
+    """
+
+
+@ledger.command("compact")
+@click.argument("groups", nargs=-1)
+@click.option(
+    "--older-than",
+    "age",
+    default="1h",
+    show_default=True,
+    help="Only windows that have been done for so long: 30min, 1h, 7d.",
+)
+@workspace_options
+def compacted(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int:
+    """Put the events of finished windows into one file a group, and remove their folders.
+
+    Nothing that is read changes, and every event is kept. Runs may go on meanwhile. Ends with 70
+    where a window is damaged; it is left where it is, the others are compacted.
+
+    \b
+    Examples:
+      penstock ledger compact
+      penstock ledger compact flight_status --older-than 7d
+    """
+    before = datetime.now(timezone.utc) - _age(age)
+    found = [
+        compact(one, before, _progress(workspace, one.group)) for one in _ledgers(workspace, groups)
+    ]
+    if workspace.as_json:
+        show_json([asdict(one) for one in found])
+    else:
+        head = ("feature group", "compacted now", "compacted", "left", "damaged")
+        show(head, [_row(one) for one in found])
+        for line in (line for one in found for line in one.damaged):
+            click.echo(line)
+    return DAMAGED if any(one.damaged for one in found) else 0
+
+
+@ledger.command("verify")
+@click.argument("groups", nargs=-1)
+@workspace_options
+def verified(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
+    """Look at every event of every window: seals, chains, gaps, lost journals, the snapshot.
+
+    Ends with 70 where something is damaged, with a line for each.
+
+    \b
+    Example:
+      penstock ledger verify --json
+    """
+    ours = _ledgers(workspace, groups)
+    found = [two for one in ours for two in damages(one, None, _progress(workspace, one.group))]
+    if workspace.as_json:
+        show_json([asdict(one) for one in found])
+    else:
+        for one in found:
+            click.echo(f"{one.group}: {one.what}")
+        for group in dict.fromkeys(one.group for one in found):
+            click.echo(f"Next: penstock ledger rebuild {group}")
+        if not found:
+            click.echo("Nothing is damaged.")
+    return DAMAGED if found else 0
+
+
+@ledger.command("rebuild")
+@click.argument("group")
+@click.option("--window", "name", help="Only this window, by its name in 'penstock status --json'.")
+@workspace_options
+def rebuilt(workspace: Workspace, *, group: str, name: str | None) -> int:
+    """Recreate damaged or lost journals from manifests, markers and Delta's transactions.
+
+    What is damaged is moved to state/damaged, never deleted. Nothing is sent or written elsewhere.
+    A window that had not come to its end is finished by 'penstock ingest' afterwards.
+
+    \b
+    Examples:
+      penstock ledger rebuild flight_status
+      penstock ledger rebuild flight_status --window 20130101T000000Z_20130201T000000Z
+    """
+    from penstock.run.rebuilding import rebuilt_all
+
+    if name is not None:
+        _check_name(name)
+    (ours,) = _ledgers(workspace, (group,))
+    tell = _progress(workspace, group)
+    done = rebuilt_all(workspace.settings, ours, name, datetime.now(timezone.utc), tell)
+    if workspace.as_json:
+        show_json([asdict(one) for one in done])
+        return 0
+    for one in done:
+        what = "snapshot" if one.damage.window is None else one.damage.window
+        state = "nothing proves it; the window is missing" if one.state is None else one.state.value
+        aside = "" if one.aside is None else f" (damaged files: {one.aside})"
+        click.echo(f"{group} {what}: {state}{aside}")
+    click.echo(f"Next: penstock status {group}" if done else "Nothing is damaged.")
+    return 0
+
+
+def _ledgers(workspace: Workspace, groups: tuple[str, ...]) -> list[Ledger]:
+    storage, state = state_storage(workspace.settings), state_folder(workspace.settings)
+    names = [one.group.name for one in workspace.project.chosen(groups)]
+    return [Ledger(storage, state, name) for name in names]
+
+
+def _progress(workspace: Workspace, group: str) -> Callable[[int, int], None]:
+    def tell(done: int, total: int) -> None:
+        if done % _EVERY == 0 or done == total:
+            workspace.progress.advance(group, done, total)
+
+    return tell
+
+
+def _row(one: Compacted) -> tuple[Any, ...]:
+    return (one.group, one.windows, one.whole, one.left, len(one.damaged))
+
+
+def _age(text: str) -> timedelta:
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"{text!r} is no duration", "Write for example 30min, 1h or 7d")
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+
+
+def _check_name(name: str) -> None:
+    try:
+        parse_name(name)
+    except ValueError:
+        message = f"{name!r} is not the name of a window"
+        raise UsageError(message, "See: penstock status --json") from None

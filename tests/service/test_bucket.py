@@ -1,0 +1,307 @@
+"""One set of promises for a folder and for S3, which moto plays; requests are counted."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+from penstock import aws, bucket
+from penstock.bucket import S3Storage, state_storage
+from penstock.cli.program import run
+from penstock.config import Settings
+from penstock.errors import ConfigError, TemporaryError
+from penstock.ledger.compaction import compact
+from penstock.ledger.history import Ledger
+from penstock.ledger.journal import State
+from penstock.ledger.snapshot import newest
+from penstock.run.context import Context
+from penstock.run.timeline import read_calendar
+from penstock.storage import LocalStorage, Storage
+from tests import ledgers
+from tests.ledgers import PIPELINE, hours, month, snapshot_of
+
+_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+FIRST = datetime(2013, 1, 1, tzinfo=timezone.utc)
+GROUP = PIPELINE.group.name
+
+
+@dataclass
+class Account:
+    """S3 as moto plays it, in a process of its own, and what was asked of it.
+
+    Args:
+        url: Its address.
+        storage: Our storage on it.
+        asked: Names of the operations, in order.
+    """
+
+    url: str
+    storage: S3Storage
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> Any:
+        """The client the storage uses."""
+        return bucket._client(self.storage.endpoint)
+
+    def settings(self, folder: Path) -> Settings:
+        """Settings whose state is there."""
+        conf = {"endpoint_url": self.url, "region": "eu-west-1"}
+        state = "s3://state/ledger-of-tests/"
+        plain = {"project": "lab", "lake": str(folder), "state": state, "aws": conf}
+        return Settings.model_validate(plain)
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """One server for all tests of this module, with a bucket."""
+    keys = tmp_path_factory.mktemp("keys") / "credentials"
+    keys.write_text("[default]\naws_access_key_id = x\naws_secret_access_key = x\n", "ascii")
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        found = Account(url, S3Storage(aws.Endpoint("eu-west-1", url, str(keys))))
+        place = {"LocationConstraint": "eu-west-1"}
+        found.client.create_bucket(Bucket="state", CreateBucketConfiguration=place)
+        found.client.meta.events.register(
+            "before-send.s3", lambda event_name, **_: found.asked.append(event_name)
+        )
+        yield found
+        server.stdin.close()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Storage, str]:
+    """A storage and a folder of the test's own in it."""
+    if request.param == "folder":
+        return LocalStorage(), str(tmp_path / "root")
+    return request.getfixturevalue("account").storage, f"s3://state/{tmp_path.name}"
+
+
+@pytest.mark.shows("5.7")
+def test_a_name_that_exists_is_left_alone(place: tuple[Storage, str]) -> None:
+    """The second put answers False; a write replaces; what was not there raises."""
+    storage, root = place
+    path = f"{root}/folder/name"
+    assert not storage.exists(path)
+    for read in (storage.read, storage.open_input):
+        with pytest.raises(FileNotFoundError, match="name"):
+            read(path)
+    assert storage.put_if_absent(path, b"first")
+    assert not storage.put_if_absent(path, b"second")
+    assert not storage.put_if_absent(path, b"first")
+    assert storage.read(path) == b"first"
+    storage.write(path, b"third")
+    assert storage.read(path) == b"third"
+    assert storage.exists(path)
+
+
+def test_of_eight_threads_exactly_one_wins(place: tuple[Storage, str]) -> None:
+    """Moto takes requests one after the other, so on S3 this shows the answer, not the race."""
+    storage, root = place
+    start, wins = threading.Barrier(8), []
+
+    def race(racer: int) -> None:
+        start.wait()
+        if storage.put_if_absent(f"{root}/name", b"%d" % racer):
+            wins.append(racer)
+
+    threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert [str(one).encode() for one in wins] == [storage.read(f"{root}/name")]
+
+
+def test_listing_and_removing(place: tuple[Storage, str]) -> None:
+    """Direct children or all below, sorted, over more than one page; gone is gone."""
+    storage, root = place
+    names = [f"{n:04d}" for n in range(1_003)] if root.startswith("s3") else ["0000", "0001"]
+    for name in names:
+        storage.write(f"{root}/many/{name}", b"")
+    for name in ("b", "a/x", "a/y/z", "ab"):
+        storage.write(f"{root}/few/{name}", b"")
+    assert storage.list(f"{root}/many") == [f"{root}/many/{name}" for name in names]
+    assert storage.list(f"{root}/few") == [f"{root}/few/{name}" for name in ("a", "ab", "b")]
+    assert storage.walk(f"{root}/few") == [
+        f"{root}/few/{name}" for name in ("a/x", "a/y/z", "ab", "b")
+    ]
+    assert storage.list(f"{root}/none") == storage.walk(f"{root}/none") == []
+    storage.move(f"{root}/few/a", f"{root}/aside/a")
+    assert storage.walk(f"{root}/few") == [f"{root}/few/{name}" for name in ("ab", "b")]
+    assert storage.walk(f"{root}/aside") == [f"{root}/aside/a/{name}" for name in ("x", "y/z")]
+    storage.remove(f"{root}/many")
+    storage.remove(f"{root}/none")
+    storage.delete(f"{root}/few/b")
+    storage.delete(f"{root}/few/b")
+    assert storage.walk(f"{root}/many") == []
+    assert storage.list(f"{root}/few") == [f"{root}/few/ab"]
+
+
+def test_what_is_created_can_be_read_anywhere_in_it(place: tuple[Storage, str]) -> None:
+    """A Parquet file larger than what is fetched with its end; an empty object; pickled storage."""
+    storage, root = place
+    table = pa.table({"n": pa.array(range(100_000)), "t": [f"{n * n}" for n in range(100_000)]})
+    with storage.create(f"{root}/table") as file:
+        pq.write_table(table, file, row_group_size=10_000)
+    other: Storage = pickle.loads(pickle.dumps(storage))
+    with other.open_input(f"{root}/table") as opened:
+        file = pq.ParquetFile(opened)
+        assert file.read_row_group(3).equals(table.slice(30_000, 10_000))
+        assert file.read().equals(table)
+    storage.write(f"{root}/empty", b"")
+    with storage.open_input(f"{root}/empty") as opened:
+        assert opened.read() == b""
+        assert opened.size() == 0
+
+
+class Answers:
+    """A client whose conditional puts are answered as told."""
+
+    def __init__(self, *codes: str, retries: int = 0, held: bytes = b"") -> None:
+        self.codes, self.retries, self.held = list(codes), retries, held
+
+    def put_object(self, **_: Any) -> None:
+        """The next answer."""
+        code = self.codes.pop(0)
+        if code:
+            meta = {"RetryAttempts": self.retries, "HTTPStatusCode": 412}
+            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": meta}, "PutObject")  # type: ignore[typeddict-item]  # what we look at
+
+    def get_object(self, **_: Any) -> Any:
+        """What is there."""
+        return {"Body": pa.BufferReader(self.held)}
+
+
+def test_conflicts_are_tried_again_and_a_lost_answer_is_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """409 again, with pauses, 75 in the end; 412 after a repetition is ours if the bytes are."""
+    waits: list[float] = []
+    storage = S3Storage(aws.Endpoint("eu-west-1"), waits.append)
+
+    def put(answers: Answers) -> bool:
+        monkeypatch.setattr(bucket, "_client", lambda _: answers)
+        return storage.put_if_absent("s3://b/k", b"ours")
+
+    conflict, there = "ConditionalRequestConflict", "PreconditionFailed"
+    assert put(Answers(conflict, conflict, ""))
+    assert waits == [0.05, 0.1]
+    with pytest.raises(TemporaryError, match="s3://b/k"):
+        put(Answers(*[conflict] * bucket.ATTEMPTS))
+    assert not put(Answers(there, held=b"ours"))
+    assert put(Answers(there, retries=1, held=b"ours"))
+    assert not put(Answers(there, retries=1, held=b"theirs"))
+    assert not put(Answers(conflict, there, held=b"theirs"))
+    with pytest.raises(TemporaryError, match="SlowDown"):
+        put(Answers("SlowDown"))
+
+
+def test_where_state_may_be(tmp_path: Path, account: Account) -> None:
+    """The ledger is read on S3; a run refuses it; so does the embedded AWS; endpoints are ours."""
+    settings = account.settings(tmp_path)
+    assert isinstance(state_storage(settings), S3Storage)
+    context = Context(lambda: pytest.fail("Spark"), account.storage.endpoint, settings, tmp_path)
+    with pytest.raises(ConfigError, match="s3:// is not a place this version can keep state"):
+        _ = context.storage
+    embedded = settings.model_copy(update={"aws": settings.aws.model_copy(update={"embedded": 1})})
+    with pytest.raises(ConfigError, match="embedded"):
+        state_storage(embedded)
+    with pytest.raises(ConfigError, match="endpoint"):
+        S3Storage(replace(account.storage.endpoint, url="http://example.com")).read("s3://b/k")
+    with pytest.raises(ConfigError, match="no such bucket"):
+        account.storage.list("s3://nobody/folder")
+
+
+def test_a_ledger_on_s3_is_compacted_and_read_as_in_a_folder(
+    account: Account, tmp_path: Path
+) -> None:
+    """The same heads before and after; nothing but what is not done stays in folders."""
+    local = ledgers.Ledger(tmp_path)
+    for number, reached in enumerate((State.DONE, State.DONE, State.GATED, State.STAGED), 1):
+        local.write(month(number), reached)
+    state = f"s3://state/{tmp_path.name}"
+    for path in LocalStorage().walk(str(tmp_path / "state")):
+        name = path.removeprefix(str(tmp_path / "state"))
+        account.storage.write(state + name, Path(path).read_bytes())
+    ours = Ledger(account.storage, state, GROUP)
+    before = [(one[:4], dict(one.data)) for one in local.ours().heads()]
+    assert [(one[:4], dict(one.data)) for one in ours.heads()] == before
+    assert compact(ours, datetime(2021, 1, 1, tzinfo=timezone.utc)).windows == 2
+    assert [(one[:4], dict(one.data)) for one in ours.heads()] == before
+    assert len(account.storage.list(ours.folder)) == 2
+    journal = ours.newest(month(1).name)[1]
+    assert [one.state for one in journal.events] == [
+        one.state for one in local.ours().newest(month(1).name)[1].events
+    ]
+
+
+@pytest.mark.shows("5.7")
+@pytest.mark.parametrize("windows", [5_000, pytest.param(100_000, marks=pytest.mark.prove)])
+def test_status_asks_little_of_s3(account: Account, tmp_path: Path, windows: int) -> None:
+    """At most 3 requests a 1,000 windows, with 50 that are not compacted at the full size.
+
+    The smaller one has 2 of them: each of these costs a request for its event and one for a lease.
+    """
+    settings = account.settings(tmp_path)
+    state = settings.state.rstrip("/")
+    storage = account.storage
+    storage.remove(state)
+    live = windows // 2_000
+    whole = hours(windows, FIRST)
+    ours = Ledger(storage, state, GROUP)
+    snapshot_of(ours, whole[:-live], PIPELINE.meaning)
+    local = ledgers.Ledger(tmp_path)
+    for one in whole[-live:]:
+        assert one.end is not None
+        local.write(one, State.STAGED, at=one.end + timedelta(hours=1))
+    for path in LocalStorage().walk(str(tmp_path / "state")):
+        name = path.removeprefix(str(tmp_path / "state"))
+        storage.write(state + name, Path(path).read_bytes())
+    account.asked.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("penstock.run.status.state_storage", lambda _: storage)
+        patch.setattr("penstock.run.timeline.state_storage", lambda _: storage)
+        found = read_calendar(settings, PIPELINE, whole[-1].end or FIRST)
+    assert found.counts == {"open": windows - live, "interrupted": live}  # two days late
+    assert len(account.asked) <= 3 * windows / 1_000, account.asked
+    assert newest(storage, f"{state}/snapshots/{GROUP}").windows == windows - live
+
+
+def test_commands_of_the_ledger_reach_s3(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``status`` answers; ``ingest`` ends with 2 and says where state may be."""
+    from tests.flow.project import make
+
+    make(tmp_path, 3)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    words = ["--project", str(tmp_path), "--set", "state=s3://state/commands"]
+    words += ["--set", "aws.embedded=false", "--set", f"aws.endpoint_url={account.url}"]
+    assert run(["status", *words]) == 0
+    assert not (tmp_path / "s3:").exists()
+    assert run(["ingest", *words]) == 2
