@@ -148,17 +148,19 @@ def kill(
         The window that stood at the point; None where the driver ended before.
     """
     before = files(table)
-    until(lambda: hit.exists() or process.poll() is not None, f"{point.name} or its end", seconds)
-    if not hit.exists():
-        return None
-    if point.name != "cp10":
-        time.sleep(0.05)  # until the name of the window is in the file
-    elif not _halted(process, table, before):
-        return None
-    below = under(process.pid)
-    process.kill()
-    end(below, signal.SIGKILL)
-    process.wait(60)
+    try:
+        until(lambda: hit.exists() or process.poll() is not None, point.name, seconds)
+        if not hit.exists():
+            return None
+        if point.name != "cp10":
+            time.sleep(0.05)  # until the name of the window is in the file
+        elif not _halted(process, table, before):
+            return None
+    finally:
+        below = under(process.pid)
+        process.kill()
+        end(below, signal.SIGKILL)
+        process.wait(60)
     return hit.read_text(encoding="utf-8")
 
 

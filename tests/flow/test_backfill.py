@@ -211,7 +211,8 @@ def _hasty(context: Context, windows: int) -> Context:
 
 
 @pytest.mark.shows("5.3")
-def test_an_older_range_changes_no_online_record_and_sends_nothing_in_vain(place: Field) -> None:
+@pytest.mark.shows("5.6")
+def test_t29_late_and_backfill_not_online(place: Field) -> None:
     """January after February: one record can win, the others are counted as older.
 
     What went to the offline store alone, March, keeps nothing from the online store; April after
