@@ -153,6 +153,7 @@ def tried(place: Place, first: str, second: str, taken: Sequence[Line]) -> dict[
     after = len(journals.read(place.data))
     codes = [place.run(one) for one in (first, second, None)]
     wrong = "" if codes[2] else place.found(taken, after)
+    sagemaker.delete_feature_group(FeatureGroupName=place.name)  # an account has room for 100
     return {"pair": [first, second], "codes": codes, "wrong": wrong}
 
 
