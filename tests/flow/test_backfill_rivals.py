@@ -22,7 +22,7 @@ from tests.flow.stores import fine
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 SENSORS = 55
-SLOW = ("--set=online.max_write_units_per_s=10", "--set=online.chunk_rows=5")
+SLOW = ("--set=online.max_write_units_per_s=1", "--set=online.chunk_rows=5")
 LONG_S = 900.0
 
 pytestmark = pytest.mark.prove
