@@ -74,7 +74,7 @@ def _tried(emulator: Emulator, root: Path, pairs: list[Pair]) -> list[dict[str, 
         env={**os.environ, "PYTHONPATH": f"{copy}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=1_200,
+        timeout=3_000,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4_000:]

@@ -1,4 +1,4 @@
-"""T02 in small: processes that send are killed with SIGKILL in the middle of a chunk."""
+"""T02 and T07 in small: processes that send are killed in a chunk, or send the same rows."""
 
 from __future__ import annotations
 
@@ -34,6 +34,23 @@ def test_t02_worker_kill9_three_rounds_of_some(
         assert 0 < field.marked() < ROWS // CHUNK
     field.assure(field.send(), floor=ROWS)
     assert 0 < len(emulator.journal()) - ROWS <= ROUNDS * CHUNK + 2 * 25 * ROUNDS
+
+
+@pytest.mark.shows("5.6")
+def test_t07_speculation_duplicates_of_some(emulator: Emulator, make: Callable[..., Field]) -> None:
+    """Two attempts at one file at once, as Spark speculates: rows go twice, and count once."""
+    field = make(chunk_rows=CHUNK, in_flight=2)
+    field.stage(table(ROWS))
+    (file,) = field.files
+    with worker(field.job, 2_000.0) as slow, worker(field.job, 2_000.0) as quick:
+        for process in (slow, quick):
+            assert process.stdin is not None
+            process.stdin.write(f"{file}\n\n".encode())
+            process.stdin.flush()
+        assert [process.wait(60) for process in (slow, quick)] == [0, 0]
+    assert len(emulator.journal()) > ROWS
+    field.assure(field.send(), floor=ROWS)
+    assert field.totals().figures.accepted == ROWS
 
 
 def _taken(emulator: Emulator, rows: int) -> bool:

@@ -34,6 +34,7 @@ class Clock:
 
 
 @pytest.mark.shows("5.2")
+@pytest.mark.shows("5.6")
 def test_the_second_driver_is_told_and_after_the_lease_fences_the_first(tmp_path: Path) -> None:
     """Within the lease it says who holds it; later it claims, and the first writes no event more.
 
