@@ -154,7 +154,7 @@ def kill(
             return None
         if point.name != "cp10":
             time.sleep(0.05)  # until the name of the window is in the file
-        elif not _halted(process, table, before):
+        elif not _halted(process, table, before, seconds):
             return None
     finally:
         below = under(process.pid)
@@ -169,13 +169,13 @@ def files(table: Path) -> set[Path]:
     return {one for one in table.rglob("*.parquet") if "_delta_log" not in one.parts}
 
 
-def _halted(process: subprocess.Popen[Any], table: Path, before: set[Path]) -> bool:
+def _halted(process: subprocess.Popen[Any], table: Path, before: set[Path], seconds: float) -> bool:
     """Halt the JVM, step by step, where the append has a whole file and is not committed."""
 
     def there() -> bool:
         return process.poll() is not None or bool(files(table) - before)
 
-    until(there, "a file of the append", 60)
+    until(there, "a file of the append", seconds)
     jvm = next((one.pid for one in under(process.pid) if _java(one)), process.pid)
 
     def whole() -> bool:
@@ -186,7 +186,7 @@ def _halted(process: subprocess.Popen[Any], table: Path, before: set[Path]) -> b
         return found
 
     if process.poll() is None:
-        until(whole, "a whole file", 60)
+        until(whole, "a whole file", seconds)
     return process.poll() is None
 
 
