@@ -49,7 +49,7 @@ def sent_by(
     """
     outcome, waiting, lock = Outcome(), list(files), threading.Lock()
     with ExitStack() as stack:
-        made = [stack.enter_context(_worker(job, start)) for _ in range(workers)]
+        made = [stack.enter_context(worker(job, start)) for _ in range(workers)]
 
         def feed(process: subprocess.Popen[bytes]) -> None:
             last: Any = None
@@ -92,7 +92,8 @@ def _ask(process: subprocess.Popen[bytes], file: str) -> Any:
 
 
 @contextmanager
-def _worker(job: SendJob, start: float | None) -> Iterator[subprocess.Popen[bytes]]:
+def worker(job: SendJob, start: float | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process that is ready; killed in the end."""
     command = [sys.executable, "-m", "tests.faults.worker"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT) as process:

@@ -90,7 +90,7 @@ class Run:
         self.lab.emulator.faults.clear()
         places = Places(state_folder(self.lab.settings()), self.group.name, Window())
         manifest = json.loads(Path(places.manifest(generation)).read_bytes())
-        files, results = _send_files(places, generation, manifest)
+        files, results = send_files(places, generation, manifest)
         job = self._job(results, manifest["chunk_rows"])
         found = gathering.of_send_files(job, files)
         shape = gathering.shape_of(job)
@@ -107,7 +107,7 @@ class Run:
             offline=[shape.row(one) for one in self.lab.features(self.group)],
             quarantined=frozenset(f"{Path(one['file']).name}:{one['position']}" for one in aside),
             collapsed=manifest["figures"]["duplicates"],
-            ledger=_ledger(places.journal(generation)),
+            ledger=ledger_of(places.journal(generation)),
             exit_code=exit_code,
             **more,
         )
@@ -123,20 +123,24 @@ class Run:
         return gathering.online(runtime, self._job("", 1))
 
     def _job(self, results: str, chunk_rows: int) -> SendJob:
-        group = self.group
-        return replace(
-            JOB,
-            group=group.name,
-            features=group.names,
-            types=tuple(one.type for one in group.features),
-            record_identifier=group.record_identifier,
-            event_time=group.event_time,
-            results=results,
-            chunk_rows=chunk_rows,
-        )
+        return job_of(self.group, results, chunk_rows)
 
 
-def _send_files(places: Places, generation: int, manifest: Any) -> tuple[list[str], str]:
+def job_of(group: FeatureGroup, results: str, chunk_rows: int) -> SendJob:
+    """A job of a group, as far as its evidence is read by one."""
+    return replace(
+        JOB,
+        group=group.name,
+        features=group.names,
+        types=tuple(one.type for one in group.features),
+        record_identifier=group.record_identifier,
+        event_time=group.event_time,
+        results=results,
+        chunk_rows=chunk_rows,
+    )
+
+
+def send_files(places: Places, generation: int, manifest: Any) -> tuple[list[str], str]:
     """The files that were sent and their markers' folder: of the last selection, if there is one.
 
     The manifest names the candidates.
@@ -149,6 +153,7 @@ def _send_files(places: Places, generation: int, manifest: Any) -> tuple[list[st
     return [one["path"] for one in staged["send"]], places.results(generation, last)
 
 
-def _ledger(folder: str) -> list[tuple[str, int]]:
+def ledger_of(folder: str) -> list[tuple[str, int]]:
+    """Events of a generation, oldest first: state and epoch."""
     events = [json.loads(one.read_bytes()) for one in sorted(Path(folder).glob("*.json"))]
     return [(one["state"], one["epoch"]) for one in events]

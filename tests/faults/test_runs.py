@@ -1,13 +1,14 @@
-"""T23, T24, T26 and T30 as whole runs, with exit codes and the offline store."""
+"""T08, T23, T24, T26, T30, T31 and T35 as whole runs, with exit codes and the offline store."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from random import Random
 
 import pytest
 
-from penstock.emulator.faults import Rule, refused
+from penstock.emulator.faults import Reply, Rule, refused
 from tests.checker import assure
 from tests.faults.runs import Line, Run, pipeline
 from tests.lab import Lab
@@ -106,6 +107,72 @@ def test_t30_correction_same_event_time(lab: Lab) -> None:
     assert len(lab.offline(run.group)) == len(first) + 40
     updates = [one for one in lab.emulator.journal() if one.operation == "UpdateRecord"]
     assert len(updates) == 40
+
+
+@pytest.mark.prove
+@pytest.mark.shows("5.6")
+def test_t31_reprocess_generation(lab: Lab) -> None:
+    """3 % of the rows are changed: the second generation adds these, offline and online."""
+    run, tier = Run(lab, pipeline()), {"storage_type": "Standard_V2"}
+    first = lines(4_000)
+    changed = len(first) * 3 // 100
+    run.write(first)
+    assert run.ingest(groups__readings=tier) == (0, "")
+    before = len(lab.emulator.journal())
+    run.write([(a, b, c + 1 if n < changed else c, d) for n, (a, b, c, d) in enumerate(first)])
+    assert run.ingest("update", groups__readings=tier) == (0, "")
+    assert len(lab.offline(run.group)) == len(first) + changed
+    applied = [one for one in lab.emulator.journal()[before:] if one.applied]
+    assert len(applied) == changed
+    assert [run.online()[one[0]] for one in run.lines[:4_000]] == [
+        run.row(one) for one in run.lines[:4_000]
+    ]
+
+
+@pytest.mark.prove
+@pytest.mark.shows("5.6")
+def test_t35_glue_faults(lab: Lab) -> None:
+    """Throttles, lost races, and Glue that is down: exit 0 or 75, and the data committed once."""
+    passing = Run(lab, pipeline("passing"))
+    passing.write(lines(400))
+    codes = (
+        ("GetTable", "ThrottlingException", 2),
+        ("CreateTable", "ConcurrentModificationException", 3),
+        ("CreateDatabase", "AlreadyExistsException", 1),
+    )
+    for operation, fault, times in codes:
+        lab.emulator.faults.add(Rule(_glue(fault), operation=operation, first=times))
+    assert passing.ingest() == (0, "")
+    assure(passing.evidence(0), floor=400)
+    down = Run(lab, pipeline("down"))
+    down.write(lines(400))
+    lab.emulator.faults.add(Rule(_glue("InternalServiceException"), operation="GetTable"))
+    code, said = down.ingest()
+    assert (code, "Glue did not take" in said) == (75, True)
+    assert len(lab.offline(down.group)) == len(down.lines)
+    lab.emulator.faults.clear()
+    assert down.ingest() == (0, "")
+    assure(down.evidence(0), floor=400)
+    assert len({row["write_time"] for row in lab.offline(down.group)}) == 1
+
+
+@pytest.mark.shows("5.6")
+def test_t08_cached_rdd_not_reingested_of_some(lab: Lab) -> None:
+    """A frame that was ingested is dropped from the cache and counted: no record is sent again."""
+    group = pipeline().group
+    frame = lab.spark.createDataFrame(
+        lines(200), "sensor string, at string, level long, share double"
+    )
+    frame = frame.cache()
+    assert lab.ingest_frame(frame, group).figures.accepted == 200
+    sent = len(lab.emulator.journal())
+    frame.unpersist(blocking=True)
+    assert frame.count() == 250
+    assert len(lab.emulator.journal()) == sent == 200
+
+
+def _glue(code: str) -> Reply:
+    return Reply(code, 400, json.dumps({"__type": code, "message": "scripted"}))
 
 
 def _shuffled(rows: Sequence[Line], seed: int) -> list[Line]:

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +45,54 @@ class Cluster:
         packages: str | None,
         timeout: float = 240,
     ) -> subprocess.CompletedProcess[str]:
-        """``spark-submit`` a job, from a folder that has nothing in it."""
+        """``spark-submit`` a job to its end, from a folder that has nothing in it."""
+        command = self._command(job, arguments, py_files, packages, {})
+        return shipped.run(command, self._nowhere(), _environment(self.python), timeout)
+
+    def start(
+        self,
+        job: Path,
+        arguments: Sequence[str],
+        *,
+        py_files: Sequence[Path],
+        packages: str,
+        log: Path,
+        env: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        """``spark-submit`` a job that runs on; what it says goes to ``log``.
+
+        Args:
+            job: The script.
+            arguments: Of the script.
+            py_files: Archives of code.
+            packages: Maven coordinates.
+            log: File for both outputs.
+            env: Variables that driver and executors have beside the usual ones.
+        """
+        command = self._command(job, arguments, py_files, packages, env)
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                command,
+                cwd=self._nowhere(),
+                env={**_environment(self.python), **env},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def _nowhere(self) -> Path:
         nowhere = self.folder / "elsewhere"
         nowhere.mkdir(exist_ok=True)
+        return nowhere
+
+    def _command(
+        self,
+        job: Path,
+        arguments: Sequence[str],
+        py_files: Sequence[Path],
+        packages: str | None,
+        env: Mapping[str, str],
+    ) -> list[str]:
         events = self.folder / "events"
         events.mkdir(exist_ok=True)
         settings = {
@@ -62,6 +107,7 @@ class Cluster:
             "spark.eventLog.dir": events.as_uri(),
             "spark.eventLog.compress": "false",
             "spark.eventLog.rolling.enabled": "false",
+            **{f"spark.executorEnv.{name}": value for name, value in env.items()},
         }
         command = [str(spark_home() / "bin" / "spark-submit"), "--master", self.master]
         command += ["--driver-memory", "1g", "--executor-memory", "600m"]
@@ -69,8 +115,7 @@ class Cluster:
         command += ["--py-files", ",".join(str(one) for one in py_files)]
         for key, value in settings.items():
             command += ["--conf", f"{key}={value}"]
-        command += [str(job), *arguments]
-        return shipped.run(command, nowhere, _environment(self.python), timeout)
+        return [*command, str(job), *arguments]
 
     def hosts(self) -> set[str]:
         """Where tasks of all jobs so far have ended well."""

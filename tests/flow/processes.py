@@ -49,6 +49,11 @@ def workers(pid: int) -> list[Seen]:
     return [one for one in daemons if _parent(one.pid) in known]
 
 
+def executors() -> list[Seen]:
+    """JVMs of executors on clusters that this process has started."""
+    return [one for one in under(os.getpid()) if "CoarseGrainedExecutorBackend" in one.command]
+
+
 def until(reached: Callable[[], bool], what: str, seconds: float) -> float:
     """Wait for something that must come; answers how long it took."""
     began = time.monotonic()

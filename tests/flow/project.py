@@ -11,7 +11,8 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,12 @@ class Small:
     Args:
         root: Its folder.
         path: Folders that Python looks into first.
+        env: Variables that commands have beside ours.
     """
 
     root: Path
     path: tuple[Path, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -148,7 +151,8 @@ class Small:
         """Ours, without a session's settings, with our folders first."""
         folders = [*map(str, self.path), str(Path(penstock.__file__).parents[1])]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYSPARK_")}
-        return {**kept, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
+        path = {"PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, **path, **self.env}
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         """A command that runs on; its output is text pipes."""

@@ -211,7 +211,8 @@ def _hasty(context: Context, windows: int) -> Context:
 
 
 @pytest.mark.shows("5.3")
-def test_an_older_range_changes_no_online_record_and_sends_nothing_in_vain(place: Field) -> None:
+@pytest.mark.shows("5.6")
+def test_t29_late_and_backfill_not_online(place: Field) -> None:
     """January after February: one record can win, the others are counted as older.
 
     What went to the offline store alone, March, keeps nothing from the online store; April after
@@ -279,8 +280,9 @@ def test_a_changed_pipeline_is_restated_when_asked(place: Field) -> None:
 
 
 @pytest.mark.shows("5.1")
-def test_asked_to_stop_it_stops_and_the_same_command_goes_on(place: Field) -> None:
-    """SIGTERM while two months are sent: nothing is lost, nothing is there twice."""
+@pytest.mark.shows("5.6")
+def test_t09_sigterm_graceful_of_a_backfill(place: Field) -> None:
+    """While two months are sent; the same command goes on: nothing is lost or there twice."""
     place.flags = {
         "online__max_write_units_per_s": 8.0,
         "online__chunk_rows": 5,

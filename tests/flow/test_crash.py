@@ -24,7 +24,8 @@ from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.offline.table import OfflineTable, Transaction
 from penstock.stage.spark import rows_schema
 from tests.flow.processes import Seen, end, gone, under, until, workers
-from tests.flow.project import GROUP, Answer, Small, ended, make
+from tests.flow.project import GROUP, Answer, Small, ended
+from tests.flow.stores import Stores, fine, provisioned, stores
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,9 +39,6 @@ SLOW = (
 START_S = 180.0  # until a point is reached, on a busy machine
 ORPHANS_S = 30.0  # until the children of a killed driver have ended by themselves
 STOP_S = 30.0  # until a run that was asked to stop has stopped
-#: Figures that depend on time and on what was sent twice.
-_TIMES = {"seconds", "online_s", "rate", "p50_ms", "p99_ms", "in_flight"}
-_VARIES = _TIMES | {"calls", "by_code", "repeated", "throttled", "ambiguous"}
 
 
 @dataclass(frozen=True)
@@ -87,33 +85,23 @@ OFFLINE = Point("offline done", _reached("OFFLINE_COMMITTED"))
 POINTS = (CLAIMED, PLANNED, STAGING, STAGED, SENDING, SENT, ONLINE, COMMITTED, OFFLINE)
 
 
-@dataclass(frozen=True)
-class Stores:
-    """What a run leaves behind."""
-
-    offline: list[tuple[Any, ...]]
-    online: dict[str, Any]
-    quarantine: list[tuple[Any, ...]]
-    figures: dict[str, Any]
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     """What is left behind when nobody disturbs it."""
-    small = _provisioned(tmp_path_factory.mktemp("undisturbed"))
-    return _stores(small, _fine(small.run("ingest", "--json")))
+    small = provisioned(tmp_path_factory.mktemp("undisturbed"), SENSORS)
+    return stores(small, fine(small.run("ingest", "--json")))
 
 
 @pytest.mark.prove
 @pytest.mark.shows("3.4")
 def test_a_killed_run_is_finished_by_the_same_command(undisturbed: Stores, tmp_path: Path) -> None:
     """Killed while it sends; meanwhile a second driver names the first and ends with 75."""
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     _kill(small, SENDING, _a_second_driver_is_sent_away)
     assert 0 < len(small.markers) < _total(small)
-    last = _fine(small.run("ingest", "--json"))
+    last = fine(small.run("ingest", "--json"))
     assert last.json[0]["state"] == "resumed"
-    assert _stores(small, last) == undisturbed
+    assert stores(small, last) == undisturbed
 
 
 @pytest.mark.prove
@@ -126,7 +114,7 @@ def test_a_run_that_is_ended_four_times_in_four_ways_leaves_what_an_undisturbed_
     Meanwhile a second driver names the first and ends with 75, and once all is done the same
     command changes nothing.
     """
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     _kill(small, STAGING)
     assert not small.manifest.exists()
     for table in (f"offline/{GROUP}", "quarantine"):  # as a kill inside a first commit leaves it
@@ -138,12 +126,12 @@ def test_a_run_that_is_ended_four_times_in_four_ways_leaves_what_an_undisturbed_
     assert 0 < len(small.markers) < _total(small)
     _kill(small, COMMITTED)
     assert "OFFLINE_COMMITTED" not in small.states()
-    last = _fine(small.run("ingest", "--json"))
+    last = fine(small.run("ingest", "--json"))
     assert last.json[0]["state"] == "resumed"
-    assert _stores(small, last) == undisturbed
-    again = _fine(small.run("ingest", "--json"))
+    assert stores(small, last) == undisturbed
+    again = fine(small.run("ingest", "--json"))
     assert again.json[0]["state"] == "unchanged"
-    assert _stores(small, again) == undisturbed
+    assert stores(small, again) == undisturbed
     _a_damaged_ledger_is_named(small)
 
 
@@ -155,11 +143,11 @@ def test_a_driver_killed_at_any_point(
 ) -> None:
     """Killed there, then run again at once: the same stores; the killed run's children end."""
     for n in range(request.config.getoption("--rounds")):
-        small = _provisioned(tmp_path / str(n))
+        small = provisioned(tmp_path / str(n), SENSORS)
         _kill(small, point)
         assert "DONE" not in small.states()
-        last = _fine(small.run("ingest", "--json"))
-        assert _stores(small, last) == undisturbed
+        last = fine(small.run("ingest", "--json"))
+        assert stores(small, last) == undisturbed
         assert small.states()[-1] == "DONE"
         shutil.rmtree(small.root)
 
@@ -171,10 +159,10 @@ def test_workers_killed_over_and_over(
 ) -> None:
     """However often the workers die while records are sent, a run that is left alone ends well."""
     for n in range(request.config.getoption("--rounds")):
-        small = _provisioned(tmp_path / str(n))
+        small = provisioned(tmp_path / str(n), SENSORS)
         for _ in range(2):
             _stopped(_end_workers(small), "a process of Spark died")
-        assert _stores(small, _fine(small.run("ingest", "--json"))) == undisturbed
+        assert stores(small, fine(small.run("ingest", "--json"))) == undisturbed
         shutil.rmtree(small.root)
 
 
@@ -183,37 +171,38 @@ def test_workers_killed_over_and_over(
 @pytest.mark.parametrize("point", [STAGING, SENDING], ids=lambda point: point.name)
 def test_a_jvm_that_is_killed(undisturbed: Stores, tmp_path: Path, point: Point) -> None:
     """The driver says so in its last line, below what pyspark has to say, and ends with 75."""
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     process = _started(small, point)
     end([one for one in under(process.pid) if "java" in one.command.split(" ")[0]], signal.SIGKILL)
     answer = ended(process)
     assert answer.code == 75, answer
     assert answer.err.splitlines()[-1].startswith("penstock: a process of Spark died")
-    assert _stores(small, _fine(small.run("ingest", "--json"))) == undisturbed
+    assert stores(small, fine(small.run("ingest", "--json"))) == undisturbed
 
 
 @pytest.mark.prove
 @pytest.mark.shows("3.4")
+@pytest.mark.shows("5.6")
 @pytest.mark.parametrize("point", [STAGING, SENDING], ids=lambda point: point.name)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_run_that_is_asked_to_stop(
+def test_t09_sigterm_graceful(
     undisturbed: Stores, tmp_path: Path, point: Point, number: int
 ) -> None:
     """It ends within 30 s, in one line, with 75, and leaves nothing that keeps the next one out."""
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     _stopped(_terminate(small, number, point), "interrupted")
-    assert _stores(small, _fine(small.run("ingest", "--json"))) == undisturbed
+    assert stores(small, fine(small.run("ingest", "--json"))) == undisturbed
 
 
 @pytest.mark.prove
 @pytest.mark.shows("3.4")
 def test_a_run_that_is_taken_over(undisturbed: Stores, tmp_path: Path) -> None:
     """``--takeover`` does not wait for the owner, which is fenced; together they do no harm."""
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     first = _started(small, SENDING)
-    second = _fine(small.run("ingest", "--json", "--takeover"))
+    second = fine(small.run("ingest", "--json", "--takeover"))
     said = ended(first)
-    assert _stores(small, second) == undisturbed
+    assert stores(small, second) == undisturbed
     # A slow second run may find the first one finished.
     assert said.code in (0, 75)
     assert small.states().count("DONE") == 1
@@ -223,9 +212,10 @@ def test_a_run_that_is_taken_over(undisturbed: Stores, tmp_path: Path) -> None:
 
 @pytest.mark.prove
 @pytest.mark.shows("3.4")
-def test_two_drivers_that_start_together(undisturbed: Stores, tmp_path: Path) -> None:
+@pytest.mark.shows("5.6")
+def test_t06_two_drivers_that_start_together(undisturbed: Stores, tmp_path: Path) -> None:
     """One of them works; the other ends with 75, or with 0 when it came after the end."""
-    small = _provisioned(tmp_path)
+    small = provisioned(tmp_path, SENSORS)
     both = [small.start("ingest", "--json") for _ in range(2)]
     ends = [ended(one) for one in both]
     codes = sorted(one.code for one in ends)
@@ -233,13 +223,7 @@ def test_two_drivers_that_start_together(undisturbed: Stores, tmp_path: Path) ->
     for one in ends:
         if one.code == 75:
             assert "process" in one.err.splitlines()[-1]
-    assert _stores(small, next(one for one in ends if one.code == 0)) == undisturbed
-
-
-def _provisioned(root: Path) -> Small:
-    small = make(root, SENSORS)
-    _fine(small.run("provision"))
-    return small
+    assert stores(small, next(one for one in ends if one.code == 0)) == undisturbed
 
 
 def _started(small: Small, point: Point) -> subprocess.Popen[str]:
@@ -323,18 +307,6 @@ def _a_damaged_ledger_is_named(small: Small) -> None:
     assert str(event) in answer.err.splitlines()[-1]
 
 
-def _fine(answer: Answer) -> Answer:
-    assert answer.code == 0, answer
-    return answer
-
-
-def _stores(small: Small, answer: Answer) -> Stores:
-    (figures,) = answer.json
-    kept = {key: value for key, value in figures.items() if key not in _VARIES | {"state"}}
-    assert small.write_times() == 1
-    return Stores(small.offline(), small.online(), small.quarantine(), kept)
-
-
 class _Deaf(OfflineTable):
     """Commits, and never hears of it."""
 
@@ -344,10 +316,9 @@ class _Deaf(OfflineTable):
 
 
 @pytest.mark.shows("3.4")
-def test_a_commit_whose_answer_is_lost_is_found_and_not_repeated(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    """The table alone knows; and generation 1 does not take generation 10 for its own."""
+@pytest.mark.shows("5.6")
+def test_t33_delta_response_lost(spark: SparkSession, tmp_path: Path) -> None:
+    """The commit is found and not repeated; generation 1 does not take 10 for its own."""
     group = FeatureGroup(
         "lost", "id", "at", (Feature("id", FeatureType.STRING), Feature("at", FeatureType.STRING))
     )

@@ -72,7 +72,8 @@ e,{DAY(1)},1,,
 
 @pytest.mark.prove
 @pytest.mark.shows("4.3")
-def test_what_the_online_store_forgot_does_not_come_back(lab: Lab) -> None:
+@pytest.mark.shows("5.6")
+def test_t29_what_the_online_store_forgot_does_not_come_back(lab: Lab) -> None:
     """A window is interrupted; a later one deletes its record for good; then it is finished.
 
     The selection of the interrupted run knew nothing of the deletion, so it is made anew. What

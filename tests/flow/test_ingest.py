@@ -43,7 +43,8 @@ def test_rows_reach_both_stores_once_and_a_second_run_changes_nothing(lab: Lab) 
     assert lab.offline(GROUP) == before
 
 
-def test_a_changed_source_adds_only_what_is_new(lab: Lab) -> None:
+@pytest.mark.shows("5.6")
+def test_t31_reprocess_generation_of_some(lab: Lab) -> None:
     """A new generation leaves out rows that are offline already, and counts them.
 
     What it sends is what was staged: nothing leaves this group's online store, so no row is looked

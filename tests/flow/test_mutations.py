@@ -6,13 +6,12 @@ process of its own, so that driver and workers lose the row alike. The product k
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-import penstock
+from tests.flow.copies import change, copied
 from tests.flow.project import make
 
 SENSORS = 300
@@ -315,10 +314,4 @@ def _ends_with_70(mutant: Mutant, root: Path) -> None:
 
 def _mutated(mutant: Mutant, folder: Path, count: int = 1) -> None:
     """A copy of the package in ``folder`` with the snippet replaced."""
-    source = Path(penstock.__file__).parent
-    ignored = shutil.ignore_patterns("__pycache__", "_project")
-    shutil.copytree(source, folder / "penstock", ignore=ignored)
-    file = folder / "penstock" / mutant.module
-    text = file.read_text(encoding="utf-8")
-    assert text.count(mutant.snippet) == count, mutant.name
-    file.write_text(text.replace(mutant.snippet, mutant.replaced, 1), encoding="utf-8")
+    change(copied(folder), mutant.module, mutant.snippet, mutant.replaced, count)

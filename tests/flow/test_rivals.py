@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
-from penstock.errors import DataGateError
+from penstock.errors import DataGateError, TemporaryError
 from penstock.ledger.window import Window, window
 from penstock.progress import Silent
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_frame, ingest_pipeline
+from penstock.run.places import offline_path
 from tests.flow.test_corrections import NEW, OLD
 from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE
@@ -172,3 +174,38 @@ def test_corrections_of_two_windows_at_once_both_arrive(lab: Lab) -> None:
         thread.join(300)
     assert [one.figures.offline for one in found] == [1, 1]
     assert rows(lab) == [("a", OLD, 1), ("a", OLD, 10), ("b", NEW, 2), ("b", NEW, 20)]
+
+
+def test_t06_two_drivers_same_window(lab: Lab) -> None:
+    """Both stand before their append: one commit, every row once; the one taken over is fenced."""
+    lines = [f"s{n},{NEW},{n},0.5" for n in range(1_000)]
+    base = context(lab, "\n".join(lines) + "\n")
+    together, told = threading.Barrier(2), dict[str, str]()
+    arrived = threading.Event()
+
+    def meet() -> None:
+        arrived.set()
+        together.wait(120)
+
+    def drive(name: str, takeover: bool) -> None:
+        hooked = Hook("writing the offline store", meet)
+        try:
+            done = ingest_pipeline(
+                replace(base, progress=hooked, takeover=takeover), PIPELINE, JANUARY
+            )
+            told[name] = done.state
+        except TemporaryError as error:
+            told[name] = str(error)
+
+    threads = [threading.Thread(target=drive, args=one) for one in (("1", False), ("2", True))]
+    threads[0].start()
+    assert arrived.wait(120)
+    threads[1].start()
+    for thread in threads:
+        thread.join(300)
+    assert told["2"] == "resumed"
+    assert told["1"] == "resumed" or "was claimed by" in told["1"]
+    assert len(rows(lab)) == len(set(rows(lab))) == 1_000
+    assert len(lab.online_identifiers(GROUP)) == 1_000
+    table = DeltaTable(offline_path(lab.settings(), GROUP.name))
+    assert sum("penstock" in one.get("userMetadata", "") for one in table.history()) == 1

@@ -45,12 +45,21 @@ def check(world: World) -> None:
     Raises:
         Violated: With what is wrong.
     """
+    check_finished(world)
+    _check_online(world)
+
+
+def check_finished(world: World) -> None:
+    """What must hold of every window that is DONE, whatever is under way.
+
+    Raises:
+        Violated: With what is wrong.
+    """
     for batch in world.journals:
         if world.state(batch) is State.DONE:
             _check_sent(world, batch)
             if not world.setting.service:
                 _check_commits(world, batch)
-    _check_online(world)
 
 
 def _check_sent(world: World, batch: Batch) -> None:

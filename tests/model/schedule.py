@@ -40,8 +40,19 @@ class Outcome:
 
 def run(setting: Setting, seed: int, rules: Rules = PROTOCOL, *, tell: bool = False) -> Outcome:
     """Run one schedule to its end; the same arguments give the same one."""
+    world, violation = new_world(setting, seed, rules, tell=tell), None
+    try:
+        play(world)
+    except Violated as error:
+        violation = str(error)
+        world.tell(violation)
+    return Outcome(seed, violation, world.tick, world.counts, tuple(world.story or ()))
+
+
+def new_world(setting: Setting, seed: int, rules: Rules = PROTOCOL, *, tell: bool = False) -> World:
+    """Sources, and stores with nothing in them; all chance in it comes from the seed."""
     random = Random(seed)
-    world = World(
+    return World(
         random=random,
         setting=setting,
         rules=rules,
@@ -50,19 +61,16 @@ def run(setting: Setting, seed: int, rules: Rules = PROTOCOL, *, tell: bool = Fa
         online=Online(hard=random.random() < 0.7, update_checks=rules.update_checks),
         story=[] if tell else None,
     )
-    violation = None
-    try:
-        _play(world)
-        check(world)
-    except Violated as error:
-        violation = str(error)
-        world.tell(violation)
-    return Outcome(seed, violation, world.tick, world.counts, tuple(world.story or ()))
 
 
-def _play(world: World) -> None:
+def play(world: World) -> None:
+    """Go on until every window is in as its sources are in the end, and nothing is under way.
+
+    Raises:
+        Violated: A promise was broken on the way, or is at the end.
+    """
     random, setting, collecting = world.random, world.setting, collector(world)
-    windows = _open(world)
+    windows = open_windows(world)
     while windows:
         world.tick += 1
         if world.tick > LIMIT:
@@ -71,22 +79,23 @@ def _play(world: World) -> None:
         if chance < 0.1:
             next(collecting)
         elif chance < 0.1 + setting.late:
-            _late(world)
+            late(world)
         elif chance < 0.1 + setting.late + setting.pace:
-            _change(world)
+            change(world)
         _go_on(world, windows)
         if world.tick % 8 == 0:
-            windows = _open(world)
+            windows = open_windows(world)
     world.ending = True
     for driver in list(world.drivers):  # drivers that were overtaken go on after all is done
         while driver in world.drivers:
             world.tick += 1
-            _step(world, driver)
+            step(world, driver)
     while world.zombies:
         world.serve(world.zombies.pop())
+    check(world)
 
 
-def _open(world: World) -> list[int]:
+def open_windows(world: World) -> list[int]:
     """Windows that are not in as their sources are in the end, or of which something is begun."""
     last = world.setting.feeds - 1
     return [
@@ -102,12 +111,12 @@ def _go_on(world: World, windows: list[int]) -> None:
     random, setting = world.random, world.setting
     awake = [one for one in world.drivers if one.wakes <= world.tick]
     if len(awake) < setting.crowd and len(world.drivers) < MOST_DRIVERS and random.random() < 0.3:
-        _start(world, windows)
+        start(world, windows)
     if awake:
-        _step(world, random.choice(awake))
+        step(world, random.choice(awake))
 
 
-def _start(world: World, windows: list[int]) -> None:
+def start(world: World, windows: list[int]) -> None:
     """Somebody types a command for one of the windows, with its source as it is now."""
     window = world.random.choice(windows)
     taken = [one.feed for one in world.drivers if one.window == window]
@@ -127,7 +136,7 @@ def _start(world: World, windows: list[int]) -> None:
     world.drivers.append(Driver(window, command(world, window, feed, number), number, feed))
 
 
-def _step(world: World, driver: Driver) -> None:
+def step(world: World, driver: Driver) -> None:
     """A driver goes on, or is killed, or falls asleep."""
     chance, setting = world.random.random(), world.setting
     kills = 0.5 if driver.point in setting.fatal else setting.kills
@@ -151,7 +160,7 @@ def _step(world: World, driver: Driver) -> None:
         world.drivers.remove(driver)
 
 
-def _late(world: World) -> None:
+def late(world: World) -> None:
     """A request arrives that somebody gave up."""
     if world.zombies:
         request = world.zombies.pop(world.random.randrange(len(world.zombies)))
@@ -159,7 +168,7 @@ def _late(world: World) -> None:
         world.serve(request)
 
 
-def _change(world: World) -> None:
+def change(world: World) -> None:
     """A source changes, once it was staged or, once a generation, while it is being staged.
 
     Where records have a time to live, time goes on.

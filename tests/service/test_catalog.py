@@ -120,7 +120,8 @@ def test_two_writers_lose_nothing(world: World) -> None:
     assert set(world.columns()) >= {"f0", "f1", "f2", "f3"}
 
 
-def test_a_stale_version_is_compared_again(world: World) -> None:
+@pytest.mark.shows("5.6")
+def test_t35_glue_faults_stale_version(world: World) -> None:
     """A change between look and write is refused by Glue, and the next try builds on it."""
     register(world.glue, DB, _wanted(), world.retry())
     rule = Rule(_error("ConcurrentModificationException"), operation="UpdateTable", first=1)
@@ -129,14 +130,16 @@ def test_a_stale_version_is_compared_again(world: World) -> None:
     assert world.slept == pytest.approx([0.2])
 
 
+@pytest.mark.shows("5.6")
 @pytest.mark.parametrize("code", ["AlreadyExistsException", "ThrottlingException"])
-def test_a_lost_race_of_creations_is_no_error(world: World, code: str) -> None:
+def test_t35_glue_faults_while_creating(world: World, code: str) -> None:
     """Whoever comes second compares with what the first made."""
     world.faults.add(Rule(_error(code), operation="CreateTable", first=1))
     assert register(world.glue, DB, _wanted(), world.retry()).action == "created"
 
 
-def test_trouble_that_does_not_pass_ends(world: World) -> None:
+@pytest.mark.shows("5.6")
+def test_t35_glue_faults_that_do_not_pass(world: World) -> None:
     """After the last attempt: a temporary error, the sleeps as documented and no more."""
     world.faults.add(Rule(_error("ConcurrentModificationException"), operation="CreateTable"))
     with pytest.raises(TemporaryError, match="in 4 attempts: ConcurrentModification"):
