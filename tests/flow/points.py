@@ -107,7 +107,7 @@ POINTS = (
     Point(
         "cp08",
         "run/steps.py",
-        "        send_files(work, chosen)\n",
+        "        send_files(work, chosen.files, chosen.results)\n",
         after=True,
         state="STAGED",
         staged=True,

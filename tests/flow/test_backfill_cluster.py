@@ -148,7 +148,7 @@ def test_the_calendar_of_the_year_has_no_gap(both: Both) -> None:
     assert covers([one.window for one in calendar.cells], YEAR)
     for name in _months():
         assert _ledger(year, name)[-1][0] == "DONE"
-        assert len(list(Path(year.places(name).generations).iterdir())) == 1
+        assert len(list(Path(year.places(name).journal(0)).parent.iterdir())) == 1
     table = DeltaTable(str(year.table)).to_pyarrow_table(columns=["write_time"])
     assert len(set(table.column(0).to_pylist())) == 13
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import penstock
 from tests.flow.copies import change, copied
+from tests.flow.points import POINTS, Point
 from tests.flow.project import make
 
 SENSORS = 300
@@ -248,11 +250,11 @@ def _named(mutants: tuple[Mutant, ...], *, quick: bool) -> list[Mutant]:
 
 
 @pytest.mark.shows("3.4")
-@pytest.mark.parametrize("mutant", [*MUTANTS, *COMPARING], ids=lambda one: one.name)
-def test_every_mutant_still_has_its_snippet(mutant: Mutant) -> None:
-    """Else the long proof would not try what it says it does."""
-    file = Path(penstock.__file__).parent / mutant.module
-    assert file.read_text(encoding="utf-8").count(mutant.snippet) == 1
+@pytest.mark.parametrize("one", [*MUTANTS, *COMPARING, *POINTS], ids=lambda one: one.name)
+def test_every_mutant_and_crash_point_has_its_snippet(one: Mutant | Point) -> None:
+    """Else the long proofs would not try what they say they do."""
+    file = Path(penstock.__file__).parent / one.module
+    assert file.read_text(encoding="utf-8").count(one.snippet) == 1
 
 
 @pytest.mark.prove
