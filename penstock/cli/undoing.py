@@ -17,10 +17,10 @@ from penstock.cli.tables import show_json
 def undo(workspace: Workspace, run: str, *, takeover: bool) -> int:
     """Take a run back: its rows leave the offline store, the records before it come back online.
 
-    RUN is the name that 'penstock status --json' gives under "run". Of each record the run sent,
-    the newest one that is left offline comes back; what has none is removed; what is newer by now
-    stays. Records are removed before they come back, so for a minute readers do not find them. A
-    run that others stand on is refused.
+    RUN is its name, which 'penstock status --json' gives in "data" under "run". Of each record the
+    run sent, the newest one that is left offline comes back; what has none is removed; what is
+    newer by now stays. Records are removed before they come back, so for a minute readers do not
+    find them. A run that others stand on is refused.
 
     \b
     Examples:

@@ -47,11 +47,7 @@ class Status(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """A JSON form."""
-        return {
-            **self.head,
-            "run": self.run,
-            "data": None if self.data is None else self.data.parsed,
-        }
+        return {**self.head, "data": None if self.data is None else self.data.parsed}
 
     @property
     def head(self) -> dict[str, Any]:

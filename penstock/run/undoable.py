@@ -46,7 +46,7 @@ def find(context: Context, run: str) -> Found:
                 if manifest is not None and manifest.run == run:
                     return Found(places, number)
     message = f"no run {run!r} has staged anything here"
-    raise UsageError(message, "Runs are in: penstock status --json, under 'run'")
+    raise UsageError(message, "See penstock status --json: 'run' in the data of a window")
 
 
 def check(
