@@ -23,6 +23,7 @@ FIRST = f"a,{OLD},1,\nb,{OLD},3,0.5\n"
 pytestmark = pytest.mark.shows("5.6")
 
 
+@pytest.mark.prove
 def test_the_stores_are_as_they_were(lab: Lab) -> None:
     """An update goes back, a new record goes, another stays; then the run can be had again."""
     first = _run(lab, FIRST)
@@ -77,6 +78,7 @@ def test_the_only_run_leaves_a_window_that_is_missing(lab: Lab) -> None:
         _undo(lab, "nobody")
 
 
+@pytest.mark.prove
 def test_an_undo_that_was_interrupted_is_finished_first(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
