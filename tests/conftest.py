@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
@@ -42,3 +45,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         tests = _LINES[line]
         good = sum(test in passed for test in tests)
         terminalreporter.write_line(f"{line}: {good} of {len(tests)} tests passed")
+
+
+@pytest.fixture
+def own_project() -> Iterator[None]:
+    """Other tests have the flights project's modules in this process; put them back after."""
+    path, kept = list(sys.path), _taken_out()
+    yield
+    _taken_out()
+    sys.path[:] = path
+    sys.modules.update(kept)
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    names = [one for one in sys.modules if one.partition(".")[0] in ("schemas", "transforms")]
+    return {name: sys.modules.pop(name) for name in names}

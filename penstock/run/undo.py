@@ -176,11 +176,14 @@ class _Undo:
             mode=self._of_run.mode,
             compare=False,
             began=context.monotonic(),
+            # Not where a run has its own: nobody may take this for rows that are to be ingested.
+            manifest_path=self._places.pin(self._generation, "undo"),
         )
 
     def _stage(self, work: Work) -> Mapping[str, Any]:
         """What goes and what comes back, as files."""
-        storage, path = work.context.storage, work.places.manifest(self._generation)
+        storage, path = work.context.storage, work.manifest_path
+        assert path is not None
         if not storage.exists(path):
             made = replace(
                 self._of_run,

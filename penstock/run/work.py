@@ -46,7 +46,7 @@ class Feed:
 
 @dataclass
 class Work:
-    """One window on its way."""
+    """One window on its way; what is no ingestion keeps its manifest elsewhere."""
 
     context: Context
     feed: Feed
@@ -59,6 +59,7 @@ class Work:
     compare: bool
     began: float
     _manifest: Manifest | None = field(default=None)
+    manifest_path: str | None = None
 
     @property
     def group(self) -> FeatureGroup:
@@ -69,7 +70,7 @@ class Work:
     def manifest(self) -> Manifest:
         """What was staged, in this run or an earlier one."""
         if self._manifest is None:
-            path = self.places.manifest(self.generation)
+            path = self.manifest_path or self.places.manifest(self.generation)
             self._manifest = read_manifest(self.context.storage, path)
         if self._manifest is None:
             raise PenstockError(f"{self.group.name}: nothing is staged")

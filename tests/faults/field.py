@@ -23,7 +23,7 @@ from penstock.errors import PenstockError
 from penstock.online import SendJob, fold, send_file
 from penstock.online.line import Line
 from penstock.storage import LocalStorage
-from tests.checker import Evidence, Row, assure
+from tests.checker import Evidence, Row, Write, assure
 from tests.faults import evidence as gathering
 from tests.faults.crew import sent_by
 from tests.faults.watch import Seen, watched_line
@@ -31,6 +31,7 @@ from tests.sending import JOB
 
 STORAGE = LocalStorage()
 TRANSPORTS = ("fast", "plain")
+SETTLES, SETTLE_S = 100, 0.1  # looks at stores that are still being written to
 QUICK = 1e6  # write units a second: the start is not what is tested
 _T = TypeVar("_T")
 
@@ -133,17 +134,29 @@ class Field:
         """All there is to know after an attempt."""
         self.quiet()
         found = gathering.of_send_files(self.job, self.files)
+        journal, online = self._stores()
         return Evidence(
             rows=found.sent,
             sent=found.sent,
             answered=found.answered,
             dead=found.dead,
-            journal=gathering.journal(self.data, self.job.group),
-            online=self.online(),
+            journal=journal,
+            online=online,
             figures=found.figures,
             exit_code=attempt.exit_code,
             **more,
         )
+
+    def _stores(self) -> tuple[list[Write], Mapping[str, Row]]:
+        """Journal and online store, once nothing comes in: calls that were given up may arrive."""
+        journal = gathering.journal(self.data, self.job.group)
+        for _ in range(SETTLES):
+            online = self.online()
+            before, journal = journal, gathering.journal(self.data, self.job.group)
+            if journal == before:
+                return journal, online
+            time.sleep(SETTLE_S)
+        raise AssertionError("writes keep coming in though nobody sends")
 
     def online(self) -> Mapping[str, Row]:
         """Every record of the online store."""

@@ -19,6 +19,7 @@ from tests import ledgers
 from tests.flow.project import GROUP, make
 from tests.ledgers import hours, snapshot_of
 
+pytestmark = pytest.mark.usefixtures("own_project")
 FIRST = datetime(2013, 1, 1, tzinfo=timezone.utc)
 LIVE = 50
 STATES = (State.DONE, State.GATED, State.STAGED, State.CLAIMED)

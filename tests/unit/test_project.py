@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from penstock.errors import ContractError, PenstockError, UsageError
 from penstock.project import load_project
 from penstock.scaffold import create, template
+
+pytestmark = pytest.mark.usefixtures("own_project")
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """from penstock import Column, Feature, FeatureGroup, FeatureType, Pipeline, Source
@@ -25,16 +24,6 @@ GROUP = FeatureGroup(
 )
 PIPELINE = Pipeline(GROUP, {{"readings": Source(columns=(Column("sensor"), Column("at")))}})
 """
-
-
-@pytest.fixture(autouse=True)
-def _own_modules() -> Iterator[None]:
-    """Other tests have the flights project's ``schemas`` in this process; put it back after."""
-    path, kept = list(sys.path), _take_out()
-    yield
-    _take_out()
-    sys.path[:] = path
-    sys.modules.update(kept)
 
 
 def test_all_pipelines_are_found_in_order_of_name(tmp_path: Path) -> None:
@@ -129,8 +118,3 @@ def _write(root: Path, **modules: str) -> Path:
         file = folder / f"{name}.py"
         file.write_text(text, encoding="utf-8")
     return file
-
-
-def _take_out() -> dict[str, ModuleType]:
-    names = [one for one in sys.modules if one.partition(".")[0] == "schemas"]
-    return {name: sys.modules.pop(name) for name in names}

@@ -40,8 +40,9 @@ SIGNATURES = {
     ),
     "ingest": (
         "(frame: 'DataFrame', group: 'FeatureGroup', *, conf: 'str | Path' = 'conf', "
-        "environment: 'str' = 'local', online: \"Literal['latest', 'never']\" = 'latest', "
-        "correct: \"Literal['update'] | None\" = None) -> 'Result'"
+        "environment: 'str' = 'local', online: \"Literal['latest', 'each', 'never']\" = "
+        "'latest', "
+        "correct: \"Literal['update', 'delete-put'] | None\" = None) -> 'Result'"
     ),
 }
 MEMBERS = {
