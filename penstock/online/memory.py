@@ -2,7 +2,7 @@
 
     peak <= base + 1.5 x (rows + requests) + 2 x row group + 32 MiB
 
-    base       what the process held before: Python, Arrow, botocore (140 MiB measured)
+    base       what the process held before: Python, Arrow, pandas, botocore (140 MiB measured)
     rows       (open_limit + 3) x chunk_rows x (arrow row + 2 x JSON row + 256 bytes)
     requests   most_slots x (2 x body + 64 KiB)
     body       25 records, at most 4 MiB; or a single larger record

@@ -291,6 +291,7 @@ def test_status_asks_little_of_s3(account: Account, tmp_path: Path, windows: int
     assert newest(storage, f"{state}/snapshots/{GROUP}").windows == windows - live
 
 
+@pytest.mark.usefixtures("own_project")
 def test_commands_of_the_ledger_reach_s3(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ PIECE = 100_000
 #: Sends a file and says what the process held before, at its peak, and how many were accepted.
 WORKER = """
 import pickle, sys
-import boto3  # the base has it: a worker loads it with its first client
+import boto3, pandas  # the base has both: the first client loads one, Arrow the other
 from penstock.online import send_file
 from penstock.storage import LocalStorage
 from tests.sending import line_for
