@@ -21,7 +21,7 @@ from penstock.cli.options import (
     takeover_option,
     workspace_options,
 )
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import plain, show, show_json
 from penstock.errors import UsageError
 from penstock.run.quarantined import Choice, Held, decided, discard, quarantined
 
@@ -124,7 +124,7 @@ def shown(workspace: Workspace, *, key: str, group: str | None) -> int:
         return 0
     facts = {**one.entry, "state": one.verdict.standing, "tries": one.verdict.tries}
     hidden = {"types"}
-    show(("", ""), [(name, _text(value)) for name, value in facts.items() if name not in hidden])
+    show(("", ""), [(name, plain(value)) for name, value in facts.items() if name not in hidden])
     show(("when", "what", "by"), [(_when(one.entry["quarantined_at"]), "put aside", _run(one))])
     for event in history:
         click.echo(f"{event['at'][:19]}Z  {_said(event)}  ({event['by']})")
@@ -279,10 +279,6 @@ def _run(one: Held) -> str:
 
 def _when(at: Any) -> str:
     return f"{str(at)[:19].replace(' ', 'T')}Z"
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _person() -> str:

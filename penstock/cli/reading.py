@@ -10,7 +10,7 @@ import click
 
 from penstock import aws, lake
 from penstock.cli.options import Workspace, spark_context, workspace_options
-from penstock.cli.tables import show, show_json, show_rows
+from penstock.cli.tables import plain, show, show_json, show_rows
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import UsageError
@@ -102,7 +102,7 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
         beside, row = online[one] or {}, offline.get(one) or {}
         show(
             ("feature", "online", "offline"),
-            [(name, beside.get(name), _shown(row.get(name))) for name in contract.names],
+            [(name, beside.get(name), plain(row.get(name))) for name in contract.names],
         )
         if not beside and not row:
             click.echo("  neither store has it")
@@ -124,10 +124,6 @@ def _record(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
     answer = runtime.get_record(FeatureGroupName=group, RecordIdentifierValueAsString=identifier)
     record = answer.get("Record")
     return None if not record else {one["FeatureName"]: one["ValueAsString"] for one in record}
-
-
-def _shown(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 @click.command()
@@ -193,5 +189,5 @@ def query(
     if workspace.as_json:
         show_json({"sql": texts, "rows": rows})
     elif not sql_only:
-        show(names, [[_shown(row[name]) for name in names] for row in rows])
+        show(names, [[plain(row[name]) for name in names] for row in rows])
     return 0

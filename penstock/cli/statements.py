@@ -8,7 +8,7 @@ import click
 
 from penstock import aws
 from penstock.cli.options import Workspace, spark_context, workspace_options
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import plain, show, show_json
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,4 +116,4 @@ def _show(workspace: Workspace, names: list[str], rows: list[list[Any]]) -> None
     if workspace.as_json:
         show_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
-        show(names, [[None if value is None else str(value) for value in row] for row in rows])
+        show(names, [[plain(value) for value in row] for row in rows])

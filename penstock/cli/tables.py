@@ -47,6 +47,11 @@ def _width(head: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
     return sum(max(len(line[n]) for line in lines) + 3 for n in range(len(head)))
 
 
+def plain(value: object) -> str | None:
+    """A value as it is, without separators; None stays."""
+    return None if value is None else str(value)
+
+
 def show_json(value: Any) -> None:
     """One JSON document, times as ISO text; laid out for people where it is not too long."""
     # Only without indentation is it encoded in C, which takes a tenth of the time.

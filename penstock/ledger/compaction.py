@@ -67,7 +67,7 @@ def compact(
 def _compacted(
     ledger: Ledger, old: Snapshot, before: datetime, tell: Callable[[int, int], None] | None
 ) -> Compacted:
-    inside = dict(_columns(old.heads(["window", "generation"])))
+    inside = old.generations()
     names = [path.rsplit("/", 1)[-1] for path in ledger.storage.list(ledger.folder)]
     heads: dict[str, Any] = {}
     rows: list[Any] = []
@@ -164,7 +164,7 @@ def _among(table: pa.Table, windows: set[str]) -> pa.ChunkedArray:
 
 def _remove(ledger: Ledger, snapshot: Snapshot, names: list[str]) -> None:
     """Folders of generations that are in the snapshot; then older snapshots."""
-    inside = dict(_columns(snapshot.heads(["window", "generation"])))
+    inside = snapshot.generations()
     for window in names:
         for path in ledger.storage.list(f"{ledger.folder}/{window}"):
             name = path.rsplit("/", 1)[-1]
@@ -178,7 +178,3 @@ def _remove(ledger: Ledger, snapshot: Snapshot, names: list[str]) -> None:
 
 def _is_of(snapshot: Snapshot, path: str) -> bool:
     return path in (snapshot.file, f"{snapshot.folder}/{snapshot.number:06d}.json")
-
-
-def _columns(table: pa.Table) -> zip[tuple[Any, Any]]:
-    return zip(*(one.to_pylist() for one in table.columns), strict=True)

@@ -84,6 +84,11 @@ class Snapshot:
             raise MismatchError(f"{self.file}: {found.num_rows} windows are in it", _DAMAGED)
         return found
 
+    def generations(self) -> dict[str, int]:
+        """Every window in it and its newest generation; raises as :meth:`heads` does."""
+        columns = self.heads(["window", "generation"]).columns
+        return dict(zip(*(one.to_pylist() for one in columns), strict=True))
+
     def generation(self, window: str) -> int:
         """Number of a window's newest generation in it; -1 where it is not in it."""
         numbers = self._of(window, ("window", "generation")).column("generation").to_pylist()

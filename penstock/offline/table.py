@@ -150,7 +150,7 @@ class OfflineTable:
             try:
                 DeltaTable.forPath(self._spark, self.path).delete(_brought(api, at, ties))
             except Exception as error:
-                if not any(one in str(error) for one in _CLASHES):
+                if not _clashes(error):
                     raise
         raise self._beaten()
 
@@ -201,7 +201,7 @@ class OfflineTable:
                 done = self.find(transaction)
                 if done is not None:
                     return done
-                if not any(one in str(error) for one in _CLASHES):
+                if not _clashes(error):
                     raise
                 if attempt == ATTEMPTS:
                     raise self._beaten() from error
@@ -278,6 +278,10 @@ class OfflineTable:
 
     def _keys(self) -> list[str]:
         return [self._group.record_identifier, self._group.event_time]
+
+
+def _clashes(error: Exception) -> bool:
+    return any(one in str(error) for one in _CLASHES)
 
 
 def _brought(api: datetime, at: datetime, ties: int) -> Column:

@@ -48,8 +48,7 @@ def damages(
     try:
         snapshot = ledger.snapshot()
         snapshot.check_hash()  # every chain in it was checked when it was made
-        columns = snapshot.heads(["window", "generation"]).columns
-        inside = dict(zip(*(one.to_pylist() for one in columns), strict=True))
+        inside = snapshot.generations()
     except MismatchError as error:
         found.append(Damage(ledger.group, None, None, str(error)))
     except FileNotFoundError as error:

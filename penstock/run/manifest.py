@@ -50,6 +50,16 @@ class Manifest:
         said = {name: value for name, value in {**online, **offline}.items() if name in known}
         return replace(self.figures, **said, seconds=seconds)
 
+    def done(self, ended: Figures) -> dict[str, Any]:
+        """What DONE carries."""
+        return {
+            "figures": ended.plain(),
+            "pins": self.pins,
+            "meaning": self.meaning,
+            "mode": self.mode.name,
+            "run": self.run,
+        }
+
     def encoded(self) -> bytes:
         """As it is stored."""
         plain = {

@@ -28,9 +28,8 @@ from penstock.run.figures import reconcile
 from penstock.run.manifest import Manifest, read_manifest
 from penstock.run.metrics import measured
 from penstock.run.places import Places, offline_path
-from penstock.run.selection import decided
+from penstock.run.selection import chosen, decided
 from penstock.run.steps import rejection, transaction_of
-from penstock.stage.report import report
 
 Event = tuple[State, Mapping[str, Any]]
 
@@ -145,7 +144,7 @@ class _Proof:
         yield State.REGISTERED, {"table": self._table(), "action": "rebuilt"}
         ended = manifest.ended(online, offline, note["seconds"])
         reconcile(self.places.group, ended, manifest.mode.online, manifest.mode.offline)
-        yield State.DONE, {"figures": ended.plain(), **said}
+        yield State.DONE, manifest.done(ended)
 
     def _note(self) -> Any:
         """What the run noted when it had ended; None where it did not."""
@@ -158,21 +157,14 @@ class _Proof:
         storage, places, staged = self.ledger.storage, self.places, self.manifest.staged
         if not storage.exists(places.pin(self.generation, "api_invocation_time")):
             return None
-        number, selected = decided(storage, places, self.generation)
-        chosen = None if selected is None else report(selected["report"])
-        send = staged.send if chosen is None else chosen.send
-        results = places.results(self.generation, number if chosen is not None else None)
+        decision = decided(storage, places, self.generation)
+        sent = chosen(places, self.generation, staged.send, *decision)
         try:
-            files = {one.path: one.rows for one in send}
-            totals = fold(storage, results, files, self.manifest.chunk_rows)
+            files = {one.path: one.rows for one in sent.files}
+            totals = fold(storage, sent.results, files, self.manifest.chunk_rows)
         except TemporaryError:
             return None
-        counts = {
-            "candidates": sum(one.rows for one in staged.send),
-            "older": 0 if chosen is None else chosen.older,
-            "expired": 0 if chosen is None else chosen.expired,
-            "corrected": 0 if chosen is None else chosen.corrected,
-        }
+        counts = {"candidates": sent.candidates, **sent.told}
         seconds = 0.0 if note is None else note["online_s"]
         sums = measured(totals.figures, seconds)
         return {**counts, **sums, "rejects": list(totals.rejects_files)}

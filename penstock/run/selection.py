@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from pyspark.sql import DataFrame
+
 from penstock.ledger.journal import State
 from penstock.ledger.window import Window, parse_name
 from penstock.run.overlap import others
@@ -25,7 +27,7 @@ from penstock.run.places import Places, ledger_of
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
 from penstock.stage.selection import SelectionTask
-from penstock.stage.spark import stage_selection, staged_schema
+from penstock.stage.spark import shuffle_partitions, stage_selection, staged_schema
 from penstock.storage import Storage
 
 
@@ -66,12 +68,11 @@ def selection(work: Work) -> Selection:
         MismatchError: A candidate was lost on the way.
     """
     staged = work.manifest.staged.send
-    candidates = sum(one.rows for one in staged)
     own = bool(staged) and work.manifest.mode.offline == "own"
     guard = own and work.manifest.mode.online == "latest" and _guarded(work)
     version = work.table.version() if own and (guard or work.manifest.correct is not None) else None
     if not staged or (version is None and not _expires(work)):
-        return Selection(staged, work.places.results(work.generation), candidates)
+        return chosen(work.places, work.generation, staged, 0, None)
     basis = {"version": version, "guard": guard}
     number, found = decided(work.context.storage, work.places, work.generation)
     while found is None or {name: found.get(name) for name in basis} != basis:
@@ -86,10 +87,31 @@ def selection(work: Work) -> Selection:
         version = None if version is None else work.table.version()
         basis = {"version": version, "guard": guard}
         number, found = decided(work.context.storage, work.places, work.generation)
-    chosen = report(found["report"])
-    results = work.places.results(work.generation, number)
-    told = (chosen.older, chosen.expired, chosen.corrected, chosen.replaced)
-    return Selection(chosen.send, results, candidates, *told, chosen.gone)
+    return chosen(work.places, work.generation, staged, number, found)
+
+
+def chosen(
+    places: Places,
+    generation: int,
+    staged: tuple[Staged, ...],
+    number: int,
+    decision: Mapping[str, Any] | None,
+) -> Selection:
+    """The selection a decision stands for; without one, all candidates.
+
+    Args:
+        places: Of the window.
+        generation: Its generation.
+        staged: Files of the candidates.
+        number: Of the decision.
+        decision: From :func:`decided`.
+    """
+    candidates = sum(one.rows for one in staged)
+    if decision is None:
+        return Selection(staged, places.results(generation), candidates)
+    made = report(decision["report"])
+    told = (made.older, made.expired, made.corrected, made.replaced)
+    return Selection(made.send, places.results(generation, number), candidates, *told, made.gone)
 
 
 def _guarded(work: Work) -> bool:
@@ -158,9 +180,20 @@ def _selected(work: Work, number: int, version: int | None, *, guard: bool) -> R
     frame = rows.parquet(*(one.path for one in staged))
     frame = work.table.judged(frame, version, guard=guard, correct=work.manifest.correct)
     folder = f"{work.places.selected(work.generation, number)}/{work.epoch:04d}"
-    task = SelectionTask(work.group, context.now().astimezone(timezone.utc), folder)
-    partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
-    made = stage_selection(frame, task, partitions, context.storage)
+    made = written(work, frame, folder)
     candidates = sum(one.rows for one in staged)
     check_selection(work.group.name, candidates, made, context.storage)
     return made
+
+
+def written(work: Work, judged: DataFrame, folder: str) -> Report:
+    """Write candidates that were judged into files below a folder: what is sent, what goes first.
+
+    Args:
+        work: The window.
+        judged: As :meth:`penstock.offline.table.OfflineTable.judged` gives them.
+        folder: Of this attempt.
+    """
+    context = work.context
+    task = SelectionTask(work.group, context.now().astimezone(timezone.utc), folder)
+    return stage_selection(judged, task, shuffle_partitions(context.spark), context.storage)

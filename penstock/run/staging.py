@@ -24,7 +24,12 @@ from penstock.run.inputs import bounds_of
 from penstock.run.manifest import Manifest
 from penstock.run.work import Work
 from penstock.stage.report import Report, check_files
-from penstock.stage.spark import SourceStaging, extra_columns, stage_features
+from penstock.stage.spark import (
+    SourceStaging,
+    extra_columns,
+    shuffle_partitions,
+    stage_features,
+)
 from penstock.stage.tasks import FeatureTask
 from penstock.storage import local_path
 
@@ -58,7 +63,7 @@ def staged_manifest(work: Work) -> Manifest:
         each=work.mode.online == "each",
         every_at=context.now() if work.mode.online == "service" else None,
     )
-    partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    partitions = shuffle_partitions(context.spark)
     staged = stage_features(frame, task, partitions, context.storage)
     what = f"{work.group.name}: feature gate"
     check_files(what, staged, context.storage, online=work.mode.online)

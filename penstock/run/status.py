@@ -62,12 +62,6 @@ class Status(NamedTuple):
         }
 
     @property
-    def run(self) -> str | None:
-        """The run that stands; None where none is done."""
-        done = self.state is State.DONE and self.data is not None
-        return self.data.get("run") if done and self.data is not None else None
-
-    @property
     def undone(self) -> bool:
         """Whether its last run was taken back and none stands."""
         done = self.state is State.DONE and self.mode is None

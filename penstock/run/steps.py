@@ -148,13 +148,7 @@ def finish(work: Work) -> Mapping[str, Any]:
     found = manifest.ended(online, offline, work.context.monotonic() - work.began)
     reconcile(work.group.name, found, manifest.mode.online, manifest.mode.offline)
     settle(work)
-    return {
-        "figures": found.plain(),
-        "pins": manifest.pins,
-        "meaning": manifest.meaning,
-        "mode": work.manifest.mode.name,
-        "run": manifest.run,
-    }
+    return manifest.done(found)
 
 
 STEPS = (

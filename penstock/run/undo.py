@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -30,12 +30,14 @@ from penstock.run.figures import Figures
 from penstock.run.manifest import pinned_instant, read_manifest
 from penstock.run.places import Places, ledger_of
 from penstock.run.removal import remove
+from penstock.run.selection import written
 from penstock.run.sending import send_files
+from penstock.run.steps import transaction_of
 from penstock.run.undoable import Found, check
 from penstock.run.work import Feed, Work
 from penstock.stage.report import Report, check_selection
-from penstock.stage.selection import OLDER, SelectionTask
-from penstock.stage.spark import stage_selection, staged_schema
+from penstock.stage.selection import OLDER
+from penstock.stage.spark import staged_schema
 
 
 @dataclass(frozen=True)
@@ -219,12 +221,9 @@ class _Undo:
     def _files(self, work: Work, frame: DataFrame, name: str, *, replaced: bool) -> Report:
         no, flag = F.lit(False), F.lit(replaced)  # noqa: FBT003 - a literal column
         judged = frame.withColumns({CORRECT: no, OLDER: no, REPLACED: flag})
-        context = work.context
         folder = f"{work.places.staged(self._generation, work.epoch)}/{name}"
-        task = SelectionTask(self._group, context.now().astimezone(timezone.utc), folder)
-        partitions = int(context.spark.conf.get("spark.sql.shuffle.partitions") or 1)
-        made = stage_selection(judged, task, partitions, context.storage)
-        check_selection(self._group.name, made.rows_in, made, context.storage)
+        made = written(work, judged, folder)
+        check_selection(self._group.name, made.rows_in, made, work.context.storage)
         return made
 
     def _send(self, work: Work) -> Mapping[str, Any]:
@@ -243,8 +242,8 @@ class _Undo:
 
     def _take_out(self, work: Work) -> Mapping[str, Any]:
         """The run's rows leave the offline table, all at once."""
-        application = f"penstock:{self._group.name}:{work.places.window.name}"
-        commit = work.table.find(Transaction(application, self._ran), None)
+        transaction = Transaction(*transaction_of(self._places, self._ran))
+        commit = work.table.find(transaction, None)
         rows = 0 if commit is None else commit.rows
         work.say(f"taking {rows:,} rows out of the offline store")
         if rows:

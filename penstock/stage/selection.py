@@ -84,7 +84,7 @@ def removals(group: FeatureGroup, rows: pa.Table) -> pa.Table:
     rows = rows.select(list(group.names)).combine_chunks()
     times = encoding.later(rows.column(at).combine_chunks(), group.feature(at).type)
     rows = rows.set_column(rows.schema.get_field_index(at), at, times)
-    return rows.append_column(DELETED, pa.repeat(pa.scalar(True), rows.num_rows))  # noqa: FBT003
+    return rows.append_column(DELETED, pa.repeat(pa.scalar(True), rows.num_rows))  # noqa: FBT003 - a value of the column
 
 
 def _true(flags: pa.Array | pa.ChunkedArray) -> int:

@@ -115,6 +115,11 @@ def staged_schema(group: FeatureGroup) -> StructType:
     return StructType([*rows_schema(group).fields, *deleted, *ttl])
 
 
+def shuffle_partitions(spark: SparkSession) -> int:
+    """How many parts the session shuffles rows into."""
+    return int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+
+
 def stage_selection(
     frame: DataFrame, task: SelectionTask, partitions: int, storage: Storage
 ) -> Report:

@@ -20,6 +20,7 @@ from penstock.contract import FeatureGroup
 from penstock.dataset import Lookup
 from penstock.errors import UsageError
 from penstock.query import SPARK
+from penstock.stage.spark import shuffle_partitions
 from penstock.training.asof import NONE, Events, Labels, Longs, found, nanoseconds
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def looked_up(
         message = f"lookup of {group.name!r}: {plan.lookup.on!r} is {kinds[0]}, not {kinds[1]}"
         raise UsageError(message, "Cast it where the labels are made")
     both = left.unionByName(right, allowMissingColumns=True)
-    partitions = int(labels.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    partitions = shuffle_partitions(labels.sparkSession)
     # Labels that ask about nobody would all meet in one partition.
     spread = fn.when(fn.col("_key").isNull(), fn.xxhash64(*left.columns))
     work = _Work(plan)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +40,7 @@ sources: {}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
+def project(tmp_path: Path, own_project: None) -> Iterator[Path]:  # noqa: ARG001 - its modules go
     """A project without pipelines, and beside it a place where nothing may appear."""
     root = tmp_path / "inside" / "project"
     for name, text in (("base", BASE), ("local", "")):
@@ -50,18 +49,9 @@ def project(tmp_path: Path) -> Iterator[Path]:
         place.write_text(text, encoding="utf-8")
     (root / "schemas").mkdir()
     (root / "schemas" / "__init__.py").write_text("", encoding="utf-8")
-    before, path = _outside(tmp_path, root), list(sys.path)
-    named = {name: sys.modules[name] for name in _schemas()}
+    before = _outside(tmp_path, root)
     yield root
-    for name in _schemas():
-        del sys.modules[name]
-    sys.path[:], _ = path, sys.modules.update(named)
     assert _outside(tmp_path, root) == before
-
-
-def _schemas() -> list[str]:
-    """Modules of a project that a command in this process has brought in."""
-    return [name for name in sys.modules if name.partition(".")[0] == "schemas"]
 
 
 def _outside(folder: Path, root: Path) -> list[str]:

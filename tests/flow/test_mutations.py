@@ -161,8 +161,8 @@ MUTANTS = (
     Mutant(
         "selection: a send file forgotten",
         "run/selection.py",
-        "    staged = work.manifest.staged.send\n    candidates",
-        "    staged = work.manifest.staged.send[1:]\n    candidates",
+        "    staged = work.manifest.staged.send\n    own",
+        "    staged = work.manifest.staged.send[1:]\n    own",
         "identifiers to send = candidates",
     ),
     Mutant(

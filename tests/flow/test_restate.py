@@ -7,7 +7,7 @@ others, and moves all of 200 values of a few: an update can correct the first ki
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,12 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from penstock.backfill.execution import Ended, execute, exit_code
 from penstock.backfill.plan import Range
 from penstock.backfill.planning import planned
-from penstock.contract import (
-    Column,
-    ColumnType,
-    Feature,
-    FeatureGroup,
-    FeatureType,
-    Pipeline,
-    Source,
-)
+from penstock.contract import Feature, FeatureType, Pipeline, Source
 from penstock.query import run as query
 from penstock.run.places import offline_path
 from penstock.run.timeline import read_calendar
 from tests.lab import Lab
+from tests.readings import COLUMNS, LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,21 +33,9 @@ if TYPE_CHECKING:
     from penstock.config import Settings
 
 WIDE = tuple(f"v{n:03d}" for n in range(200))
-GROUP = FeatureGroup(
-    name="wide_readings",
-    record_identifier="sensor",
-    event_time="at",
-    features=(
-        Feature("sensor", FeatureType.STRING),
-        Feature("at", FeatureType.STRING),
-        Feature("level", FeatureType.INTEGRAL),
-        *(Feature(name, FeatureType.FRACTIONAL) for name in WIDE),
-    ),
-)
-SOURCE = Source(
-    (Column("sensor"), Column("at", ColumnType.TIMESTAMP), Column("level", ColumnType.LONG)),
-    time="at",
-)
+VALUES = tuple(Feature(name, FeatureType.FRACTIONAL) for name in WIDE)
+GROUP = replace(LEVELS, name="wide_readings", features=(*LEVELS.features, *VALUES))
+SOURCE = Source(COLUMNS, time="at")
 SENSORS = 60
 #: Of the sensors by number: moved where it ends in 1, nulled in 2, wide in 3, all others as before.
 MOVED, NULLED, BROAD = (range(n, SENSORS, 10) for n in (1, 2, 3))

@@ -148,7 +148,7 @@ def test_a_reader_that_meets_a_compaction_reads_anew(ledger: Ledger) -> None:
         assert (number, journal.events) == newest[window]
         ledger.write(month(6), State.DONE)
         ledger.write(month(7), State.DONE)
-        storage.acts["0000/000007.json"] = lambda one=ledger: _compact(one)  # type: ignore[misc]
+        storage.acts["0000/000007.json"] = lambda one=ledger: _compact(one)  # type: ignore[misc]  # a default
         assert [one.window for one in ours.heads()] == sorted(
             [*journals, month(6).name, month(7).name]
         )

@@ -111,7 +111,7 @@ def _journal(ledger: Ledger) -> None:
         (State.ONLINE_DONE, {"sent": 4}),
         (State.OFFLINE_COMMITTED, {"offline": 5, "present": 1, "version": 1}),
         (State.REGISTERED, {"table": None}),
-        (State.DONE, {"figures": ENDED.plain(), **said}),
+        (State.DONE, {"figures": ENDED.plain(), **said, "run": "run"}),
     ):
         journal.append(state, 2, data, ledger.at)
 
