@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE := 1
 READY := $(VENV)/.ready
-SIDE_BY_SIDE := tests/service tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run reset test prove lint dist soak bench-online clean
@@ -38,10 +37,10 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
-	@# Spark takes both cores; what only waits for a server runs in two processes.
+	@# Two processes, file by file; first, one at a time, what is held to a time or takes both cores.
 	@status=0; \
-	$(BIN)/python -m pytest -m 'not prove' $(SIDE_BY_SIDE:%=--ignore=%) || status=1; \
-	$(BIN)/python -m pytest -m 'not prove' -n 2 --dist loadfile $(SIDE_BY_SIDE) || status=1; \
+	$(BIN)/python -m pytest -m 'alone and not prove' || status=1; \
+	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile || status=1; \
 	exit $$status
 
 prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3

@@ -55,6 +55,7 @@ def _outage(server: Any, field: Field, down_s: float) -> None:
     server.start()
 
 
+@pytest.mark.alone
 @pytest.mark.shows("4.3")
 def test_t20_access_denied_fast(emulator: Emulator, make: Make, transport: dict[str, Any]) -> None:
     """403 for all: each process asks once or twice, then exit 77 within 5 s; dead letters 0.

@@ -51,6 +51,7 @@ def test_t12_a_wait_that_is_asked_for_is_kept(
     assert second - first >= 0.69e9
 
 
+@pytest.mark.alone
 @pytest.mark.shows("4.3")
 @pytest.mark.parametrize("deadline_s", [1.5, pytest.param(5.0, marks=pytest.mark.prove)])
 def test_t13_quota_zero_deadline(

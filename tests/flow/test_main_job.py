@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 
 from tests import flights
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).parents[2]
 PENSTOCK = [str(Path(sys.executable).parent / "penstock")]
 CELL = re.compile(r"\s{2,}")

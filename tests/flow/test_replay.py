@@ -81,6 +81,8 @@ f,2024-01-01T00:00:00Z,x,
 g,2024-01-05T00:00:00Z,2,
 """
 FILE = "readings.csv"
+RULE = "expect_column_values_to_be_between"
+BACK = [("replaying", None, None), ("replayed", "accepted", None)]
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,18 @@ def bench(lab: Lab) -> Bench:
 
 
 @pytest.mark.shows("4.3")
-def test_rows_come_back_under_a_mended_contract_once_and_with_their_history(bench: Bench) -> None:
-    """Refused again, then accepted; put aside again, then discarded; the source row by ingesting.
+def test_rows_come_back_under_a_mended_contract(bench: Bench) -> None:
+    """All but one that is too high still; once more, only that one is tried and nothing changes."""
+    bench.lab.emulator.faults.clear()
+    _brought_back(bench)
+    assert bench.history("d", "3") == BACK
+    _only_the_open_one_is_tried(bench)
 
-    An older event comes back offline and does not reach the online store.
-    """
+
+@pytest.mark.prove
+@pytest.mark.shows("4.3")
+def test_rows_come_back_once_and_with_their_history(bench: Bench) -> None:
+    """Refused again, then accepted; put aside, then discarded; the source row by ingesting."""
     before = bench.stores
     seen = bench.replay(MENDED, dry_run=True)
     assert (seen.tried, seen.source, seen.runs) == (4, 1, ())
@@ -179,16 +188,31 @@ def test_rows_come_back_under_a_mended_contract_once_and_with_their_history(benc
     # Nothing was mended: three fail the gate, the service refuses the fourth again.
     first = bench.replay(STRICT)
     assert asdict(first)["outcomes"] == {"unfit": 3, "rejected": 1}  # what --json shows
-    assert dict(first.rules) == {
-        "expect_column_values_to_be_between": 3,
-        "ValidationError": 1,
-    }
+    assert dict(first.rules) == {RULE: 3, "ValidationError": 1}
     assert bench.stores == before
     assert len(bench.lab.quarantine()) == 5
     assert set(bench.states.values()) == {"open"}
     assert bench.held("d", "3").verdict.tries == 1
     # The contract is mended and the service willing, but for one row that is too high still.
     bench.lab.emulator.faults.clear()
+    _brought_back(bench)
+    refused_once = [("replaying", None, None), ("replayed", "rejected", "ValidationError")]
+    assert bench.history("d", "3") == [*refused_once, *BACK]
+    after = _only_the_open_one_is_tried(bench)
+    assert discard(bench.settings, Choice("readings", stage="feature"), "no", "ann", NOW) == 1
+    assert discard(bench.settings, Choice("readings", stage="feature"), "no", "ann", NOW) == 0
+    assert bench.replay(MENDED).tried == 0
+    assert bench.history("c", "60") == [
+        *[("replayed", "unfit", RULE)] * 3,
+        ("discarded", None, None),
+    ]
+    with pytest.raises(UsageError, match="cannot be replayed by themselves"):
+        bench.replay(MENDED, stage="source")
+    _resolved_by_ingesting(bench, after)
+
+
+def _brought_back(bench: Bench) -> None:
+    """Three rows reach the stores; the older event comes back offline and stays out of online."""
     second = bench.replay(MENDED)
     assert dict(second.outcomes) == {"unfit": 1, "accepted": 3}
     (run,) = second.runs
@@ -206,28 +230,15 @@ def test_rows_come_back_under_a_mended_contract_once_and_with_their_history(benc
         "b": {"sensor": "b", "at": "2024-01-01T00:00:00Z", "level": "7", "share": "0.001"},
         "d": {"sensor": "d", "at": "2024-01-01T00:00:00Z", "level": "3", "share": "-0.0"},
     }
-    assert bench.history("d", "3") == [
-        ("replaying", None, None),
-        ("replayed", "rejected", "ValidationError"),
-        ("replaying", None, None),
-        ("replayed", "accepted", None),
-    ]
-    # Once more: only the open row is tried, and nothing changes.
+
+
+def _only_the_open_one_is_tried(bench: Bench) -> tuple[Any, ...]:
+    """A further replay changes nothing; answers the stores."""
     after = bench.stores
     third = bench.replay(MENDED)
     assert (dict(third.outcomes), third.runs) == ({"unfit": 1}, ())
     assert bench.stores == after
-    assert discard(bench.settings, Choice("readings", stage="feature"), "no", "ann", NOW) == 1
-    assert discard(bench.settings, Choice("readings", stage="feature"), "no", "ann", NOW) == 0
-    assert bench.replay(MENDED).tried == 0
-    rule = "expect_column_values_to_be_between"
-    assert bench.history("c", "60") == [
-        *[("replayed", "unfit", rule)] * 3,
-        ("discarded", None, None),
-    ]
-    with pytest.raises(UsageError, match="cannot be replayed by themselves"):
-        bench.replay(MENDED, stage="source")
-    _resolved_by_ingesting(bench, after)
+    return after
 
 
 def _resolved_by_ingesting(bench: Bench, before: tuple[Any, ...]) -> None:
