@@ -23,6 +23,7 @@ from penstock.encoding.instants import micros_of
 from penstock.gate import ORIGIN, ORIGIN_TYPE, Bounds, SourceGate
 from penstock.ledger.window import Window
 from penstock.run.inputs import FileInput, Input, bounds_of
+from penstock.worker import settled
 
 MAX_BYTES = 256 * 2**20  # of rows that are kept on the driver
 
@@ -82,7 +83,7 @@ class Look:
                 yield pa.RecordBatch.from_arrays(columns, names=["n", "rows"])
 
         rows = frame.select(fn.unix_micros(f"`{time}`").alias("at"))
-        counts = rows.mapInArrow(work, "n int, rows bigint")
+        counts = rows.mapInArrow(settled(work), "n int, rows bigint")
         found = counts.groupBy("n").agg(fn.sum("rows").alias("rows")).collect()
         self._add({row["n"]: row["rows"] for row in found})
 

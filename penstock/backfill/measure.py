@@ -31,6 +31,7 @@ from penstock.run.inputs import FileInput, Input, bounds_of, inputs
 from penstock.run.mode import Mode
 from penstock.source.table import delta_rows
 from penstock.stage.spark import MAX_TASKS, side_by_side, source_schema
+from penstock.worker import settled
 
 AT_ONCE = 3  # windows that the sources are read for together, where not all can be counted
 FIRST_S = 60.0  # that the first window may take: without one there is no figure at all
@@ -232,7 +233,7 @@ def _of_batches(context: Context, one: Input, batches: Sequence[pa.RecordBatch])
                 yield from batches[n::parts]
 
     numbers = context.spark.range(0, parts, 1, parts)
-    return numbers.mapInArrow(given, source_schema(one.source))
+    return numbers.mapInArrow(settled(given), source_schema(one.source))
 
 
 def _typed(context: Context, one: Input) -> DataFrame:
@@ -246,7 +247,7 @@ def _typed(context: Context, one: Input) -> DataFrame:
         for batch in batches:
             yield from gate.check(batch).rows.to_batches()
 
-    return rows.mapInArrow(gated, source_schema(one.source))
+    return rows.mapInArrow(settled(gated), source_schema(one.source))
 
 
 def _of_files(context: Context, one: FileInput, gate: SourceGate) -> DataFrame:
@@ -261,7 +262,7 @@ def _of_files(context: Context, one: FileInput, gate: SourceGate) -> DataFrame:
                     yield from gate.check(piece).rows.to_batches()
 
     numbers = context.spark.range(0, len(splits), 1, min(len(splits), MAX_TASKS))
-    return numbers.mapInArrow(gated, source_schema(one.source))
+    return numbers.mapInArrow(settled(gated), source_schema(one.source))
 
 
 def _counted(
@@ -283,7 +284,7 @@ def _counted(
     bounds = Bounds(window.start, window.end)
     work = counting(pipeline.group, bounds, context.now() + tolerance, mode)
     placed = side_by_side(made, pipeline.group, context.spark.sparkContext.defaultParallelism)
-    counts = placed.mapInArrow(work, ", ".join(f"{name} bigint" for name in FIGURES))
+    counts = placed.mapInArrow(settled(work), ", ".join(f"{name} bigint" for name in FIGURES))
     row = counts.agg(*(fn.sum(name).alias(name) for name in FIGURES)).collect()[0]
     sums = {name: row[name] or 0 for name in FIGURES}
     units = Span(sums.pop("units_low"), sums["units_high"], sums.pop("units_high"))

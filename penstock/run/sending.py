@@ -12,6 +12,7 @@ from penstock.run.metrics import Meter
 from penstock.run.work import Work
 from penstock.stage.report import Staged
 from penstock.ticker import ticking
+from penstock.worker import settled
 
 WATCH_S = 1.0
 
@@ -46,7 +47,7 @@ def send_files(work: Work, chosen: Sequence[Staged], results: str, *, hard: bool
     with _watched(work, sum(one.rows for one in chosen), results):
         for phase in sorted({one.phase for one in chosen}, reverse=True):
             files = sorted(one.path for one in chosen if one.phase == phase)
-            context.parallelize(files, len(files)).mapPartitions(send).count()
+            context.parallelize(files, len(files)).mapPartitions(settled(send)).count()
 
 
 def send_job(work: Work, slots: int, results: str) -> SendJob:

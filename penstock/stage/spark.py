@@ -31,6 +31,7 @@ from penstock.stage.report import Report, report, total
 from penstock.stage.selection import SelectionTask
 from penstock.stage.tasks import FeatureTask, gate_source
 from penstock.storage import Storage
+from penstock.worker import settled
 
 MAX_TASKS = 1_000  # tasks of one source; more pieces than that share tasks
 
@@ -72,7 +73,7 @@ class SourceStaging:
         slices = min(len(splits), MAX_TASKS)
         rdd = self._spark.sparkContext.parallelize(splits, slices)
         with _own_errors():
-            return total(rdd.mapPartitions(work).collect())
+            return total(rdd.mapPartitions(settled(work)).collect())
 
     def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
         """Stage a DataFrame that has the declared columns, a file and a position."""
@@ -203,5 +204,5 @@ def _answer(made: Report) -> pa.RecordBatch:
 
 def _collected(frame: DataFrame, work: object) -> Report:
     with _own_errors():
-        rows = frame.mapInArrow(work, "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
+        rows = frame.mapInArrow(settled(work), "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
     return total([report(json.loads(row["report"])) for row in rows])

@@ -22,6 +22,7 @@ from penstock.errors import UsageError
 from penstock.query import SPARK
 from penstock.stage.spark import shuffle_partitions
 from penstock.training.asof import NONE, Events, Labels, Longs, found, nanoseconds
+from penstock.worker import settled
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -104,7 +105,7 @@ def looked_up(
     partitions = shuffle_partitions(labels.sparkSession)
     # Labels that ask about nobody would all meet in one partition.
     spread = fn.when(fn.col("_key").isNull(), fn.xxhash64(*left.columns))
-    work = _Work(plan)
+    work = settled(_Work(plan))
     return both.repartition(partitions, "_key", spread).mapInArrow(
         work, _schema(labels, events, plan)
     )
