@@ -49,9 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def own_project() -> Iterator[None]:
-    """Other tests have the flights project's modules in this process; put them back after."""
-    path, kept = list(sys.path), _taken_out()
+    """Other tests have the flights project's modules in this process; put them back after.
+
+    Compiled modules are not kept: one that is changed twice in a second would be taken as it was.
+    """
+    path, kept, written = list(sys.path), _taken_out(), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     yield
+    sys.dont_write_bytecode = written
     _taken_out()
     sys.path[:] = path
     sys.modules.update(kept)
