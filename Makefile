@@ -38,10 +38,10 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
-	@# Two processes, file by file; first, one at a time, what is held to a time or takes both cores.
+	@# Two processes, file by file, the long ones first; before them, alone, what is held to a time.
 	@status=0; \
 	$(BIN)/python -m pytest -m 'alone and not prove' || status=1; \
-	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile || status=1; \
+	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile --no-loadscope-reorder || status=1; \
 	exit $$status
 
 prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3

@@ -66,13 +66,21 @@ def session(endpoint: Endpoint) -> botocore.session.Session:
 
 def fresh_session(endpoint: Endpoint) -> botocore.session.Session:
     """A session that looks its credentials up anew."""
-    made = botocore.session.Session()
+    made: Any = botocore.session.Session()
+    made.register_component("data_loader", _models())
     made.set_config_variable("region", endpoint.region)
     if endpoint.credentials_file is not None:
         # The embedded AWS has a key of its own: what stands in the environment is somebody else's.
         made.set_config_variable("credentials_file", endpoint.credentials_file)
         made.set_config_variable("profile", "default")
-    return made
+    found: botocore.session.Session = made
+    return found
+
+
+@lru_cache(maxsize=1)
+def _models() -> Any:
+    """Models of services and endpoints, read once a process, whatever sessions there are."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 def client(endpoint: Endpoint, service: str) -> Any:

@@ -190,7 +190,8 @@ def _zones() -> dict[str, str]:
 
 
 def _minutes(of: pd.DataFrame, name: str) -> pd.Series[pd.Timedelta]:
-    return pd.to_timedelta(number(of, name), unit="min")
+    # Whole numbers: of floats pandas rounds what lies in memory where there is none, and may warn.
+    return pd.to_timedelta(number(of, name).astype("Int64"), unit="min")
 
 
 def _showing(

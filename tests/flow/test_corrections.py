@@ -58,35 +58,43 @@ def test_a_correction_reaches_both_stores_or_neither(lab: Lab) -> None:
     assert _level(lab) == ("2", 2)
 
 
+TIER = "Standard"
+FIRST = f"a,{NEW},2,0.5\nb,{OLD},3,0.25\nc,{OLD},1,\n"
+FIXED = f"a,{NEW},3,\nb,{OLD},4,0.25\nc,{OLD},1,\n"
+
+
 @pytest.mark.shows("5.5")
 def test_a_tier_that_cannot_update_removes_and_puts(lab: Lab) -> None:
-    """Refused with the number of identifiers; with ``delete-put`` both stores have the new value.
+    """Both stores have the new value, also where it becomes null.
 
-    Also where it becomes null. What was not changed is neither removed nor written again.
+    What was not changed is neither removed nor written again.
     """
-    tier = "Standard"
-    first = f"a,{NEW},2,0.5\nb,{OLD},3,0.25\nc,{OLD},1,\n"
-    fixed = f"a,{NEW},3,\nb,{OLD},4,0.25\nc,{OLD},1,\n"
-    _run(lab, first, tier)
-    before = lab.offline(GROUP)
+    _run(lab, FIRST, TIER)
     with pytest.raises(DataGateError, match="2 identifiers have new values") as caught:
-        _run(lab, fixed, tier)
+        _run(lab, FIXED, TIER)
     assert "--correct delete-put" in caught.value.remedy
-    with pytest.raises(DataGateError, match=r"1 identifiers .* a feature that would become null"):
-        _run(lab, fixed, tier, correct="update")
-    with pytest.raises(DataGateError, match="of type Standard cannot update") as caught:
-        _run(lab, f"a,{NEW},3,0.5\n", tier, correct="update")
-    assert (caught.value.exit_code, "--correct delete-put" in caught.value.remedy) == (65, True)
-    assert (lab.offline(GROUP), _level(lab)) == (before, ("2", 2))
-
-    found = _run(lab, fixed, tier, correct="delete-put").figures
+    found = _run(lab, FIXED, TIER, correct="delete-put").figures
     assert (found.corrected, found.replaced, found.sent, found.accepted) == (2, 2, 3, 3)
     assert (found.offline, found.present) == (2, 1)
     assert _level(lab) == ("3", 3)
     online = lab.online(GROUP, "a", "b", "c")
     assert online["a"] == {"sensor": "a", "at": NEW, "level": "3"}
     assert [(one or {}).get("level") for one in (online["b"], online["c"])] == ["4", "1"]
-    assert _run(lab, fixed, tier, correct="delete-put").state == "unchanged"
+    assert _run(lab, FIXED, TIER, correct="delete-put").state == "unchanged"
+
+
+@pytest.mark.prove
+@pytest.mark.shows("5.5")
+def test_what_a_tier_cannot_update_is_refused(lab: Lab) -> None:
+    """With the number of identifiers and what to type; neither store is touched."""
+    _run(lab, FIRST, TIER)
+    before = lab.offline(GROUP)
+    with pytest.raises(DataGateError, match=r"1 identifiers .* a feature that would become null"):
+        _run(lab, FIXED, TIER, correct="update")
+    with pytest.raises(DataGateError, match="of type Standard cannot update") as caught:
+        _run(lab, f"a,{NEW},3,0.5\n", TIER, correct="update")
+    assert (caught.value.exit_code, "--correct delete-put" in caught.value.remedy) == (65, True)
+    assert (lab.offline(GROUP), _level(lab)) == (before, ("2", 2))
 
 
 @pytest.mark.prove
