@@ -80,7 +80,7 @@ def test_a_rendered_contract_is_as_the_formatter_leaves_it(group: FeatureGroup) 
 
 def _ruff(text: str, command: str, *options: str) -> str:
     """What ruff says to a module, with no configuration but its own."""
-    words = [Path(sys.executable).with_name("ruff"), command, "--isolated", *options, "-"]
+    words = [str(Path(sys.executable).with_name("ruff")), command, "--isolated", *options, "-"]
     return subprocess.run(
         words, input=text.encode(), capture_output=True, check=True
     ).stdout.decode()
