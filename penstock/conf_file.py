@@ -17,6 +17,15 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 20  # what is read needs four
 
 
+def adopted_path(directory: Path, environment: str) -> Path:
+    """Where the groups adopted from an environment's AWS stand: over base, under the environment.
+
+    It is the environment's because roles, keys and physical names are; another one, the embedded
+    AWS say, may make groups of its own from the same contracts.
+    """
+    return directory / f"{environment}.adopted.yaml"
+
+
 def read(path: Path, directory: Path) -> yaml.Node | None:
     """The file as nodes, which know their lines; None where it is empty.
 

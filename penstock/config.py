@@ -1,5 +1,7 @@
 """Where a project runs: ``conf/base.yaml`` + ``conf/<environment>.yaml`` + flags, read once.
 
+Between the two files lies ``conf/<environment>.adopted.yaml`` where ``penstock adopt`` wrote one.
+
 The result is one frozen record; unknown keys, wrong types and missing files end in one line that
 names file, line and fix. Every value knows where it came from (:meth:`Settings.origin`). Secrets
 are never values here: AWS credentials come from botocore's own resolver.
@@ -16,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from penstock.conf_file import lay, merge, read
+from penstock.conf_file import adopted_path, lay, merge, read
 from penstock.conf_price import Prices
 from penstock.conf_record import Record as _Record
 from penstock.conf_schedule import Schedule, Scheduler
@@ -136,6 +138,10 @@ class Group(_Record):
     """Where one feature group lives, if not under its logical name with the defaults."""
 
     physical: str | None = Field(default=None, description="Name or ARN of the group on AWS.")
+    manage: bool = Field(
+        default=True,
+        description="Whether provision makes and changes it; false: others do, and it compares.",
+    )
     role_arn: str | None = Field(default=None, description="Role the service takes for a store.")
     kms_key: str | None = Field(default=None, description="KMS key of the online store.")
     table: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_]{0,251}$")
@@ -225,7 +231,7 @@ class Settings(_Record):
 
 
 def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read ``directory``'s base and environment files and lay flags over them.
+    """Read ``directory``'s base, adopted and environment files and lay flags over them.
 
     Args:
         directory: The ``conf`` folder.
@@ -237,8 +243,9 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for name in ("base", environment):
-        path = directory / f"{name}.yaml"
+    adopted = adopted_path(directory, environment)
+    between = [adopted] if adopted.is_file() else []
+    for path in (directory / "base.yaml", *between, directory / f"{environment}.yaml"):
         merge(values, origins, read(path, directory), path)
     for key, value in (flags or {}).items():
         lay(values, origins, key, value)

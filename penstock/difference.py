@@ -33,6 +33,7 @@ class Difference:
         conflicts: One line each for what cannot be changed.
         extra: Features only AWS has. They stay; records written by the contract leave them null.
         ttl: The group's time to live that is to be set; records written earlier keep theirs.
+        managed: Whether it is ours to make and change; else additions are somebody else's to make.
     """
 
     physical: str
@@ -41,20 +42,28 @@ class Difference:
     conflicts: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     ttl: timedelta | None = None
+    managed: bool = True
 
     @property
     def agrees(self) -> bool:
         """Nothing to do and nothing in the way."""
         return not (self.absent or self.additions or self.conflicts or self.ttl)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """One line each for what the contract has and AWS has not."""
+        new = ("feature group",) if self.absent else ()
+        added = tuple(f"{one.name} {one.type.value}" for one in self.additions)
+        kept = () if self.ttl is None else (f"time to live {self.ttl.total_seconds():.0f} s",)
+        return new + added + kept
+
     def lines(self) -> tuple[str, ...]:
         """For people: ``+`` will be added, ``!`` is in the way, ``~`` stays as it is."""
-        new = ("+ feature group",) if self.absent else ()
-        added = tuple(f"+ {one.name} {one.type.value}" for one in self.additions)
-        kept = () if self.ttl is None else (f"+ time to live {self.ttl.total_seconds():.0f} s",)
-        blocked = tuple(f"! {one}" for one in self.conflicts)
+        mark = "+" if self.managed else "! not there, and its owner's to make (manage: false):"
         return (
-            new + added + kept + blocked + tuple(f"~ {name} (only on AWS)" for name in self.extra)
+            *(f"{mark} {one}" for one in self.missing),
+            *(f"! {one}" for one in self.conflicts),
+            *(f"~ {name} (only on AWS)" for name in self.extra),
         )
 
 
@@ -65,7 +74,7 @@ def difference(group: FeatureGroup, settings: Settings, described: Mapping[str, 
     """
     place = settings.group(group.name)
     theirs = {one["FeatureName"]: one for one in described["FeatureDefinitions"]}
-    there = _ttl_s(described)
+    there = ttl_of(described)
     conflicts = [
         *_role_conflicts(group, described),
         *_type_conflicts(group, theirs),
@@ -79,6 +88,7 @@ def difference(group: FeatureGroup, settings: Settings, described: Mapping[str, 
         conflicts=tuple(conflicts),
         extra=tuple(sorted(theirs.keys() - set(group.names))),
         ttl=wanted if wanted and wanted.total_seconds() != there else None,
+        managed=place.manage,
     )
 
 
@@ -129,6 +139,13 @@ def store_conflicts(place: Group, described: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def ttl_of(described: Mapping[str, Any]) -> int | None:
+    """The default time to live of a described group, seconds; None where it has none."""
+    ttl = (described.get("OnlineStoreConfig") or {}).get("TtlDuration") or {}
+    unit, value = ttl.get("Unit"), ttl.get("Value")
+    return None if unit is None or value is None else _UNIT_S[unit] * int(value)
+
+
 def remedy(group: str, conflicts: Sequence[str]) -> str:
     """What to do about conflicts."""
     key = f"groups.{group}"
@@ -163,16 +180,10 @@ def _online_conflicts(group: FeatureGroup, place: Group, described: Mapping[str,
     found = []
     if tier != place.storage_type:
         found.append(f"its storage type is {tier}, not {place.storage_type}")
-    there = _ttl_s(described)
+    there = ttl_of(described)
     if there is not None and group.ttl is None:
         found.append(f"its records expire after {there} s, the contract has no ttl")
     return found
-
-
-def _ttl_s(described: Mapping[str, Any]) -> int | None:
-    ttl = (described.get("OnlineStoreConfig") or {}).get("TtlDuration") or {}
-    unit, value = ttl.get("Unit"), ttl.get("Value")
-    return None if unit is None or value is None else _UNIT_S[unit] * int(value)
 
 
 def _role_conflicts(group: FeatureGroup, described: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 The group on AWS is described first. Where it agrees nothing is written; what it lacks is added;
 whatever else differs is refused with the difference, for the service cannot change it. A group that
-penstock alone writes offline (``stores: offline``) is not known to the service at all.
+belongs to somebody else (``manage: false``) is compared only. A group that penstock alone writes
+offline (``stores: offline``) is not known to the service at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from penstock import aws
 from penstock.catalog import ensure_database
 from penstock.config import Settings
 from penstock.contract import Feature, FeatureGroup
@@ -26,13 +26,8 @@ from penstock.difference import (
     remedy,
     ttl_duration,
 )
-from penstock.errors import (
-    ContractError,
-    CredentialsError,
-    PenstockError,
-    TemporaryError,
-    UsageError,
-)
+from penstock.errors import ContractError, PenstockError, TemporaryError, UsageError
+from penstock.existing import code, describe, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -49,9 +44,6 @@ __all__ = [
 ]
 
 MAX_ADDITIONS = 100  # SageMaker API model, UpdateFeatureGroup
-_ABSENT = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
-#: Somebody else is changing the group at this moment.
-_BUSY = frozenset({"ResourceInUse", "ConflictException"})
 
 
 def _silent(_: str) -> None:
@@ -97,9 +89,9 @@ def check(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings) -
     physical = place.physical or group.name
     if not place.sends:
         return Difference(physical)
-    described = _describe(sagemaker, physical)
+    described = describe(sagemaker, physical)
     if described is None:
-        return Difference(physical, absent=True)
+        return Difference(physical, absent=True, managed=place.manage)
     return difference(group, settings, described)
 
 
@@ -117,11 +109,13 @@ def provision(
         glue: A Glue client to make the catalogue's database with; None, or a configuration that
             registers nothing, leaves the catalogue alone.
         group: The contract.
-        settings: Physical name, key, role and storage type of the group; the catalogue's database.
+        settings: Physical name, key, role and storage type of the group, and whether it is ours to
+            make and change; the catalogue's database.
         waiting: Bounds and reporting of the wait.
 
     Raises:
-        ContractError: The group differs in what cannot be changed; nothing was written.
+        ContractError: The group differs in what cannot be changed, or belongs to somebody else and
+            lacks what the contract asks for; nothing was written.
         UsageError: AWS refused the request as it stands.
         PenstockError: AWS failed to make the change, with its reason.
         TemporaryError: It was not ready in time, or somebody else is changing it.
@@ -130,7 +124,8 @@ def provision(
     patience = waiting or Waiting()
     place = settings.group(group.name)
     if place.sends:
-        done = _provision_group(sagemaker, group, settings, patience)
+        act = _provision_group if place.manage else _compare_group
+        done = act(sagemaker, group, settings, patience)
     else:
         done = Provisioned(group.name, place.physical or group.name, "unchanged")
     if glue is None or not settings.catalog.register_tables or not place.own_table:
@@ -144,7 +139,7 @@ def _provision_group(
 ) -> Provisioned:
     physical = settings.group(group.name).physical or group.name
     created = False
-    if _describe(sagemaker, physical) is None:
+    if describe(sagemaker, physical) is None:
         created = _create(sagemaker, group, settings)
     described = _settled(sagemaker, physical, waiting, None)
     found = difference(group, settings, described)
@@ -162,6 +157,24 @@ def _provision_group(
     return Provisioned(group.name, physical, "created" if created else action, added, found.extra)
 
 
+def _compare_group(
+    sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings, waiting: Waiting
+) -> Provisioned:
+    """For a group of somebody else's: it is what the contract asks for, or the run ends here."""
+    found = check(sagemaker, group, settings)
+    key = f"groups.{group.name}.manage"
+    if found.absent:
+        message = f"there is no feature group {found.physical!r}, and {key} is false"
+        raise UsageError(message, f"Whoever owns it must make it, or set {key}: true")
+    described = _settled(sagemaker, found.physical, waiting, None)
+    found = difference(group, settings, described)
+    if not found.agrees:
+        what = "; ".join(found.missing + found.conflicts)
+        message = f"feature group {found.physical!r} on AWS differs, and {key} is false: {what}"
+        raise ContractError(message, f"Whoever owns it must change it, or set {key}: true")
+    return Provisioned(group.name, found.physical, "unchanged", extra=found.extra)
+
+
 def _create(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings) -> bool:
     """False where somebody else made it in the meantime."""
     request = create_request(group, settings)
@@ -172,8 +185,8 @@ def _create(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings)
     try:
         sagemaker.create_feature_group(**request)
     except ClientError as error:
-        if _code(error) != "ResourceInUse":
-            raise _ours(error, group.name) from error
+        if code(error) != "ResourceInUse":
+            raise refused(error, group.name) from error
         return False
     return True
 
@@ -191,7 +204,7 @@ def _update(
     try:
         sagemaker.update_feature_group(FeatureGroupName=physical, **change)
     except ClientError as error:
-        raise _ours(error, physical) from error
+        raise refused(error, physical) from error
     _settled(sagemaker, physical, waiting, added)
 
 
@@ -207,7 +220,7 @@ def _settled(
     """
     start, pause = waiting.clock(), waiting.first_s
     while True:
-        described = _describe(sagemaker, physical)
+        described = describe(sagemaker, physical)
         state = "not visible yet" if described is None else _state(described, physical, added)
         if described is not None and state == "ready":
             return described
@@ -241,41 +254,3 @@ def _state(described: Mapping[str, Any], physical: str, added: frozenset[str] | 
         return "updating"
     there = {one["FeatureName"] for one in described["FeatureDefinitions"]}
     return "ready" if (added or frozenset()) <= there else "features not visible yet"
-
-
-def _describe(sagemaker: SageMakerClient, physical: str) -> dict[str, Any] | None:
-    """All pages of the description, or None where there is no such group."""
-    try:
-        found: dict[str, Any] = dict(sagemaker.describe_feature_group(FeatureGroupName=physical))
-        definitions = list(found["FeatureDefinitions"])
-        token = found.get("NextToken")
-        while token:
-            page: Any = sagemaker.describe_feature_group(FeatureGroupName=physical, NextToken=token)
-            definitions += page["FeatureDefinitions"]
-            token = page.get("NextToken")
-    except ClientError as error:
-        if _code(error) in _ABSENT:
-            return None
-        raise _ours(error, physical) from error
-    return {**found, "FeatureDefinitions": definitions}
-
-
-def _ours(error: ClientError, physical: str) -> PenstockError:
-    known = aws.explained(error)
-    if isinstance(known, CredentialsError):
-        return known
-    text = f"{_code(error)}: {error.response['Error'].get('Message', '')}"
-    if _code(error) in _BUSY:
-        message = f"feature group {physical!r} is being changed by somebody else: {text}"
-        return TemporaryError(message, "Run the same command again")
-    if _code(error) == "ResourceLimitExceeded":  # also four creations at a time (AWS quotas)
-        message = f"AWS has no room for feature group {physical!r}: {text}"
-        return TemporaryError(message, "Wait for other creations, or raise the quota; run again")
-    if _code(error) in ("ValidationException", *_ABSENT):
-        message = f"AWS refused feature group {physical!r}: {text}"
-        return UsageError(message, "Correct what it names in the contract or in conf")
-    return known or TemporaryError(text, "Run the same command again")
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"].get("Code", "")

@@ -55,7 +55,7 @@ def template() -> Path:
 
 def _write(origin: Path, directory: Path) -> None:
     for part in PARTS:
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "aws.yaml")
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "aws.yaml", "*.adopted.yaml")
         shutil.copytree(origin / part, directory / part, ignore=ignored)
     (directory / "README.md").write_text(README, encoding="utf-8")
     (directory / ".gitignore").write_text(

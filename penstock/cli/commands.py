@@ -1,5 +1,6 @@
 """All commands, in the order of a first day with penstock."""
 
+from penstock.cli.adopting import adopt
 from penstock.cli.backfilling import backfill, plan
 from penstock.cli.datasets import dataset
 from penstock.cli.ingesting import ingest, provision
@@ -15,6 +16,7 @@ COMMANDS = (
     init,
     doctor,
     local,
+    adopt,
     provision,
     ingest,
     plan,

@@ -23,6 +23,7 @@ A project is a folder with conf/ (where it runs), schemas/ (feature groups and p
 transforms/ (how features are computed). Start one with 'penstock init DIR'.
 
 \b
+  penstock adopt                contracts and conf from feature groups that exist
   penstock provision            create the feature groups
   penstock ingest               read, transform, validate, send, write, register
   penstock plan GROUP           a range of windows: what would be done, and what it costs

@@ -262,6 +262,61 @@ def test_a_group_penstock_alone_writes_is_not_made(world: World) -> None:
     assert only["FeatureGroupName"] == "other"
 
 
+def test_a_group_of_somebody_elses_is_compared_only(world: World) -> None:
+    """manage: false: unchanged where it agrees; else exit 2 with all that differs; no write."""
+    theirs = _settings(manage=False)
+    absent = check(world.sagemaker, GROUP, theirs)
+    assert (absent.absent, absent.agrees) == (True, False)
+    assert absent.lines() == (
+        "! not there, and its owner's to make (manage: false): feature group",
+    )
+    with pytest.raises(UsageError) as caught:
+        provision(world.sagemaker, world.glue, GROUP, theirs, world.waiting())
+    assert str(caught.value) == (
+        "there is no feature group 'status', and groups.status.manage is false. "
+        "Whoever owns it must make it, or set groups.status.manage: true"
+    )
+    assert not world.sagemaker.list_feature_groups()["FeatureGroupSummaries"]
+
+    provision(world.sagemaker, None, GROUP, _settings(), world.waiting())
+    before = _settled_description(world)
+    done = provision(world.sagemaker, None, GROUP, theirs, world.waiting())
+    assert (done.action, done.added) == ("unchanged", ())
+    assert check(world.sagemaker, GROUP, theirs).agrees
+
+    wants = replace(_with(GATE), ttl=timedelta(days=1), record_identifier="gate")
+    assert check(world.sagemaker, wants, theirs).lines() == (
+        "! not there, and its owner's to make (manage: false): gate String",
+        "! not there, and its owner's to make (manage: false): time to live 86400 s",
+        "! record identifier is flight, not gate",
+    )
+    with pytest.raises(ContractError) as refused:
+        provision(world.sagemaker, None, wants, theirs, world.waiting())
+    assert refused.value.exit_code == 2
+    assert refused.value.message == (
+        "feature group 'status' on AWS differs, and groups.status.manage is false: "
+        "gate String; time to live 86400 s; record identifier is flight, not gate"
+    )
+    assert _settled_description(world) == before
+    taken = provision(world.sagemaker, None, _with(GATE), _settings(), world.waiting())
+    assert taken.added == ("gate",)
+
+
+def _settled_description(world: World) -> Any:
+    described = world.sagemaker.describe_feature_group(FeatureGroupName="status")
+    return {key: one for key, one in described.items() if key != "ResponseMetadata"}
+
+
+def test_a_group_of_somebody_elses_that_is_being_made_is_waited_for(tmp_path: Path) -> None:
+    """Its owner may be at it in this moment."""
+    with _emulated(tmp_path, create_delay=0.6) as world:
+        world.sagemaker.create_feature_group(**create_request(GROUP, _settings()))
+        patience = Waiting(30.0, progress=world.said.append)
+        done = provision(world.sagemaker, None, GROUP, _settings(manage=False), patience)
+    assert done.action == "unchanged"
+    assert world.said[0] == "status: Creating, 0 s"
+
+
 def test_the_time_to_live_follows_the_contract(world: World) -> None:
     """Made with it, changed with it, equal in any unit; what only AWS has is in the way."""
     keeps = replace(GROUP, ttl=timedelta(days=14))
