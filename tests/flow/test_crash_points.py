@@ -20,7 +20,7 @@ from tests.flow.stores import Stores, fine, provisioned, stores
 SENSORS = 2_500
 POINT_S = 300.0
 
-pytestmark = [pytest.mark.prove, pytest.mark.shows("5.6"), pytest.mark.shows("3.4")]
+pytestmark = [pytest.mark.prove, pytest.mark.shows("5.6")]
 
 
 @pytest.fixture(scope="module")
