@@ -1,6 +1,7 @@
 """All commands, in the order of a first day with penstock."""
 
 from penstock.cli.backfilling import backfill, plan
+from penstock.cli.crawling import crawler
 from penstock.cli.datasets import dataset
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.ledgers import ledger
@@ -28,4 +29,5 @@ COMMANDS = (
     ledger,
     dataset,
     schedule,
+    crawler,
 )
