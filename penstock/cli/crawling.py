@@ -16,7 +16,7 @@ from penstock.crawler import installation
 from penstock.crawler.change import Change
 from penstock.crawler.definition import Definition, definition, names
 from penstock.crawler.place import Account, offline
-from penstock.errors import ConfigError, UsageError
+from penstock.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class _Place:
 def crawler() -> None:
     """A Glue crawler over the offline tables: what conf/ says under 'catalog.crawler'.
 
-    It adds tables to the catalogue that are missing, and logs what else differs; tables that are
-    there stay as penstock registered them. Its IAM role is made with it. Not verified on AWS. See
-    docs/catalogue.md.
+    It logs what differs from the catalogue, and tables that are there stay as they are; those that
+    are missing it makes where catalog.register is off. Its IAM role is made with it. Not verified
+    on AWS. See docs/catalogue.md.
 
     \b
     Examples:
@@ -78,8 +78,8 @@ def apply(workspace: Workspace, *, check_only: bool) -> int:
       penstock crawler apply --env aws
     """
     if not workspace.settings.catalog.crawler.enabled:
-        where = workspace.settings.place("catalog.crawler.enabled")
-        raise ConfigError(f"{where}: the crawler is off", _off(workspace))
+        message = f"{workspace.conf} has no crawler: catalog.crawler.enabled is false"
+        raise UsageError(message, _off(workspace))
     _check_lake(workspace)
     with _connected(workspace) as place:
         wanted = _definition(workspace, place.account)

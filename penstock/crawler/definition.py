@@ -1,8 +1,9 @@
 """A crawler as Glue is asked for it, with the role it takes: the exact requests, nothing is sent.
 
-One crawler for all offline tables of a project and environment that penstock writes. It adds to the
-catalogue tables that are missing and logs what else differs; tables that are there stay as
-penstock's own registration wrote them. Not verified on AWS.
+One crawler for all offline tables of a project and environment that penstock writes. It logs what
+differs; tables that are there stay as penstock's own registration wrote them. It makes tables only
+where ``catalog.register`` is off: one it made has no mark of ours, so the next run that registers
+would refuse it. Not verified on AWS.
 """
 
 from __future__ import annotations
@@ -98,12 +99,19 @@ def definition(
         UsageError: There is no table to crawl.
     """
     conf, called = settings.catalog.crawler, names(settings, environment)
-    where, database = offline(settings, groups), settings.catalog.database
-    policy = permissions(account, called.crawler, database, where, conf.kms_key)
+    where, catalog = offline(settings, groups), settings.catalog
+    policy = permissions(
+        account,
+        called.crawler,
+        catalog.database,
+        where,
+        creates=not catalog.register_tables,
+        kms_key=conf.kms_key,
+    )
     request: dict[str, Any] = {
         "Name": called.crawler,
         "Role": account.role_arn(called.role),
-        "DatabaseName": database,
+        "DatabaseName": catalog.database,
         "Description": f"Made by penstock: offline tables of project {settings.project}. "
         f"'penstock crawler apply --env {environment}' overwrites changes.",
         "Targets": TARGETS[settings.offline.format](where),

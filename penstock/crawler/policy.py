@@ -28,9 +28,15 @@ def trust() -> dict[str, Any]:
 
 
 def permissions(
-    account: Account, crawler: str, database: str, where: Offline, kms_key: str | None
+    account: Account,
+    crawler: str,
+    database: str,
+    where: Offline,
+    *,
+    creates: bool,
+    kms_key: str | None,
 ) -> dict[str, Any]:
-    """Reading the offline tables, adding tables of these names, writing its own log.
+    """Reading the offline tables, looking at their entries in the catalogue, writing its own log.
 
     No statement is about ``*``. Nothing may be changed or deleted, neither a table nor an object:
     ``SchemaChangePolicy`` LOG asks for neither, and manifests, for which the guide wants writing to
@@ -41,11 +47,12 @@ def permissions(
         crawler: Its name, which is that of its log stream.
         database: The Glue database.
         where: The offline tables.
+        creates: Whether it may make tables that are missing.
         kms_key: ARN of the key the objects are encrypted with; None grants nothing on keys.
     """
     statements = [
         *_objects(account, where),
-        _catalogue(account, database, where),
+        _catalogue(account, database, where, creates=creates),
         *_log(account, crawler),
     ]
     if kms_key is not None:
@@ -78,19 +85,19 @@ def _objects(account: Account, where: Offline) -> list[dict[str, Any]]:
     ]
 
 
-def _catalogue(account: Account, database: str, where: Offline) -> dict[str, Any]:
+def _catalogue(account: Account, database: str, where: Offline, *, creates: bool) -> dict[str, Any]:
     """An action on a table is allowed on it, its database and the catalogue, or not at all."""
+    actions = [
+        "glue:GetDatabase",
+        "glue:GetTable",
+        "glue:GetPartition",
+        "glue:GetPartitions",
+        "glue:BatchGetPartition",
+    ]
     return {
-        "Sid": "AddOurTables",
+        "Sid": "OurTables",
         "Effect": "Allow",
-        "Action": [
-            "glue:GetDatabase",
-            "glue:GetTable",
-            "glue:GetPartition",
-            "glue:GetPartitions",
-            "glue:BatchGetPartition",
-            "glue:CreateTable",
-        ],
+        "Action": [*actions, "glue:CreateTable"] if creates else actions,
         "Resource": [
             account.arn("glue", "catalog"),
             account.arn("glue", f"database/{database}"),

@@ -26,7 +26,6 @@ from tests.models import mistakes
 ACCOUNT = Account("123456789012", "eu-west-1")
 GROUPS = ("flight-status", "airport_weather")
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-TABLES = ("airport_weather", "flight_status")
 DATABASE = "penstock_flights"
 GLUE = "arn:aws:glue:eu-west-1:123456789012"
 LOGS = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws-glue/crawlers"
@@ -44,7 +43,7 @@ def _made(settings: Settings | None = None, account: Account = ACCOUNT) -> Defin
 
 
 def test_the_role_is_taken_by_glue_alone_and_may_do_this() -> None:
-    """The golden policy: reads of the offline tables, new tables of these names, its own log."""
+    """The golden policy: reads of the offline tables and of their entries, its own log."""
     role = _made().role
     assert (role.name, role.owner) == ("penstock-flights-aws-crawler", "flights/aws")
     assert role.trust == {
@@ -74,7 +73,7 @@ def test_the_role_is_taken_by_glue_alone_and_may_do_this() -> None:
                 "Resource": "arn:aws:s3:::bucket/penstock/lake/offline/*",
             },
             {
-                "Sid": "AddOurTables",
+                "Sid": "OurTables",
                 "Effect": "Allow",
                 "Action": [
                     "glue:GetDatabase",
@@ -82,7 +81,6 @@ def test_the_role_is_taken_by_glue_alone_and_may_do_this() -> None:
                     "glue:GetPartition",
                     "glue:GetPartitions",
                     "glue:BatchGetPartition",
-                    "glue:CreateTable",
                 ],
                 "Resource": [
                     f"{GLUE}:catalog",
@@ -107,6 +105,15 @@ def test_the_role_is_taken_by_glue_alone_and_may_do_this() -> None:
     }
 
 
+def test_tables_are_made_only_where_runs_do_not_register_them() -> None:
+    """Otherwise a table without our mark would stand in the way of the next registration."""
+    conf = {"database": DATABASE, "register": False}
+    unregistered = _made(_settings(catalog=conf)).role.policy["Statement"]
+    (more,) = [one for one in unregistered if one not in _made().role.policy["Statement"]]
+    (less,) = [one for one in _made().role.policy["Statement"] if one["Sid"] == more["Sid"]]
+    assert more == {**less, "Action": [*less["Action"], "glue:CreateTable"]}
+
+
 def test_a_key_is_for_decrypting_through_s3_and_only_where_conf_names_it() -> None:
     """In China the endpoint that KMS sees has another ending."""
     settings = _settings(crawler={"kms_key": KEY})
@@ -129,7 +136,7 @@ def test_a_key_is_for_decrypting_through_s3_and_only_where_conf_names_it() -> No
 @pytest.mark.parametrize("kms_key", [None, KEY])
 @pytest.mark.parametrize("lake", ["s3://bucket", "s3://bucket/a/b/"])
 def test_the_policy_is_about_nothing_wide(lake: str, kms_key: str | None) -> None:
-    """No * as resource or action, no writing to S3, no changing or deleting of tables."""
+    """No * as resource or action, no writing to S3 or to the catalogue."""
     statements = _made(_settings(lake, crawler={"kms_key": kms_key})).role.policy["Statement"]
     actions = [one for statement in statements for one in _listed(statement["Action"])]
     resources = [one for statement in statements for one in _listed(statement["Resource"])]
@@ -140,7 +147,7 @@ def test_the_policy_is_about_nothing_wide(lake: str, kms_key: str | None) -> Non
     }
     writing = {one for one in actions if not one.partition(":")[2].startswith(("Get", "List"))}
     assert writing - {"kms:Decrypt"} == {
-        *("glue:BatchGetPartition", "glue:CreateTable"),
+        "glue:BatchGetPartition",
         *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
     }
 
@@ -317,8 +324,7 @@ ON = "    enabled: true\n    schedule: cron(30 4 * * ? *)\n"
     [
         (ON, ["show"], "the lake {folder}/lake is not on S3, and Glue crawls nothing else"),
         (ON, ["apply", "--check"], "the lake {folder}/lake is not on S3"),
-        ("    enabled: false\n", ["apply"], "6: the crawler is off. Set catalog.crawler.enabled"),
-        ("    name: x\n", ["apply"], "default: the crawler is off. Set catalog.crawler.enabled"),
+        ("    name: x\n", ["apply"], "{folder} has no crawler: catalog.crawler.enabled is false"),
         (ON + "aws:\n  embedded: true\n", ["remove"], "the embedded AWS has neither crawlers nor"),
     ],
 )
@@ -353,7 +359,7 @@ class _Glue:
         assert given == {"Name": "penstock-flights-aws"}
         if self.crawler is None:
             raise _error("GetCrawler", "EntityNotFoundException", "")
-        empty = {"S3Targets": [], "JdbcTargets": [], "CatalogTargets": []}
+        empty: dict[str, list[Any]] = {"S3Targets": [], "JdbcTargets": [], "CatalogTargets": []}
         return {
             "Crawler": {
                 **self.crawler,
