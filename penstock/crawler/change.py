@@ -23,8 +23,11 @@ _REFUSED = frozenset(
         "ValidationException",
     }
 )
-#: What CloudFormation's users got from UpdateCrawler beside CrawlerRunningException.
-_RUNNING = "while running"
+#: Glue's words for a role that IAM has not told it of yet, as people quote them: "unable to assume
+#: role", "provided role", "the role". It comes as InvalidInputException.
+UNKNOWN_ROLE = "unable to assume"
+#: The same code for what passes; CloudFormation's users got the second from UpdateCrawler.
+_PASSING = (UNKNOWN_ROLE, "while running")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,6 @@ def explained(error: ClientError, what: str) -> PenstockError:
         return known
     said = error.response["Error"].get("Message", "")
     text = f"{error.operation_name}: {code(error)}: {said}"
-    if code(error) in _REFUSED and _RUNNING not in said:
+    if code(error) in _REFUSED and not any(one in said for one in _PASSING):
         return UsageError(f"AWS refused {what}: {text}", "Correct what it names in conf")
     return TemporaryError(f"{what} was not changed: {text}", "Run the same command again later")

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from penstock.catalog import Retry
-from penstock.crawler.change import Change, code, explained, not_ours
+from penstock.crawler.change import UNKNOWN_ROLE, Change, code, explained, not_ours
 from penstock.crawler.definition import TAG
 from penstock.crawler.place import Account
 from penstock.leaves import differences, parsed
@@ -35,8 +35,6 @@ _PAUSED = "NOT_SCHEDULED"  # Glue API model, ScheduleState
 #: How often a role that was just made is shown to Glue: it is not known everywhere at once, and
 #: takes seconds (Terraform's provider waits up to minutes). All sleeps together last at most 55 s.
 PATIENCE = Retry(attempts=9, base_s=1.0, cap_s=10.0)
-#: Glue's words for it, as people quote them: "assume role", "assume provided role", "the role".
-_UNKNOWN_ROLE = "unable to assume"
 
 
 def compare(glue: Any, wanted: Mapping[str, Any], account: Account) -> Change:
@@ -120,7 +118,6 @@ def _update(glue: Any, wanted: Mapping[str, Any], retry: Retry) -> None:
     name = wanted["Name"]
     there, after = _shape(_get(glue, name) or {}), _shape(wanted)
     paused = there.pop("ScheduleState", None) == _PAUSED
-    after.pop("ScheduleState", None)
     if there != after:
         request = {key: value for key, value in wanted.items() if key != "Tags"}
         _patient(lambda: glue.update_crawler(**request), retry)
@@ -135,7 +132,7 @@ def _patient(call: Callable[[], Any], retry: Retry) -> None:
             call()
         except ClientError as error:
             said = error.response["Error"].get("Message", "")
-            if _UNKNOWN_ROLE not in said or n + 1 == retry.attempts:
+            if UNKNOWN_ROLE not in said or n + 1 == retry.attempts:
                 raise
             retry.sleep(retry.delay(n))
         else:

@@ -1,24 +1,17 @@
-"""The crawler as conf has it: one line where something is wrong, else exactly what AWS is asked."""
+"""The crawler and its role: exactly what AWS is asked, and what is refused before."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from penstock.catalog import Retry
-from penstock.cli.program import run
 from penstock.config import Offline as OfflineFormat
 from penstock.config import Settings
-from penstock.crawler import crawler
-from penstock.crawler.change import Change
 from penstock.crawler.definition import TARGETS, Definition, definition, names
 from penstock.crawler.place import Account, offline
-from penstock.errors import ConfigError, PenstockError, TemporaryError, UsageError
+from penstock.errors import ConfigError, UsageError
 from penstock.leaves import differences
 from penstock.run.places import offline_path
 from tests.models import mistakes
@@ -266,205 +259,10 @@ def test_a_name_that_aws_would_not_take_is_refused(environment: str) -> None:
         names(_settings(), environment)
 
 
-BASE = """project: flights
-lake: lake
-state: state
-catalog:
-  crawler:
-"""
-BROKEN = {
-    "    enabld: true\n": "6: unknown key 'catalog.crawler.enabld'. Did you mean 'enabled'?",
-    "    enabled: true\n": (
-        "5: 'catalog.crawler' must say 'schedule' together with enabled: true. Correct the value"
-    ),
-    "    enabled: daily\n": (
-        "6: 'catalog.crawler.enabled' must be true or false. Write it without quotes"
-    ),
-    "    schedule: rate(1 day)\n": (
-        "6: 'catalog.crawler.schedule' must be cron(minutes hours day month weekday year). "
-        "Correct the value"
-    ),
-    "    schedule: cron(30 4 * * * *)\n": (
-        "6: 'catalog.crawler.schedule' must have ? for either the day of the month or that of the "
-        "week. Correct the value"
-    ),
-    "    schedule: cron(0/2 4 * * ? *)\n": (
-        "6: 'catalog.crawler.schedule' must leave 5 minutes between two starts. Correct the value"
-    ),
-    "    schedule: cron(0,58 * * * ? *)\n": (
-        "6: 'catalog.crawler.schedule' must leave 5 minutes between two starts. Correct the value"
-    ),
-    "    role: a/b\n": "6: 'catalog.crawler.role' must match pattern '^[A-Za-z0-9_+=,.@-]{1,64}$'",
-    "    name: '*'\n": "6: 'catalog.crawler.name' must match pattern '^[A-Za-z0-9_.-]{1,255}$'",
-    "    kms_key: alias/lake\n": "6: 'catalog.crawler.kms_key' must match pattern '^arn:aws",
-}
-
-
-@pytest.mark.parametrize("text", BROKEN, ids=str.strip)
-def test_a_broken_section_is_one_line(
-    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit code 2; file, line, and what to do."""
-    assert _run(tmp_path, BASE + text, "show") == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"penstock: {tmp_path / 'local.yaml'}:{BROKEN[text]}")
-
-
 @pytest.mark.parametrize("schedule", ["cron(0/5 * * * ? *)", "cron(58 4 ? * MON,FRI *)"])
 def test_a_schedule_as_glue_has_it_is_taken(schedule: str) -> None:
     """Every five minutes is the most often."""
     assert _made(_settings(crawler={"schedule": schedule})).request["Schedule"] == schedule
-
-
-ON = "    enabled: true\n    schedule: cron(30 4 * * ? *)\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "words", "says"),
-    [
-        (ON, ["show"], "the lake {folder}/lake is not on S3, and Glue crawls nothing else"),
-        (ON, ["apply", "--check"], "the lake {folder}/lake is not on S3"),
-        ("    name: x\n", ["apply"], "{folder} has no crawler: catalog.crawler.enabled is false"),
-        (ON + "aws:\n  embedded: true\n", ["remove"], "the embedded AWS has neither crawlers nor"),
-    ],
-)
-def test_a_wrong_word_is_one_line(
-    text: str, words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit code 2, and AWS is not asked."""
-    assert _run(tmp_path, BASE + text, *words) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert says.format(folder=tmp_path) in line
-
-
-def _run(folder: Path, text: str, *arguments: str) -> int:
-    """``penstock crawler`` with this configuration, on the project of this repository."""
-    (folder / "base.yaml").write_text("", encoding="utf-8")
-    (folder / "local.yaml").write_text(text, encoding="utf-8")
-    place = ["--conf", str(folder), "--project", str(Path(__file__).parents[2])]
-    place += ["--set", f"state={folder}/state", "--set", f"lake={folder}/lake"]
-    return run(["crawler", *arguments, *place])
-
-
-class _Glue:
-    """Glue with at most one crawler, and errors that are to come."""
-
-    def __init__(self, *errors: tuple[str, str]) -> None:
-        self.errors = list(errors)
-        self.calls: list[str] = []
-        self.crawler: dict[str, Any] | None = None
-
-    def get_crawler(self, **given: str) -> dict[str, Any]:
-        """The crawler as Glue answers it: the role by its name, targets of all kinds."""
-        assert given == {"Name": "penstock-flights-aws"}
-        if self.crawler is None:
-            raise _error("GetCrawler", "EntityNotFoundException", "")
-        empty: dict[str, list[Any]] = {"S3Targets": [], "JdbcTargets": [], "CatalogTargets": []}
-        return {
-            "Crawler": {
-                **self.crawler,
-                "Role": self.crawler["Role"].rpartition("/")[2],
-                "Schedule": {
-                    "ScheduleExpression": self.crawler["Schedule"],
-                    "State": "TRANSITIONING",
-                },
-                "Targets": {**empty, **self.crawler["Targets"]},
-                "State": "READY",
-                "LakeFormationConfiguration": {"UseLakeFormationCredentials": False},
-            }
-        }
-
-    def get_tags(self, **given: Any) -> dict[str, Any]:
-        """Its tags."""
-        assert given == {"ResourceArn": f"{GLUE}:crawler/penstock-flights-aws"}
-        assert self.crawler is not None
-        return {"Tags": self.crawler["Tags"]}
-
-    def create_crawler(self, **given: Any) -> None:
-        """Make it, when no more errors are to come."""
-        self._fail("CreateCrawler")
-        self.crawler = given
-
-    def update_crawler(self, **given: Any) -> None:
-        """Change it, when no more errors are to come."""
-        self._fail("UpdateCrawler")
-        assert self.crawler is not None
-        self.crawler |= given
-
-    def delete_crawler(self, **given: str) -> None:
-        """Delete it, when no more errors are to come."""
-        assert given == {"Name": "penstock-flights-aws"}
-        self._fail("DeleteCrawler")
-        self.crawler = None
-
-    def _fail(self, operation: str) -> None:
-        self.calls.append(operation)
-        if self.errors:
-            raise _error(operation, *self.errors.pop(0))
-
-
-def _error(operation: str, code: str, message: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
-
-
-UNKNOWN = ("InvalidInputException", "Service is unable to assume provided role. Please verify it")
-
-
-def test_a_role_that_glue_does_not_know_yet_is_waited_for() -> None:
-    """IAM tells all others seconds later; the sleeps are bounded as documented."""
-    slept: list[float] = []
-    retry = Retry(attempts=9, base_s=1.0, cap_s=10.0, sleep=slept.append, draw=lambda: 1.0)
-    assert (retry.attempts, retry.base_s, retry.cap_s) == (
-        *(crawler.PATIENCE.attempts, crawler.PATIENCE.base_s, crawler.PATIENCE.cap_s),
-    )
-    glue = _Glue(UNKNOWN, UNKNOWN)
-    crawler.bring(glue, _made().request, ACCOUNT, retry)
-    assert glue.calls == ["CreateCrawler"] * 3
-    assert slept == [1.0, 2.0]
-    forever = _Glue(*[UNKNOWN] * 20)
-    slept.clear()
-    with pytest.raises(UsageError, match="unable to assume"):
-        crawler.bring(forever, _made().request, ACCOUNT, retry)
-    assert (len(forever.calls), sum(slept)) == (9, 55.0)
-
-
-def test_what_glue_answers_beside_the_request_is_no_difference() -> None:
-    """A role by name, empty lists of other targets, a schedule that is being set up."""
-    glue = _Glue()
-    crawler.bring(glue, _made().request, ACCOUNT)
-    crawler.bring(glue, _made().request, ACCOUNT)
-    assert glue.calls == ["CreateCrawler"]
-    found = crawler.compare(glue, _made().request, ACCOUNT)
-    assert found == Change("crawler", "penstock-flights-aws", "none")
-
-
-@pytest.mark.parametrize(
-    ("code", "message", "kind"),
-    [
-        ("CrawlerRunningException", "Crawler is running", TemporaryError),
-        ("InvalidInputException", "Cannot update Crawler while running.", TemporaryError),
-        ("SchedulerTransitioningException", "", TemporaryError),
-        ("OperationTimeoutException", "", TemporaryError),
-        ("InvalidInputException", "Database name is wrong", UsageError),
-        ("AccessDeniedException", "no", PenstockError),
-    ],
-)
-@pytest.mark.parametrize("act", ["update", "remove"])
-def test_errors_say_whether_to_come_again(
-    act: str, code: str, message: str, kind: type[PenstockError]
-) -> None:
-    """A crawler that runs is changed later; a request that is wrong is never."""
-    glue, changed = _Glue(), _made(_settings(crawler={"schedule": "cron(0 5 * * ? *)"}))
-    crawler.bring(glue, _made().request, ACCOUNT)
-    glue.errors = [(code, message)]
-    calls: dict[str, Callable[[], None]] = {
-        "update": lambda: crawler.bring(glue, changed.request, ACCOUNT),
-        "remove": lambda: crawler.remove(glue, "penstock-flights-aws"),
-    }
-    with pytest.raises(kind, match=code) as caught:
-        calls[act]()
-    assert caught.value.remedy
-    calls[act]()  # once the trouble has passed
 
 
 def test_differences_are_leaf_by_leaf_and_lists_whole() -> None:
