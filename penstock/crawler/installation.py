@@ -39,10 +39,8 @@ def apply(
         TemporaryError: AWS did not answer, or the crawler runs.
     """
     found = compare(iam, glue, wanted, account)
-    if found[0].action != "none":
-        role.bring(iam, wanted.role)
-    if found[1].action != "none":
-        crawler.bring(glue, wanted.request, account, retry)
+    role.bring(iam, wanted.role)
+    crawler.bring(glue, wanted.request, account, retry)
     return found
 
 
