@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from penstock.conf_crawler import Crawler
 from penstock.conf_file import adopted_path, lay, merge, read
 from penstock.conf_price import Prices
 from penstock.conf_record import Record as _Record
@@ -113,6 +114,7 @@ class Catalog(_Record):
         default=True, alias="register", description="Keep Glue tables in step with the contract."
     )
     database: str = Field(default="penstock", pattern=r"^[a-z_][a-z0-9_]{0,254}$")
+    crawler: Crawler = Crawler()
 
 
 class Quality(_Record):

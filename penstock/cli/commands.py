@@ -2,6 +2,7 @@
 
 from penstock.cli.adopting import adopt
 from penstock.cli.backfilling import backfill, plan
+from penstock.cli.crawling import crawler
 from penstock.cli.datasets import dataset
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.ledgers import ledger
@@ -30,4 +31,5 @@ COMMANDS = (
     ledger,
     dataset,
     schedule,
+    crawler,
 )

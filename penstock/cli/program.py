@@ -32,6 +32,7 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock get GROUP ID         one record, online beside offline
   penstock query latest GROUP   one of the four queries
   penstock schedule show        what runs by itself, and when
+  penstock crawler show         a Glue crawler over the offline tables, and its role
   penstock ledger verify        whether the ledger is whole
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do

@@ -52,11 +52,11 @@ def plain(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def show_json(value: Any) -> None:
+def show_json(value: Any, *, err: bool = False) -> None:
     """One JSON document, times as ISO text; laid out for people where it is not too long."""
     # Only without indentation is it encoded in C, which takes a tenth of the time.
     indent = None if isinstance(value, list) and len(value) > READABLE else 2
-    click.echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False), err=err)
 
 
 def show_rows(rows: Iterable[str]) -> None:

@@ -7,8 +7,7 @@ The group stays when its last entry goes: deleting it would delete what was put 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from penstock import aws
 from penstock.errors import CredentialsError, PenstockError, TemporaryError, UsageError
+from penstock.leaves import differences, parsed
 from penstock.schedule.entry import MARK, Entry
 
 #: What an answer has beside what was asked for: when, by whom, and the default of one-time entries.
@@ -53,7 +53,7 @@ def compare(scheduler: Any, wanted: Entry) -> Change:
     if there is None:
         return Change(wanted.name, wanted.group, "create")
     _check_ours(there, wanted.group, wanted.name)
-    found = tuple(_differences(there, wanted.request))
+    found = tuple(differences(_said(there), _said(wanted.request)))
     return Change(wanted.name, wanted.group, "update" if found else "none", found)
 
 
@@ -144,31 +144,12 @@ def _check_ours(there: Mapping[str, Any], group: str, name: str) -> None:
         raise UsageError(message, "Delete it yourself, or rename the one in conf")
 
 
-def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    old, new = _flat(there), _flat(wanted)
-    for key in sorted({*old, *new}):
-        if old.get(key) != new.get(key):
-            before, after = (json.dumps(one.get(key), default=str) for one in (old, new))
-            yield f"{key}: {before} → {after}"
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Leaves by dotted key; a target's input is JSON in a text, and is compared as what it says."""
-    if path == "Target.Input":
-        value = _parsed(value)
-    if not isinstance(value, dict) or not value:
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, below in value.items():
-        found |= _flat(below, f"{path}.{key}" if path else key)
-    return found
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _said(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request with its target's input, which is JSON in a text, as what it says."""
+    target = dict(request.get("Target", {}))
+    if "Input" in target:
+        target["Input"] = parsed(target["Input"])
+    return {**request, "Target": target}
 
 
 def _ours(error: ClientError, what: str) -> PenstockError:

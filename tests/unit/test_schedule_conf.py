@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import botocore.loaders
 import pytest
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
 
 from penstock.cli.ingesting import fired, ingest
 from penstock.cli.program import run, submitted
@@ -23,6 +19,7 @@ from penstock.schedule.command import SCHEDULED, crontab, crontab_line, words
 from penstock.schedule.entry import Entry, entry, group_name
 from penstock.schedule.firing import windows
 from penstock.timetable import duration
+from tests.models import mistakes
 
 ROLE = "arn:aws:iam::000000000000:role/penstock"
 SCHEDULER = {
@@ -64,7 +61,7 @@ def test_requests_are_what_the_services_models_say(schedule: dict[str, Any], tar
     settings = _with({"dead_letter_arn": queue}, {"nightly": {**schedule, "target": target}})
     request = entry(settings, "nightly", "aws").request
     for operation in ("CreateSchedule", "UpdateSchedule"):
-        assert _mistakes("scheduler", operation, request) == []
+        assert mistakes("scheduler", operation, request) == []
     target_arn = f"arn:aws:scheduler:::aws-sdk:{target.replace('-', '')}:startJobRun"
     assert request["Target"]["Arn"] == target_arn
     assert request["Target"]["DeadLetterConfig"] == {"Arn": queue}
@@ -72,43 +69,14 @@ def test_requests_are_what_the_services_models_say(schedule: dict[str, Any], tar
     if target == "emr-serverless":
         given["ClientToken"] = given["ClientToken"].replace("<aws.scheduler.execution-id>", "d32c")
         given = _lowered(given)
-    assert _mistakes(target, "StartJobRun", given) == []
+    assert mistakes(target, "StartJobRun", given) == []
 
 
 def test_the_models_do_refuse() -> None:
     """A member misspelt, one missing, one too long, one against its pattern: the check can fail."""
     request = entry(_settings(nightly={**NIGHTLY, "target": "glue"}), "nightly", "aws").request
     for key, value in (("Nme", "x"), ("Name", "a b"), ("Name", "x" * 65), ("Target", {})):
-        assert _mistakes("scheduler", "CreateSchedule", {**request, key: value})
-
-
-def _mistakes(service: str, operation: str, given: Any) -> list[str]:
-    """What is wrong with parameters by botocore's model: ParamValidator's word, and what it omits.
-
-    botocore leaves maxima, patterns and enumerations to the service.
-    """
-    model = ServiceModel(botocore.loaders.create_loader().load_service_model(service, "service-2"))
-    shape: Any = model.operation_model(operation).input_shape
-    found = ParamValidator().validate(given, shape)
-    return [found.generate_report()] if found.has_errors() else list(_beyond(given, shape))
-
-
-def _beyond(given: Any, shape: Any) -> list[str]:
-    if shape.type_name == "structure":
-        return [one for key in given for one in _beyond(given[key], shape.members[key])]
-    if shape.type_name == "list":
-        return [one for value in given for one in _beyond(value, shape.member)]
-    if shape.type_name == "map":
-        return [one for value in given.values() for one in _beyond(value, shape.value)]
-    size = given if isinstance(given, int) else len(given)
-    found = [] if size <= shape.metadata.get("max", size) else [f"{shape.name}: {size}"]
-    allowed = shape.metadata.get("enum")
-    if allowed and given not in allowed:
-        found.append(f"{shape.name}: {given}")
-    pattern = shape.metadata.get("pattern")
-    if pattern and isinstance(given, str) and shape.name != "NameString":
-        found += [] if re.fullmatch(pattern, given) else [f"{shape.name}: {given}"]
-    return found
+        assert mistakes("scheduler", "CreateSchedule", {**request, key: value})
 
 
 def _lowered(given: dict[str, Any]) -> dict[str, Any]:
