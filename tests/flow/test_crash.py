@@ -291,20 +291,26 @@ def _a_second_driver_is_sent_away(small: Small, owner: int) -> None:
 
 
 def _a_damaged_ledger_is_named(small: Small) -> None:
-    """Changed, cut off or missing: exit 70 and the file's name, from all who read it."""
+    """Changed, cut off, empty or missing: exit 70 and the file's name, from all who read it.
+
+    ``status`` reads the newest event only.
+    """
     event = small.journal / "000003.json"
     whole = event.read_bytes()
-    changed = whole.replace(b"CLAIMED", b"CLAIMEE")
+    changed = whole.replace(b'"epoch"', b'"epocs"')
     assert changed != whole
-    for command, damaged in (("ingest", changed), ("ingest", whole[:-9]), ("status", b"")):
+    for damaged in (changed, whole[:-9], b""):
         event.write_bytes(damaged)
-        answer = small.run(command)
-        assert answer.code == 70
-        assert str(event) in answer.err.splitlines()[-1]
+        _is_named(small.run("ingest"), event)
+    _is_named(small.run("ledger", "verify"), event)
     event.unlink()
-    answer = small.run("ingest")
+    for command in (("ingest",), ("status",), ("ledger", "verify")):
+        _is_named(small.run(*command), event)
+
+
+def _is_named(answer: Answer, event: Path) -> None:
     assert answer.code == 70
-    assert str(event) in answer.err.splitlines()[-1]
+    assert str(event) in "".join(answer.err.splitlines()[-1:]) + answer.out
 
 
 class _Deaf(OfflineTable):
