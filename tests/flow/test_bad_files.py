@@ -323,7 +323,11 @@ def test_bad_input_is_one_line_on_the_screen(tmp_path: Path) -> None:
 
 
 @pytest.mark.shows("3.5")
-@pytest.mark.parametrize("broken", [b"no gzip", gzip.compress(b"id,at,n\n" * 99)[:15], b""])
+@pytest.mark.parametrize(
+    "broken",
+    [b"no gzip", gzip.compress(b"id,at,n\n" * 99)[:15], b""],
+    ids=["something else", "cut off", "nothing"],
+)
 def test_what_is_no_gzip_is_named_before_spark_starts(lab: Lab, broken: bytes) -> None:
     """Where the header cannot be read; a packed file of no bytes is truncated too."""
     path = lab.root / "t.csv.gz"
