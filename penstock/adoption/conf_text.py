@@ -74,7 +74,7 @@ def _block(name: str, entry: Entry) -> str:
 
 def _line(pair: Mapping[str, Any]) -> str:
     """``key: value`` as YAML on one line, with quotes where they are needed."""
-    text = yaml.safe_dump(dict(pair), allow_unicode=True, width=float("inf"))
+    text = yaml.safe_dump(dict(pair), width=float("inf"))  # ASCII: some breaks of lines are not
     return text.rstrip("\n")
 
 
