@@ -135,6 +135,11 @@ def _check(url: str) -> None:
         raise ConfigError(f"an AWS endpoint {problem}", remedy)
 
 
+def code(error: botocore.exceptions.ClientError) -> str:
+    """AWS's code of an error; empty where it has none."""
+    return str(error.response["Error"].get("Code", ""))
+
+
 def explained(error: Exception) -> PenstockError | None:
     """A botocore error as ours, or None where it is not botocore's."""
     if isinstance(error, botocore.exceptions.ClientError):

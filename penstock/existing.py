@@ -53,7 +53,7 @@ def describe(sagemaker: SageMakerClient, physical: str) -> dict[str, Any] | None
             definitions += page["FeatureDefinitions"]
             token = page.get("NextToken")
     except ClientError as error:
-        if code(error) in _ABSENT:
+        if aws.code(error) in _ABSENT:
             return None
         raise refused(error, physical) from error
     return {**found, "FeatureDefinitions": definitions}
@@ -64,19 +64,14 @@ def refused(error: ClientError, physical: str) -> PenstockError:
     known = aws.explained(error)
     if isinstance(known, CredentialsError):
         return known
-    text = f"{code(error)}: {error.response['Error'].get('Message', '')}"
-    if code(error) in _BUSY:
+    text = f"{aws.code(error)}: {error.response['Error'].get('Message', '')}"
+    if aws.code(error) in _BUSY:
         message = f"feature group {physical!r} is being changed by somebody else: {text}"
         return TemporaryError(message, "Run the same command again")
-    if code(error) == "ResourceLimitExceeded":  # also four creations at a time (AWS quotas)
+    if aws.code(error) == "ResourceLimitExceeded":  # also four creations at a time (AWS quotas)
         message = f"AWS has no room for feature group {physical!r}: {text}"
         return TemporaryError(message, "Wait for other creations, or raise the quota; run again")
-    if code(error) in ("ValidationException", *_ABSENT):
+    if aws.code(error) in ("ValidationException", *_ABSENT):
         message = f"AWS refused feature group {physical!r}: {text}"
         return UsageError(message, "Correct what it names in the contract or in conf")
     return known or TemporaryError(text, "Run the same command again")
-
-
-def code(error: ClientError) -> str:
-    """AWS's code of an error; empty where it has none."""
-    return error.response["Error"].get("Code", "")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from penstock import aws
 from penstock.catalog import ensure_database
 from penstock.config import Settings
 from penstock.contract import Feature, FeatureGroup
@@ -27,7 +28,7 @@ from penstock.difference import (
     ttl_duration,
 )
 from penstock.errors import ContractError, PenstockError, TemporaryError, UsageError
-from penstock.existing import code, describe, refused
+from penstock.existing import describe, refused
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -185,7 +186,7 @@ def _create(sagemaker: SageMakerClient, group: FeatureGroup, settings: Settings)
     try:
         sagemaker.create_feature_group(**request)
     except ClientError as error:
-        if code(error) != "ResourceInUse":
+        if aws.code(error) != "ResourceInUse":
             raise refused(error, group.name) from error
         return False
     return True

@@ -16,7 +16,6 @@ from zipimport import zipimporter
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-_frozen = False
 
 
 def settled(
@@ -37,10 +36,8 @@ def settle() -> None:
     Finders are a cache: the next import makes one anew, from the directory that Python has kept.
     Only the first call leaves anything out, so that garbage of tasks never stays.
     """
-    global _frozen  # noqa: PLW0603 - of the process, as the finders are
     for path, finder in list(sys.path_importer_cache.items()):
         if isinstance(finder, zipimporter):
             del sys.path_importer_cache[path]
-    if not _frozen:
+    if not gc.get_freeze_count():
         gc.freeze()
-        _frozen = True

@@ -142,7 +142,7 @@ def _make_database(glue: GlueClient, database: str) -> bool:
     try:
         glue.get_database(Name=database)
     except ClientError as error:
-        if _code(error) != "EntityNotFoundException":
+        if aws.code(error) != "EntityNotFoundException":
             raise
     else:
         return False
@@ -154,7 +154,7 @@ def _table(glue: GlueClient, database: str, name: str) -> dict[str, Any] | None:
     try:
         return dict(glue.get_table(DatabaseName=database, Name=name)["Table"])
     except ClientError as error:
-        if _code(error) == "EntityNotFoundException":
+        if aws.code(error) == "EntityNotFoundException":
             return None
         raise
 
@@ -164,10 +164,11 @@ def _persistent(call: Callable[[], _T], retry: Retry, what: str) -> _T:
         try:
             return call()
         except ClientError as error:
-            if _code(error) not in PASSING:
+            if aws.code(error) not in PASSING:
                 raise _ours(error, what) from error
             if n + 1 == retry.attempts:
-                message = f"Glue did not take {what} in {retry.attempts} attempts: {_code(error)}"
+                last = aws.code(error)
+                message = f"Glue did not take {what} in {retry.attempts} attempts: {last}"
                 raise TemporaryError(message, "Run the same command again") from error
             retry.sleep(retry.delay(n))
     raise TemporaryError(f"Glue was asked nothing about {what}", "Allow at least one attempt")
@@ -177,12 +178,9 @@ def _ours(error: ClientError, what: str) -> PenstockError:
     known = aws.explained(error)
     if isinstance(known, CredentialsError):
         return known
-    message = f"Glue refused {what}: {_code(error)}: {error.response['Error'].get('Message', '')}"
+    text = f"{aws.code(error)}: {error.response['Error'].get('Message', '')}"
+    message = f"Glue refused {what}: {text}"
     return UsageError(message, "Correct what it names in the contract or in conf")
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"].get("Code", "")
 
 
 def _input(table: Mapping[str, Any]) -> Any:

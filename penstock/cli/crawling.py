@@ -11,9 +11,8 @@ import click
 
 from penstock import aws
 from penstock.cli.options import Workspace, workspace_options
-from penstock.cli.tables import show_json
+from penstock.cli.tables import show_change, show_json
 from penstock.crawler import installation
-from penstock.crawler.change import Change
 from penstock.crawler.definition import Definition, definition, names
 from penstock.crawler.place import Account, offline
 from penstock.errors import UsageError
@@ -89,7 +88,9 @@ def apply(workspace: Workspace, *, check_only: bool) -> int:
         if not check_only:
             changes = installation.apply(place.iam, place.glue, wanted, place.account)
     for one in changes:
-        _tell(one, check_only=check_only, err=workspace.as_json)
+        what = f"{one.kind} {one.name}"
+        err = workspace.as_json
+        show_change(what, one.action, one.differences, check_only=check_only, err=err)
     if workspace.as_json:
         show_json([asdict(one) for one in changes])
     return 2 if check_only and any(one.action != "none" for one in changes) else 0
@@ -160,12 +161,3 @@ def _print(wanted: Definition, *, err: bool) -> None:
     ):
         click.echo(head, err=err)
         show_json(document, err=err)
-
-
-def _tell(change: Change, *, check_only: bool, err: bool) -> None:
-    did = {"create": "created", "update": "updated", "none": "unchanged"}
-    would = {"create": "is not there", "update": "differs", "none": "agrees"}
-    say = (would if check_only else did)[change.action]
-    click.echo(f"{change.kind} {change.name}: {say}", err=err)
-    for line in change.differences:
-        click.echo(f"  {line}", err=err)

@@ -12,7 +12,7 @@ import click
 
 from penstock import aws
 from penstock.cli.options import Workspace, workspace_options
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import show, show_change, show_json
 from penstock.conf_schedule import Schedule
 from penstock.errors import ConfigError, UsageError
 from penstock.schedule import scheduler
@@ -207,12 +207,8 @@ def _scheduler(workspace: Workspace) -> Iterator[Any]:
 
 def _told(workspace: Workspace, change: scheduler.Change, *, check_only: bool) -> scheduler.Change:
     """Say what is or was changed; on standard error where JSON goes to standard output."""
-    did = {"create": "created", "update": "updated", "none": "unchanged"}
-    would = {"create": "is not there", "update": "differs", "none": "agrees"}
-    say = (would if check_only else did)[change.action]
-    click.echo(f"{change.schedule} in {change.group}: {say}", err=workspace.as_json)
-    for line in change.differences:
-        click.echo(f"  {line}", err=workspace.as_json)
+    what, err = f"{change.schedule} in {change.group}", workspace.as_json
+    show_change(what, change.action, change.differences, check_only=check_only, err=err)
     return change
 
 

@@ -52,6 +52,17 @@ def plain(value: object) -> str | None:
     return None if value is None else str(value)
 
 
+def show_change(
+    what: str, action: str, differences: Iterable[str], *, check_only: bool, err: bool
+) -> None:
+    """One thing on AWS that is, was or would be changed, and in what."""
+    did = {"create": "created", "update": "updated", "none": "unchanged"}
+    would = {"create": "is not there", "update": "differs", "none": "agrees"}
+    click.echo(f"{what}: {(would if check_only else did)[action]}", err=err)
+    for line in differences:
+        click.echo(f"  {line}", err=err)
+
+
 def show_json(value: Any, *, err: bool = False) -> None:
     """One JSON document, times as ISO text; laid out for people where it is not too long."""
     # Only without indentation is it encoded in C, which takes a tenth of the time.

@@ -54,18 +54,13 @@ def not_ours(kind: str, name: str) -> UsageError:
     return UsageError(message, f"Delete it yourself, or set catalog.crawler.{key} in conf")
 
 
-def code(error: ClientError) -> str:
-    """The error's code."""
-    return error.response["Error"].get("Code", "")
-
-
 def explained(error: ClientError, what: str) -> PenstockError:
     """AWS's error about ``what`` as ours."""
     known = aws.explained(error)
     if isinstance(known, CredentialsError):
         return known
     said = error.response["Error"].get("Message", "")
-    text = f"{error.operation_name}: {code(error)}: {said}"
-    if code(error) in _REFUSED and not any(one in said for one in _PASSING):
+    text = f"{error.operation_name}: {aws.code(error)}: {said}"
+    if aws.code(error) in _REFUSED and not any(one in said for one in _PASSING):
         return UsageError(f"AWS refused {what}: {text}", "Correct what it names in conf")
     return TemporaryError(f"{what} was not changed: {text}", "Run the same command again later")

@@ -11,8 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from penstock import aws
 from penstock.catalog import Retry
-from penstock.crawler.change import UNKNOWN_ROLE, Change, code, explained, not_ours
+from penstock.crawler.change import UNKNOWN_ROLE, Change, explained, not_ours
 from penstock.crawler.definition import TAG
 from penstock.crawler.place import Account
 from penstock.leaves import differences, parsed
@@ -110,7 +111,7 @@ def remove(glue: Any, name: str) -> None:
     try:
         glue.delete_crawler(Name=name)
     except ClientError as error:
-        if code(error) != _ABSENT:
+        if aws.code(error) != _ABSENT:
             raise explained(error, f"crawler {name!r}") from error
 
 
@@ -143,7 +144,7 @@ def _get(glue: Any, name: str) -> dict[str, Any] | None:
     try:
         return dict(glue.get_crawler(Name=name)["Crawler"])
     except ClientError as error:
-        if code(error) == _ABSENT:
+        if aws.code(error) == _ABSENT:
             return None
         raise explained(error, f"crawler {name!r}") from error
 

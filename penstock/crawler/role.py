@@ -10,7 +10,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from penstock.crawler.change import Change, code, explained, not_ours
+from penstock import aws
+from penstock.crawler.change import Change, explained, not_ours
 from penstock.crawler.definition import POLICY, TAG, Role
 from penstock.errors import UsageError
 from penstock.leaves import differences
@@ -88,7 +89,7 @@ def remove(iam: Any, name: str) -> None:
         try:
             call(**given)
         except ClientError as error:
-            if code(error) != _ABSENT:
+            if aws.code(error) != _ABSENT:
                 raise explained(error, f"role {name!r}") from error
 
 
@@ -126,7 +127,7 @@ def _get(iam: Any, name: str) -> dict[str, Any] | None:
             "Attached": _attached(iam, name),
         }
     except ClientError as error:
-        if code(error) == _ABSENT:
+        if aws.code(error) == _ABSENT:
             return None
         raise explained(error, f"role {name!r}") from error
 

@@ -92,7 +92,7 @@ def remove(scheduler: Any, group: str, name: str) -> bool:
     try:
         scheduler.delete_schedule(Name=name, GroupName=group)
     except ClientError as error:
-        if _code(error) == "ResourceNotFoundException":
+        if aws.code(error) == "ResourceNotFoundException":
             return False
         raise _ours(error, name) from error
     return True
@@ -108,7 +108,7 @@ def entries(scheduler: Any, group: str) -> list[str]:
     try:
         pages = list(scheduler.get_paginator("list_schedules").paginate(GroupName=group))
     except ClientError as error:
-        if _code(error) == "ResourceNotFoundException":
+        if aws.code(error) == "ResourceNotFoundException":
             return []
         raise _ours(error, group) from error
     names = sorted(one["Name"] for page in pages for one in page["Schedules"])
@@ -119,7 +119,7 @@ def _make_group(scheduler: Any, group: str) -> None:
     try:
         scheduler.get_schedule_group(Name=group)
     except ClientError as error:
-        if _code(error) != "ResourceNotFoundException":
+        if aws.code(error) != "ResourceNotFoundException":
             raise
         scheduler.create_schedule_group(Name=group)
 
@@ -128,7 +128,7 @@ def _get(scheduler: Any, group: str, name: str) -> dict[str, Any] | None:
     try:
         found = dict(scheduler.get_schedule(Name=name, GroupName=group))
     except ClientError as error:
-        if _code(error) == "ResourceNotFoundException":
+        if aws.code(error) == "ResourceNotFoundException":
             return None
         raise _ours(error, name) from error
     return {key: value for key, value in found.items() if key not in _ANSWER}
@@ -156,16 +156,12 @@ def _ours(error: ClientError, what: str) -> PenstockError:
     known = aws.explained(error)
     if isinstance(known, CredentialsError):
         return known
-    text = f"{_code(error)}: {error.response['Error'].get('Message', '')}"
-    if _code(error) in ("ValidationException", "ResourceNotFoundException"):
+    text = f"{aws.code(error)}: {error.response['Error'].get('Message', '')}"
+    if aws.code(error) in ("ValidationException", "ResourceNotFoundException"):
         return UsageError(f"AWS refused schedule {what!r}: {text}", "Correct what it names in conf")
-    if _code(error) == "ServiceQuotaExceededException":
+    if aws.code(error) == "ServiceQuotaExceededException":
         return UsageError(f"AWS has no room for schedule {what!r}: {text}", "Raise the quota")
-    if _code(error) == "ConflictException":
+    if aws.code(error) == "ConflictException":
         message = f"schedule {what!r} is being changed by somebody else: {text}"
         return TemporaryError(message, "Run the same command again")
     return known or TemporaryError(text, "Run the same command again")
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"].get("Code", "")

@@ -106,7 +106,7 @@ def test_running_again_says_in_seconds_that_nothing_is_to_do(job: Job) -> None:
     before = {one: len(job.offline(one)) for one in ("airport_weather", "flight_status")}
     began = time.monotonic()
     again = job.run("ingest")
-    assert (again.returncode, time.monotonic() - began < 15) == (0, True)
+    assert (again.returncode, time.monotonic() - began < 10) == (0, True)
     assert "Nothing to do" in again.stdout
     assert "starting Spark" not in again.stderr
     assert {one: len(job.offline(one)) for one in before} == before

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -31,15 +29,8 @@ from penstock.run.timeline import read_calendar
 from penstock.storage import LocalStorage, Storage
 from tests import ledgers
 from tests.ledgers import PIPELINE, hours, month, snapshot_of
+from tests.service.moto import served
 
-_SERVER = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-"""
 FIRST = datetime(2013, 1, 1, tzinfo=timezone.utc)
 GROUP = PIPELINE.group.name
 
@@ -76,12 +67,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """One server for all tests of this module, with a bucket."""
     keys = tmp_path_factory.mktemp("keys") / "credentials"
     keys.write_text("[default]\naws_access_key_id = x\naws_secret_access_key = x\n", "ascii")
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as server:
-        assert server.stdout is not None
-        assert server.stdin is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    with served() as url:
         found = Account(url, S3Storage(aws.Endpoint("eu-west-1", url, str(keys))))
         place = {"LocationConstraint": "eu-west-1"}
         found.client.create_bucket(Bucket="state", CreateBucketConfiguration=place)
@@ -89,7 +75,6 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
             "before-send.s3", lambda event_name, **_: found.asked.append(event_name)
         )
         yield found
-        server.stdin.close()
 
 
 @pytest.fixture(params=["folder", "s3"])

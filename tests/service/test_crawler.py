@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +18,7 @@ from penstock.config import load
 from penstock.crawler import installation
 from penstock.crawler.definition import definition, names
 from penstock.crawler.place import Account
+from tests.service.moto import served
 
 CRAWLER = "penstock-flights-aws"
 ROLE = "penstock-flights-aws-crawler"
@@ -39,15 +38,13 @@ catalog:
     enabled: true
     schedule: cron(30 4 * * ? *)
 """
-#: In a process of its own: moto hooks into the botocore of whatever process imports it. It has no
-#: UpdateCrawler and no state of a schedule, so both are added here, by the API reference: what a
-#: request leaves out stays.
-_SERVER = """
-import re, sys
+#: moto has no UpdateCrawler and no state of a schedule, so both are added to it, by the API
+#: reference: what a request leaves out stays.
+_ADDED = """
+import re
 from moto.core.responses import EmptyResult
 from moto.glue.models import FakeCrawler
 from moto.glue.responses import GlueResponse
-from moto.server import ThreadedMotoServer
 
 def update_crawler(self):
     one = self.glue_backend.get_crawler(self.parameters["Name"])
@@ -72,10 +69,6 @@ FakeCrawler.as_dict = as_dict
 GlueResponse.update_crawler = update_crawler
 GlueResponse.start_crawler_schedule = schedule_state("SCHEDULED")
 GlueResponse.stop_crawler_schedule = schedule_state("NOT_SCHEDULED")
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
 """
 
 
@@ -137,13 +130,8 @@ class Lab:
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """Address of a moto server."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        yield f"http://127.0.0.1:{int(child.stdout.readline())}"
-        child.stdin.close()
+    with served(_ADDED) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 
 from penstock.cli.program import run, submitted
 from penstock.schedule.command import SCHEDULED
+from tests.service.moto import served
 
 ROLE = "arn:aws:iam::123456789012:role/penstock"
 GROUP = "penstock-flights-aws"
@@ -32,15 +31,6 @@ NIGHTLY = """schedules:
     window: day
     delay: 3h
     target: glue
-"""
-#: In a process of its own: moto hooks into the botocore of whatever process imports it.
-_SERVER = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
 """
 
 
@@ -74,13 +64,8 @@ class Account:
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
     """Address of a moto server."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        yield f"http://127.0.0.1:{int(child.stdout.readline())}"
-        child.stdin.close()
+    with served() as url:
+        yield url
 
 
 @pytest.fixture
