@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from penstock.config import Spark
 from penstock.session import spark_session
+from tests.jvm import SHORT_LIVED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 def local_session() -> SparkSession:
     """A session with Delta on two cores, in UTC; the active one where there is one."""
     settings = {
-        # Small data: compiling thoroughly costs more than it saves (measured).
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.driver.extraJavaOptions": SHORT_LIVED,
         "spark.driver.memory": "2g",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tests import shipped
+from tests.jvm import SHORT_LIVED
 
 HOSTS = ("127.0.0.1", "127.0.0.2")
 START_S = 60.0
 LIFE_S = 2_400
-_SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # these live for seconds: start fast
 _PACKAGE = "org.apache.spark.deploy"
 
 
@@ -101,8 +101,8 @@ class Cluster:
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "4",
             "spark.databricks.delta.snapshotPartitions": "2",
-            "spark.driver.extraJavaOptions": _SHORT_LIVED,
-            "spark.executor.extraJavaOptions": _SHORT_LIVED,
+            "spark.driver.extraJavaOptions": SHORT_LIVED,
+            "spark.executor.extraJavaOptions": SHORT_LIVED,
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": events.as_uri(),
             "spark.eventLog.compress": "false",
@@ -166,7 +166,7 @@ def _daemon(stack: ExitStack, folder: Path, python: Path, name: str, *arguments:
             env={
                 **_environment(python),
                 "SPARK_DAEMON_MEMORY": "256m",
-                "SPARK_DAEMON_JAVA_OPTS": _SHORT_LIVED,
+                "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED,
             },
             stdin=subprocess.DEVNULL,
             stdout=out,

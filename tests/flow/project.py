@@ -20,6 +20,7 @@ from typing import Any
 import penstock
 from penstock import aws
 from penstock.emulator.server import Emulator
+from tests.jvm import SHORT_LIVED
 
 GROUP = "readings"
 RUN = "from penstock.cli import main; main()"
@@ -30,17 +31,17 @@ sources:
   readings: {format: csv, path: data}
 quality: {docs: false}
 """
-_LOCAL = """
+_LOCAL = f"""
 lake: .penstock/lake
 state: .penstock/state
-aws: {embedded: true, region: us-east-1}
+aws: {{embedded: true, region: us-east-1}}
 spark:
   master: local[2]
   settings:
     spark.driver.bindAddress: 127.0.0.1
     spark.driver.host: 127.0.0.1
     spark.driver.memory: 1g
-    spark.driver.extraJavaOptions: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    spark.driver.extraJavaOptions: "{SHORT_LIVED}"
     spark.ui.enabled: "false"
     spark.ui.showConsoleProgress: "false"
     spark.sql.shuffle.partitions: "3"
