@@ -7,8 +7,6 @@ PYTHON ?= python3
 # Compiled modules are kept: each of the many processes of a test run starts half a second sooner.
 unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
-# Spark's classes as the JVMs of tests map them: each starts a quarter sooner.
-CLASSES := $(VENV)/spark.jsa
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run reset test prove lint dist soak bench-online clean
@@ -39,21 +37,18 @@ lint: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-$(CLASSES): $(READY) tests/jvm.py
-	@$(BIN)/python -m tests.jvm
-
-test: $(CLASSES) ## all tests but the long proofs (SPARK=4.1 or 3.5)
+test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
 	@# Two processes, file by file, the long ones first; before them, alone, what is held to a time.
 	@status=0; \
 	$(BIN)/python -m pytest -m 'alone and not prove' || status=1; \
 	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile --no-loadscope-reorder || status=1; \
 	exit $$status
 
-prove: $(CLASSES) ## every line under "Shows" of an issue: make prove ISSUE=3
+prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3
 	@test -n "$(ISSUE)" || { echo "usage: make prove ISSUE=3"; exit 2; }
 	$(BIN)/python -m pytest --issue $(ISSUE)
 
-soak: $(CLASSES) ## the crash tests over and over, for an hour
+soak: $(READY) ## the crash tests over and over, for an hour
 	$(BIN)/python -m pytest tests/flow/test_crash.py --rounds 20
 
 bench-online: ## cost per record, side by side with boto3 and AWS's connector (30 min; Go, Java)
