@@ -3,8 +3,8 @@
 ::
 
     PenstockError                 70  a defect or a figure that does not add up: never guessed over
-    ├── UsageError                 2  the command, the configuration or a contract is wrong;
-    nothing touched │   ├── ConfigError            2  … with file and line
+    ├── UsageError                 2  the command, the configuration or a contract is wrong
+    │   ├── ConfigError            2  … with file and line
     │   └── ContractError          2  … with the feature group
     ├── DataGateError             65  the data failed a gate; nothing was published by that gate
     ├── MismatchError             70  counts that must agree do not
@@ -18,7 +18,17 @@ model).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+#: Exit codes, the gravest first: a defect, who we are, the data, the command, time.
+GRAVEST = (70, 77, 65, 2, 75)
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """The exit code of a command whose parts ended with these; 0 where none failed."""
+    found = set(codes)
+    return next((one for one in GRAVEST if one in found), 0)
 
 
 class PenstockError(Exception):

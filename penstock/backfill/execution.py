@@ -22,6 +22,7 @@ from penstock.errors import (
     PenstockError,
     TemporaryError,
     UsageError,
+    gravest,
     unknown,
 )
 from penstock.progress import Progress
@@ -31,8 +32,6 @@ from penstock.run.interruption import terminable
 
 STOP_S = 25.0  # that windows have to come to a stop
 _CHECK_S = 0.5
-#: Exit codes, the gravest first: a defect, who we are, the data, the command, time.
-GRAVEST = (70, 77, 65, 2, 75)
 
 Fate = Literal["done", "resumed", "unchanged", "left", "failed", "stopped"]
 
@@ -55,10 +54,9 @@ class Ended:
 
 
 def exit_code(ended: Sequence[Ended]) -> int:
-    """0 where no window failed; else the gravest of :data:`GRAVEST`, 75 where one was stopped."""
+    """0 where no window failed; else the gravest, 75 where one was stopped."""
     codes = {one.error.exit_code for one in ended if one.error is not None}
-    codes |= {75 for one in ended if one.fate == "stopped"}
-    return next((one for one in GRAVEST if one in codes), 0)
+    return gravest(codes | {75 for one in ended if one.fate == "stopped"})
 
 
 def check_plan(plan: Plan, pipeline: Pipeline, pins: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +20,17 @@ from penstock.cli.options import (
     workspace_options,
 )
 from penstock.cli.tables import show, show_json
-from penstock.errors import UsageError
+from penstock.errors import CredentialsError, PenstockError, UsageError, gravest
 from penstock.ledger.window import Window, window
 from penstock.schedule.firing import instant, windows
 from penstock.timetable import Unit, duration
 
 if TYPE_CHECKING:
+    from penstock.contract import Pipeline
     from penstock.provision import Waiting
     from penstock.run.ingest import Correct, Online, Result
+
+LOG = logging.getLogger("penstock")
 
 
 @click.command()
@@ -115,7 +120,8 @@ def ingest(
 ) -> int:
     """Read, transform, validate, send to the online store, write offline, register.
 
-    Running it again changes nothing; after an interruption it goes on where it stopped.
+    Running it again changes nothing; after an interruption it goes on where it stopped. A group
+    that fails is said and the others go on; the exit code is that of the gravest.
 
     \b
     Examples:
@@ -134,13 +140,43 @@ def ingest(
 
     began = time.monotonic()
     with spark_context(workspace, takeover=takeover) as context:
-        ran = [ingest_due(context, one, wanted, online, correct) for one in chosen]
-    results = [result for of_group in ran for result in of_group]
+        results, failed = one_by_one(
+            chosen,
+            lambda one: ingest_due(context, one, wanted, online, correct),
+            context.progress.note,
+        )
     if workspace.as_json:
-        show_json([_plain(one) for one in results])
-        return 0
-    _summary(workspace, results, time.monotonic() - began)
-    return 0
+        show_json([*map(_plain, results), *(_lost(*one) for one in failed.items())])
+    elif results:
+        _summary(workspace, results, time.monotonic() - began)
+    for group, error in failed.items():
+        LOG.error("%s: %s", group, error, exc_info=error)
+        click.echo(f"penstock: {error}", err=True)
+    return gravest(one.exit_code for one in failed.values())
+
+
+def one_by_one(
+    pipelines: Sequence[Pipeline],
+    run: Callable[[Pipeline], list[Result]],
+    note: Callable[[str, str], None],
+) -> tuple[list[Result], dict[str, PenstockError]]:
+    """Run each pipeline though others fail; the results, and by group the errors.
+
+    Raises:
+        CredentialsError: At once: the others would get no further.
+        PenstockError: Where there is one pipeline only.
+    """
+    results: list[Result] = []
+    failed: dict[str, PenstockError] = {}
+    for one in pipelines:
+        try:
+            results += run(one)
+        except PenstockError as error:
+            if len(pipelines) == 1 or isinstance(error, CredentialsError):
+                raise
+            failed[one.group.name] = error
+            note(one.group.name, f"stopped: {error.message}")
+    return results, failed
 
 
 def fired(
@@ -171,6 +207,11 @@ def _plain(result: Result) -> dict[str, Any]:
     return {"group": result.group, "window": result.window, "state": result.state} | (
         found.plain() | more
     )
+
+
+def _lost(group: str, error: PenstockError) -> dict[str, Any]:
+    code = error.exit_code
+    return {"group": group, "state": "failed", "error": str(error), "exit_code": code}
 
 
 _HEAD = (

@@ -9,7 +9,13 @@ import click
 import pytest
 import yaml
 
+from penstock.cli.ingesting import one_by_one
 from penstock.cli.program import cli, run
+from penstock.contract import Pipeline
+from penstock.errors import CredentialsError, DataGateError, PenstockError, gravest
+from penstock.project import load_project
+from penstock.run.figures import Figures
+from penstock.run.ingest import Result
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +98,73 @@ def test_ingesting_into_a_group_that_is_not_there_says_what_to_run(
     """Before Spark is started."""
     assert run(["ingest", "airport_weather", "--json", *place]) == 2
     assert "Run: penstock provision airport_weather" in capsys.readouterr().err
+
+
+def test_each_group_that_fails_is_said_and_the_others_are_tried(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, and in JSON one entry each; nobody stops at the first."""
+    groups = ["airport_weather", "flight_status"]
+    assert run(["ingest", *groups, "--json", *place]) == 2
+    said = capsys.readouterr()
+    entries = json.loads(said.out)
+    assert [(one["group"], one["state"], one["exit_code"]) for one in entries] == [
+        (name, "failed", 2) for name in groups
+    ]
+    ends = [line for line in said.err.splitlines() if line.startswith("penstock: ")]
+    assert [line.rpartition(" ")[2] for line in ends] == groups
+    assert [one["error"] for one in entries] == [line.removeprefix("penstock: ") for line in ends]
+
+
+def _three() -> list[Pipeline]:
+    pipelines = load_project(ROOT).pipelines
+    return [pipelines[name] for name in ("airport_weather", "flight_status", "aircraft_history")]
+
+
+def test_a_group_that_fails_does_not_keep_the_others_waiting() -> None:
+    """Each is run once, in order; what failed is told apart from what came to its end."""
+    ran: list[str] = []
+
+    def ingested(pipeline: Pipeline) -> list[Result]:
+        name = pipeline.group.name
+        ran.append(name)
+        if name == "flight_status":
+            raise DataGateError("6 of 100 rows", "Look at them")
+        return [Result(name, "all", "done", Figures())]
+
+    noted: list[tuple[str, str]] = []
+    three = _three()
+    results, failed = one_by_one(three, ingested, lambda what, text: noted.append((what, text)))
+    assert ran == [one.group.name for one in three]
+    assert [one.group for one in results] == ["airport_weather", "aircraft_history"]
+    assert {name: error.exit_code for name, error in failed.items()} == {"flight_status": 65}
+    assert noted == [("flight_status", "stopped: 6 of 100 rows")]
+
+
+def test_without_credentials_no_other_group_is_tried() -> None:
+    """Nor is anything gathered where there is one group: its error is the command's."""
+
+    def refused(pipeline: Pipeline) -> list[Result]:
+        ran.append(pipeline.group.name)
+        raise error
+
+    error: PenstockError
+    for error, pipelines in (
+        (CredentialsError("no credentials"), _three()),
+        (DataGateError("6 of 100 rows"), _three()[:1]),
+    ):
+        ran: list[str] = []
+        with pytest.raises(type(error)):
+            one_by_one(pipelines, refused, lambda *_: None)
+        assert len(ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"), [((), 0), ((75, 2), 2), ((65, 77), 77), ((75, 65, 70), 70)]
+)
+def test_the_gravest_exit_code_is_the_commands(codes: tuple[int, ...], code: int) -> None:
+    """A defect before credentials, data, usage and time."""
+    assert gravest(codes) == code
 
 
 def test_sql_is_printed_without_running_it(
