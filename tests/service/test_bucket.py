@@ -274,7 +274,7 @@ def test_a_collection_on_s3_is_that_of_a_folder(account: Account, tmp_path: Path
     found = collect(Ledger(account.storage, state, GROUP), now, timedelta(days=7))
     deleting = [one for one in account.asked if "DeleteObject" in one]
     assert len(deleting) == 3  # a thousand each
-    assert len(account.asked) <= 60, account.asked
+    assert len(account.asked) <= 90, account.asked
     assert found.taken == Amount(2, files + 2, (files + 2) * 5)
     assert found.kept == {NOT_DONE: Amount(2, 4, 20)}
     collect(local.ours(), now, timedelta(days=7))
