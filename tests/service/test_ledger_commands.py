@@ -86,9 +86,9 @@ def test_the_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     def rows(text: str) -> list[list[str]]:
         return [line.split() for line in text.splitlines() if line.strip().startswith(GROUP)]
 
-    young = [GROUP, *"kept: not DONE for long enough".split(), "1", "1", "5"]
+    young = [GROUP, *["kept:", "not", "DONE", "for", "long", "enough"], "1", "1", "5"]
     told = rows(collect("--dry-run"))
-    assert told == [[GROUP, *"would be removed".split(), "1", "1", "5"], young]
+    assert told == [[GROUP, *["would", "be", "removed"], "1", "1", "5"], young]
     assert all(one.exists() for one in files)
     assert "ledger.collect_after is never" in collect("--set", "ledger.collect_after=never")
     assert rows(collect("--set", "ledger.collect_after=9d"))[0][2:] == ["0", "0", "0"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,8 +81,8 @@ def _tree(ledger: Ledger) -> dict[str, bytes]:
     return {name: one.read_bytes() if one.is_file() else b"" for name, one in found.items()}
 
 
-def _collect(ledger: Ledger, storage: Storage | None = None, **how: bool) -> Collected:
-    return collect(ledger.ours(storage), NOW, WEEK, **how)
+def _collect(ledger: Ledger, storage: Storage | None = None, *, dry_run: bool = False) -> Collected:
+    return collect(ledger.ours(storage), NOW, WEEK, dry_run=dry_run)
 
 
 def _kept(why: str, windows: int = 1, files: int = EVERY) -> dict[str, Amount]:
@@ -431,7 +432,7 @@ def _context(ledger: Ledger, storage: Storage) -> Where:
     return Where(_no_spark, endpoint, ledger.settings, ledger.root, now=lambda: NOW, own=storage)
 
 
-def _no_spark() -> object:
+def _no_spark() -> NoReturn:
     raise DiedError
 
 

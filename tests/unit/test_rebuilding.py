@@ -54,11 +54,20 @@ ENDED = replace(
 )
 
 #: What the event of sending carries of it.
-SAID = {
+SAID: dict[str, Any] = {
     **dict.fromkeys(("older", "expired", "corrected", "replaced", "skipped", "rejected"), 0),
     **dict.fromkeys(("throttled", "ambiguous"), 0),
-    **{"candidates": 4, "sent": 4, "accepted": 4, "repeated": 1, "calls": 3, "in_flight": 2},
-    **{"by_code": {}, "p50_ms": None, "p99_ms": None, "online_s": 2.0, "rate": 2.0},
+    "candidates": 4,
+    "sent": 4,
+    "accepted": 4,
+    "repeated": 1,
+    "calls": 3,
+    "in_flight": 2,
+    "by_code": {},
+    "p50_ms": None,
+    "p99_ms": None,
+    "online_s": 2.0,
+    "rate": 2.0,
     "rejects": [],
 }
 
@@ -198,7 +207,7 @@ def test_what_was_collected_is_rebuilt_from_the_note_of_its_markers(
     said = note.read_bytes()
     note.write_bytes(said.replace(b'"sent": 4', b'"sent": 5'))
     HARM[harm](Path(places.journal(0)) / "000001.json")
-    with pytest.raises(MismatchError, match="collected.json: not what was written"):
+    with pytest.raises(MismatchError, match=r"collected\.json: not what was written"):
         _rebuild(ledger)
     note.unlink()
     assert [one.state for one in _rebuild(ledger)] == [State.STAGED]
