@@ -254,9 +254,12 @@ def test_a_ledger_on_s3_is_compacted_and_read_as_in_a_folder(
     ]
 
 
-def test_a_collection_on_s3_is_that_of_a_folder(account: Account, tmp_path: Path) -> None:
+def test_a_collection_on_s3_is_that_of_a_folder(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same files go, in few requests: a listing of each kind, one that deletes a window."""
-    local, files = ledgers.Ledger(tmp_path), 1_005
+    monkeypatch.setattr(bucket, "BATCH", 10)
+    local, files = ledgers.Ledger(tmp_path), 15
     for number, reached in enumerate((State.DONE, State.DONE, State.GATED, State.STAGED), 1):
         local.write(month(number), reached)
         places = local.places(month(number))
@@ -273,7 +276,7 @@ def test_a_collection_on_s3_is_that_of_a_folder(account: Account, tmp_path: Path
     account.asked.clear()
     found = collect(Ledger(account.storage, state, GROUP), now, timedelta(days=7))
     deleting = [one for one in account.asked if "DeleteObject" in one]
-    assert len(deleting) == 3  # a thousand each
+    assert len(deleting) == 3  # two of the first window, one of the second
     assert len(account.asked) <= 90, account.asked
     assert found.taken == Amount(2, files + 2, (files + 2) * 5)
     assert found.kept == {NOT_DONE: Amount(2, 4, 20)}
