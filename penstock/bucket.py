@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -92,6 +92,15 @@ class S3Storage:
         """Objects below; a request a thousand."""
         return sorted(path for page in self._pages(folder) for path in _below(folder, page))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The listing has them; a request a thousand."""
+        bucket = _place(folder)["Bucket"]
+        return {
+            f"s3://{bucket}/{one['Key']}": int(one["Size"])
+            for page in self._pages(folder)
+            for one in page.get("Contents", [])
+        }
+
     def list(self, folder: str) -> list[str]:
         """Objects and folders directly in ``folder``; a request a thousand."""
         bucket = f"s3://{_place(folder)['Bucket']}/"
@@ -110,24 +119,31 @@ class S3Storage:
         return pa.PythonFile(_Upload(self._client, path), mode="w")
 
     def remove(self, folder: str) -> None:
-        """``DeleteObjects``, a thousand a request. There are no folders that could be left."""
-        place = _place(folder)
-        paths = self.walk(folder)
-        for n in range(0, len(paths), BATCH):
-            keys = [{"Key": _place(one)["Key"]} for one in paths[n : n + BATCH]]
-            with _explained(folder):
-                answer = self._client.delete_objects(
-                    Bucket=place["Bucket"], Delete={"Objects": keys, "Quiet": True}
-                )
-            if answer.get("Errors"):
-                failed = answer["Errors"][0]
-                message = f"{folder}: {failed['Key']} could not be deleted: {failed['Code']}"
-                raise TemporaryError(message, "Run the same command again")
+        """All below it, as :meth:`delete_all` does."""
+        self.delete_all(self.walk(folder))
 
     def delete(self, path: str) -> None:
         """``DeleteObject``; an absent one is fine."""
         with _explained(path):
             self._client.delete_object(**_place(path))
+
+    def delete_all(self, paths: Sequence[str]) -> None:
+        """``DeleteObjects`` in one bucket, a thousand a request. There are no folders to be left.
+
+        Raises:
+            TemporaryError: One could not be deleted.
+        """
+        for n in range(0, len(paths), BATCH):
+            places = [_place(one) for one in paths[n : n + BATCH]]
+            keys = [{"Key": one["Key"]} for one in places]
+            with _explained(paths[n]):
+                answer = self._client.delete_objects(
+                    Bucket=places[0]["Bucket"], Delete={"Objects": keys, "Quiet": True}
+                )
+            if answer.get("Errors"):
+                failed = answer["Errors"][0]
+                message = f"{failed['Key']} could not be deleted: {failed['Code']}"
+                raise TemporaryError(message, "Run the same command again")
 
     def move(self, folder: str, target: str) -> None:
         """``CopyObject`` of each, then all are deleted."""

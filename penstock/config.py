@@ -20,6 +20,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 
 from penstock.conf_crawler import Crawler
 from penstock.conf_file import adopted_path, lay, merge, read
+from penstock.conf_ledger import Ledger
 from penstock.conf_price import Prices
 from penstock.conf_record import Record as _Record
 from penstock.conf_schedule import Schedule, Scheduler
@@ -199,6 +200,7 @@ class Settings(_Record):
     offline: Offline = Offline()
     catalog: Catalog = Catalog()
     quality: Quality = Quality()
+    ledger: Ledger = Ledger()
     spark: Spark = Spark()
     prices: Prices = Prices()
     schedules: dict[str, Schedule] = Field(default_factory=dict)

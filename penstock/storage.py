@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -39,6 +40,9 @@ class Storage(Protocol):
     def walk(self, folder: str) -> list[str]:
         """Paths of all objects below ``folder``, sorted; empty where there is none."""
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of all objects below ``folder`` by path; empty where there is none."""
+
     def list(self, folder: str) -> list[str]:
         """Paths of the objects directly in ``folder``, sorted; empty where there is none."""
 
@@ -56,6 +60,12 @@ class Storage(Protocol):
 
     def delete(self, path: str) -> None:
         """Delete one object; nothing happens where there is none."""
+
+    def delete_all(self, paths: Sequence[str]) -> None:
+        """Delete objects, and folders that are empty then; those that are gone already are fine.
+
+        Not atomic: where it raises, some of them may be gone. It can be repeated.
+        """
 
     def move(self, folder: str, target: str) -> None:
         """Give all that is below a folder another place; not atomic, and can be repeated."""
@@ -98,6 +108,14 @@ class LocalStorage:
             if not name.startswith(".")
         )
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """As :meth:`walk`; whoever deletes meanwhile does no harm."""
+        found: dict[str, int] = {}
+        for path in self.walk(folder):
+            with suppress(FileNotFoundError):
+                found[path] = Path(path).stat().st_size
+        return found
+
     def list(self, folder: str) -> list[str]:
         """Files whose names do not start with a dot: those are still being written."""
         try:
@@ -124,6 +142,14 @@ class LocalStorage:
     def delete(self, path: str) -> None:
         """``rm``; an absent file is fine."""
         Path(path).unlink(missing_ok=True)
+
+    def delete_all(self, paths: Sequence[str]) -> None:
+        """``rm`` of each, and ``rmdir`` of the folders around it, as far up as they are empty."""
+        for path in paths:
+            self.delete(path)
+            with suppress(OSError):
+                for folder in Path(path).parents:
+                    folder.rmdir()
 
     def move(self, folder: str, target: str) -> None:
         """Each file by ``rename()``."""
@@ -167,11 +193,9 @@ def local_path(uri: str) -> str:
 def _opened(path: Path) -> BinaryIO:
     """Open for writing, folders made; whoever removes what is empty may do so in between."""
     for _ in range(ATTEMPTS):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
             return path.open("wb")
-        except FileNotFoundError:
-            continue
     return path.open("wb")
 
 

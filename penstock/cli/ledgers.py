@@ -13,14 +13,17 @@ import click
 from penstock.bucket import state_storage
 from penstock.cli.options import Workspace, workspace_options
 from penstock.cli.tables import show, show_json
+from penstock.conf_ledger import NEVER
 from penstock.errors import UsageError
 from penstock.ledger.compaction import Compacted, compact
 from penstock.ledger.history import Ledger
 from penstock.ledger.window import parse_name
+from penstock.run.collection import Collected, collect
 from penstock.run.damage import damages
 from penstock.run.places import state_folder
 
 DAMAGED = 70
+_COLLECTED = ("feature group", "what they staged", "windows", "files", "bytes")
 _EVERY = 100  # windows between two words on how far it is
 _AGE = re.compile(r"(\d{1,6})\s*(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
@@ -30,8 +33,9 @@ _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 def ledger() -> None:
     """The ledger: what happened to each window, as small files that are never changed.
 
-    'compact' puts the events of finished windows into one file a group, 'verify' looks at every
-    event, 'rebuild' recreates a journal from what else is durable. See docs/ledger.md.
+    'compact' puts the events of finished windows into one file a group, 'collect' removes what
+    these have staged, 'verify' looks at every event, 'rebuild' recreates a journal from what else
+    is durable. See docs/ledger.md.
     """
 
 
@@ -65,6 +69,51 @@ def compacted(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int
     else:
         head = ("feature group", "compacted now", "compacted", "left", "damaged")
         show(head, [_row(one) for one in found])
+        for line in (line for one in found for line in one.damaged):
+            click.echo(line)
+    return DAMAGED if any(one.damaged for one in found) else 0
+
+
+@ledger.command("collect")
+@click.argument("groups", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option(
+    "--older-than",
+    "age",
+    help="Only windows that have been done for so long: 12h, 30d. "
+    "Without it ledger.collect_after in conf says so, 7d unless set.",
+)
+@workspace_options
+def collection(
+    workspace: Workspace, *, groups: tuple[str, ...], dry_run: bool, age: str | None
+) -> int:
+    """Remove the files that finished windows have staged: without this they are kept for ever.
+
+    Staged rows, send files, markers and rejects go where a window has been DONE long enough.
+    Nothing goes of one that is not. Events, manifests and a note of what the markers said stay, so
+    'status', 'plan', 'ledger verify' and 'ledger rebuild' work as before; 'undo' of such a run is
+    refused from then on. Runs may go on meanwhile. Ends with 70 where a window is damaged; it is
+    left as it is.
+
+    \b
+    Examples:
+      penstock ledger collect --dry-run
+      penstock ledger collect flight_status --older-than 30d
+    """
+    retention = workspace.settings.ledger.retention if age is None else _age(age)
+    if retention is None:
+        place = workspace.settings.place("ledger.collect_after")
+        click.echo(f"Nothing is collected: {place}: ledger.collect_after is {NEVER}.", err=True)
+        return 0
+    now = datetime.now(timezone.utc)
+    found = [
+        collect(one, now, retention, _progress(workspace, one.group), dry_run=dry_run)
+        for one in _ledgers(workspace, groups)
+    ]
+    if workspace.as_json:
+        show_json([asdict(one) for one in found])
+    else:
+        show(_COLLECTED, [row for one in found for row in _amounts(one, dry_run=dry_run)])
         for line in (line for one in found for line in one.damaged):
             click.echo(line)
     return DAMAGED if any(one.damaged for one in found) else 0
@@ -146,6 +195,16 @@ def _progress(workspace: Workspace, group: str) -> Callable[[int, int], None]:
 
 def _row(one: Compacted) -> tuple[Any, ...]:
     return (one.group, one.windows, one.whole, one.left, len(one.damaged))
+
+
+def _amounts(one: Collected, *, dry_run: bool) -> list[tuple[Any, ...]]:
+    """What was removed, then what was kept and why."""
+    did = "would be removed" if dry_run else "removed"
+    kept = ((f"kept: {why}", amount) for why, amount in one.kept.items())
+    return [
+        (one.group, what, amount.windows, amount.files, amount.bytes)
+        for what, amount in ((did, one.taken), *kept)
+    ]
 
 
 def _age(text: str) -> timedelta:

@@ -1,9 +1,10 @@
 """A journal recreated from what is durable beside it: manifest, markers, Delta's transaction.
 
 Nothing is sent and no row is written. A state is recreated only where its proof is there: STAGED by
-the manifest, ONLINE_DONE by the markers of every chunk, OFFLINE_COMMITTED by the commit, DONE by
-the note a run leaves when it has ended; and figures are counted anew and must agree, as at the end
-of a run. A window that had not come to its end is left for ``penstock ingest`` to finish.
+the manifest, ONLINE_DONE by the markers of every chunk, or where they were collected by the note of
+what they said, OFFLINE_COMMITTED by the commit, DONE by the note a run leaves when it has ended;
+and figures are counted anew and must agree, as at the end of a run. A window that had not come to
+its end is left for ``penstock ingest`` to finish.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from penstock.ledger.journal import State
 from penstock.ledger.lease import check_free, owner
 from penstock.ledger.window import parse_name
 from penstock.online import fold
+from penstock.run.collection import collected
 from penstock.run.damage import Damage, damages
 from penstock.run.figures import reconcile
 from penstock.run.manifest import Manifest, read_manifest
@@ -155,6 +157,9 @@ class _Proof:
     def _online(self, note: Any) -> dict[str, Any] | None:
         """What ONLINE_DONE carries; None where sending has not begun, or a chunk has no marker."""
         storage, places, staged = self.ledger.storage, self.places, self.manifest.staged
+        held = collected(storage, places, self.generation)
+        if held is not None:  # markers may be gone: this is what they said
+            return dict(held["online"])
         if not storage.exists(places.pin(self.generation, "api_invocation_time")):
             return None
         decision = decided(storage, places, self.generation)

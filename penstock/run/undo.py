@@ -33,7 +33,7 @@ from penstock.run.removal import remove
 from penstock.run.selection import written
 from penstock.run.sending import send_files
 from penstock.run.steps import transaction_of
-from penstock.run.undoable import Found, check
+from penstock.run.undoable import Found, check, check_there
 from penstock.run.work import Feed, Work
 from penstock.stage.report import Report, check_selection
 from penstock.stage.selection import OLDER
@@ -90,13 +90,13 @@ def undo(context: Context, group: FeatureGroup, run: str, found: Found) -> Undon
 
 
 def check_none(journal: Journal, window: str) -> None:
-    """An undo that was begun is finished before the window is run again.
+    """An undo that was begun is finished, or given up, before the window is run again.
 
     Raises:
         UsageError: There is one.
     """
     run = _undoes(journal)
-    if run is not None and journal.state is not State.DONE:
+    if run is not None and journal.state not in (State.DONE, State.GATED):
         message = f"window {window} is being taken back"
         raise UsageError(message, f"First finish that: penstock undo {run}")
 
@@ -143,6 +143,7 @@ class _Undo:
         window = places.window.name
         ledger = ledger_of(context.storage, places)
         ledger.claim(window, self._generation, self._journal, epoch, claim, context.now())
+        self._check_there(epoch)
         steps = (
             (State.STAGED, self._stage),
             (State.ONLINE_DONE, self._send),
@@ -156,6 +157,17 @@ class _Undo:
             for state, act in steps[done:]:
                 self._journal.append(state, epoch, act(work), context.now())
         return _told(self._journal, places, self._run)
+
+    def _check_there(self, epoch: int) -> None:
+        """A collection that looked at the window before our claim takes what we would read."""
+        context, places = self._context, self._places
+        if context.storage.exists(places.pin(self._generation, "undo")):
+            return
+        try:
+            check_there(context, self._group.name, places, self._ran)
+        except UsageError as error:
+            self._journal.append(State.GATED, epoch, {"why": str(error)}, context.now())
+            raise
 
     def _check_alone(self) -> None:
         """What other windows send meanwhile could get lost between removal and return."""

@@ -11,6 +11,7 @@ from penstock.contract import FeatureGroup
 from penstock.errors import UsageError
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.window import parse_name
+from penstock.run.collection import collected
 from penstock.run.context import Context
 from penstock.run.manifest import Manifest, read_manifest
 from penstock.run.overlap import overlapping
@@ -84,6 +85,7 @@ def check(
         _refuse(name, "the service keeps its offline store", "Delete what it wrote by hand")
     if group.ttl_from is not None:
         _refuse(name, "records had times to live of their own", "Run the window with other rows")
+    check_there(context, name, places, ran)
     lacking = [one for one in group.names if one not in _stored_names(manifest, context)]
     if lacking:
         _refuse(name, f"the contract has {lacking[0]!r}, the run had not", "Go back to that one")
@@ -94,6 +96,18 @@ def check(
             if _version(theirs) > mine:
                 why = f"window {other.name} was run later, and left out what it found offline"
                 _refuse(name, why, "Take that one back first")
+
+
+def check_there(context: Context, name: str, places: Places, ran: int) -> None:
+    """Return where all is there that a run of the group ``name`` has staged.
+
+    Raises:
+        UsageError: It was collected.
+    """
+    held = collected(context.storage, places, ran)
+    if held is not None:
+        why = f"what it staged was collected at {held['at'][:19]}Z"
+        _refuse(name, why, "Correct it with a newer run; ledger.collect_after in conf keeps longer")
 
 
 def _refuse(group: str, why: str, remedy: str) -> NoReturn:

@@ -24,6 +24,7 @@ from penstock.ledger.compaction import compact
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import State
 from penstock.ledger.snapshot import newest
+from penstock.run.collection import NOT_DONE, Amount, collect
 from penstock.run.context import Context
 from penstock.run.timeline import read_calendar
 from penstock.storage import LocalStorage, Storage
@@ -135,9 +136,18 @@ def test_listing_and_removing(place: tuple[Storage, str]) -> None:
         f"{root}/few/{name}" for name in ("a/x", "a/y/z", "ab", "b")
     ]
     assert storage.list(f"{root}/none") == storage.walk(f"{root}/none") == []
+    assert storage.sizes(f"{root}/none") == {}
+    assert list(storage.sizes(f"{root}/many")) == storage.walk(f"{root}/many")
+    storage.write(f"{root}/sized/a/b", b"123")
+    assert storage.sizes(f"{root}/sized") == {f"{root}/sized/a/b": 3}
+    storage.delete_all([f"{root}/sized/a/{name}" for name in ("b", "none")])
+    storage.delete_all([])
+    assert storage.list(f"{root}/sized") == []
     storage.move(f"{root}/few/a", f"{root}/aside/a")
     assert storage.walk(f"{root}/few") == [f"{root}/few/{name}" for name in ("ab", "b")]
     assert storage.walk(f"{root}/aside") == [f"{root}/aside/a/{name}" for name in ("x", "y/z")]
+    storage.delete_all(storage.walk(f"{root}/many")[1:])
+    assert storage.walk(f"{root}/many") == [f"{root}/many/0000"]
     storage.remove(f"{root}/many")
     storage.remove(f"{root}/none")
     storage.delete(f"{root}/few/b")
@@ -242,6 +252,40 @@ def test_a_ledger_on_s3_is_compacted_and_read_as_in_a_folder(
     assert [one.state for one in journal.events] == [
         one.state for one in local.ours().newest(month(1).name)[1].events
     ]
+
+
+def test_a_collection_on_s3_is_that_of_a_folder(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same files go, in few requests: a listing of each kind, one that deletes a window."""
+    monkeypatch.setattr(bucket, "BATCH", 10)
+    local, files = ledgers.Ledger(tmp_path), 15
+    for number, reached in enumerate((State.DONE, State.DONE, State.GATED, State.STAGED), 1):
+        local.write(month(number), reached)
+        places = local.places(month(number))
+        for path in (f"{places.staged(0, 1)}/rows-0", f"{places.results(0)}/send-0-000000.json"):
+            LocalStorage().write(path, b"12345")
+        LocalStorage().write(places.manifest(0), b"{}")
+    state, root = f"s3://state/{tmp_path.name}", str(tmp_path / "state")
+    for path in LocalStorage().walk(root):
+        account.storage.write(state + path.removeprefix(root), Path(path).read_bytes())
+    many = f"{state}/online/{GROUP}/{month(1).name}/0000"
+    for n in range(files - 2):
+        account.storage.write(f"{many}/send-1-{n:06d}.json", b"12345")
+    now = local.at + timedelta(days=7)
+    account.asked.clear()
+    found = collect(Ledger(account.storage, state, GROUP), now, timedelta(days=7))
+    deleting = [one for one in account.asked if "DeleteObject" in one]
+    assert len(deleting) == 3  # two of the first window, one of the second
+    assert len(account.asked) <= 90, account.asked
+    assert found.taken == Amount(2, files + 2, (files + 2) * 5)
+    assert found.kept == {NOT_DONE: Amount(2, 4, 20)}
+    collect(local.ours(), now, timedelta(days=7))
+    left = [one.removeprefix(state) for one in account.storage.walk(state)]
+    assert left == [one.removeprefix(root) for one in LocalStorage().walk(root)]
+    account.asked.clear()
+    assert collect(Ledger(account.storage, state, GROUP), now, timedelta(days=7)).taken == Amount()
+    assert not any("Put" in one or "Delete" in one for one in account.asked)
 
 
 @pytest.mark.shows("5.7")

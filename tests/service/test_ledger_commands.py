@@ -17,7 +17,7 @@ from penstock.ledger.journal import State
 from penstock.project import load_project
 from tests import ledgers
 from tests.flow.project import GROUP, make
-from tests.ledgers import hours, snapshot_of
+from tests.ledgers import hours, month, snapshot_of
 
 pytestmark = pytest.mark.usefixtures("own_project")
 FIRST = datetime(2013, 1, 1, tzinfo=timezone.utc)
@@ -63,6 +63,50 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "nothing proves it; the window is missing" in capsys.readouterr().out
     assert run(["ledger", "compact", *words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["whole"] == 0
+
+
+def test_the_collection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Says what went, what stayed and why; as long as ``conf`` or the option says; 70 on damage."""
+    make(tmp_path, 3)
+    words = ["--project", str(tmp_path)]
+    ledger = ledgers.Ledger(tmp_path / ".penstock")
+    now, files = datetime.now(timezone.utc), []
+    for number, age in enumerate((8, 6), 1):
+        one = month(number)
+        ledger.write(one, State.DONE, at=now - timedelta(days=age))
+        files.append(Path(ledger.places(one).staged(0, 1)) / "rows-0.parquet")
+        files[-1].parent.mkdir(parents=True)
+        files[-1].write_bytes(b"12345")
+
+    def collect(*more: str) -> str:
+        assert run(["ledger", "collect", *words, *more]) == 0
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    def rows(text: str) -> list[list[str]]:
+        return [line.split() for line in text.splitlines() if line.strip().startswith(GROUP)]
+
+    young = [GROUP, *["kept:", "not", "DONE", "for", "long", "enough"], "1", "1", "5"]
+    told = rows(collect("--dry-run"))
+    assert told == [[GROUP, *["would", "be", "removed"], "1", "1", "5"], young]
+    assert all(one.exists() for one in files)
+    assert "ledger.collect_after is never" in collect("--set", "ledger.collect_after=never")
+    assert rows(collect("--set", "ledger.collect_after=9d"))[0][2:] == ["0", "0", "0"]
+    assert all(one.exists() for one in files)
+    assert rows(collect()) == [[GROUP, "removed", "1", "1", "5"], young]
+    assert [one.exists() for one in files] == [False, True]
+    (found,) = json.loads(collect("--older-than", "12h", "--json", GROUP))
+    assert found["taken"] == {"windows": 1, "files": 1, "bytes": 5}
+    assert found["kept"] == {}
+    assert run(["ledger", "collect", *words, "--older-than", "soon"]) == 2
+    files[0].parent.mkdir(parents=True)
+    files[0].write_bytes(b"12345")
+    event = Path(ledger.places(month(1)).journal(0)) / "000002.json"
+    event.write_text("{}", encoding="ascii")
+    capsys.readouterr()
+    assert run(["ledger", "collect", *words]) == 70
+    assert str(event) in capsys.readouterr().out
+    assert files[0].exists()
 
 
 @pytest.mark.shows("5.7")

@@ -56,6 +56,12 @@ BROKEN = (
         "detach_offline. Correct the value",
     ),
     Broken(
+        "a retention that is no span of time",
+        LOCAL + "ledger:\n  collect_after: soon\n",
+        "{}:8: 'ledger.collect_after' must be minutes, hours or days, such as 90m, 3h or 2d, or "
+        "never. Correct the value",
+    ),
+    Broken(
         "unknown key of a group's record",
         LOCAL + "groups:\n  readings:\n    role: x\n",
         "{}:9: unknown key 'groups.readings.role'. Did you mean 'role_arn'?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import held
 from penstock.online import Figures as Sent
 from penstock.online import marker_path
+from penstock.run.collection import Amount, collect
 from penstock.run.damage import damages
 from penstock.run.figures import Figures, SourceFigures
 from penstock.run.manifest import Manifest
@@ -51,6 +52,24 @@ ENDED = replace(
     online_s=2.0,
     seconds=5.0,
 )
+
+#: What the event of sending carries of it.
+SAID: dict[str, Any] = {
+    **dict.fromkeys(("older", "expired", "corrected", "replaced", "skipped", "rejected"), 0),
+    **dict.fromkeys(("throttled", "ambiguous"), 0),
+    "candidates": 4,
+    "sent": 4,
+    "accepted": 4,
+    "repeated": 1,
+    "calls": 3,
+    "in_flight": 2,
+    "by_code": {},
+    "p50_ms": None,
+    "p99_ms": None,
+    "online_s": 2.0,
+    "rate": 2.0,
+    "rejects": [],
+}
 
 
 @pytest.fixture
@@ -108,7 +127,7 @@ def _journal(ledger: Ledger) -> None:
     for state, data in (
         (State.PLANNED, said),
         (State.STAGED, {"read": 8, "valid": 6, "quarantined": 1}),
-        (State.ONLINE_DONE, {"sent": 4}),
+        (State.ONLINE_DONE, SAID),
         (State.OFFLINE_COMMITTED, {"offline": 5, "present": 1, "version": 1}),
         (State.REGISTERED, {"table": None}),
         (State.DONE, {"figures": ENDED.plain(), **said, "run": "run"}),
@@ -165,6 +184,33 @@ def test_a_ledger_that_is_gone_and_a_snapshot_that_is_damaged_are_rebuilt(ledger
     assert [one.window for one in damages(ledger.ours())] == [None, NAME]
     assert [one.state for one in _rebuild(ledger)] == [None, State.DONE]
     assert _end(ledger) == before
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_what_was_collected_is_rebuilt_from_the_note_of_its_markers(
+    ledger: Ledger, harm: str
+) -> None:
+    """The same end, the same figures of sending; with neither markers nor note it stays STAGED."""
+    before, places = _end(ledger), ledger.places(month(1))
+    whole = collect(ledger.ours(), ledger.at + timedelta(days=7), timedelta(days=7))
+    assert whole.taken.files == 2
+    assert whole.kept == {}
+    assert not Path(places.results(0)).exists()
+    assert damages(ledger.ours()) == []
+    HARM[harm](Path(places.journal(0)) / "000009.json")
+    assert [one.state for one in _rebuild(ledger)] == [State.DONE]
+    assert _end(ledger) == before
+    assert ledger.ours().newest(NAME)[1].data(State.ONLINE_DONE) == SAID
+    assert damages(ledger.ours()) == []
+    assert collect(ledger.ours(), NOW, timedelta(0)).taken == Amount()
+    note = Path(places.pin(0, "collected"))
+    said = note.read_bytes()
+    note.write_bytes(said.replace(b'"sent": 4', b'"sent": 5'))
+    HARM[harm](Path(places.journal(0)) / "000001.json")
+    with pytest.raises(MismatchError, match=r"collected\.json: not what was written"):
+        _rebuild(ledger)
+    note.unlink()
+    assert [one.state for one in _rebuild(ledger)] == [State.STAGED]
 
 
 def test_a_state_is_rebuilt_only_where_its_proof_is_there(ledger: Ledger) -> None:
