@@ -20,6 +20,7 @@ from penstock.errors import ContractError
 
 #: One DataFrame to another; pure.
 Step = Callable[[Any], Any]
+_LONGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Lookup:
     def __post_init__(self) -> None:
         if self.max_age is not None and self.max_age <= timedelta(0):
             raise ContractError(f"lookup of {self.group!r}: a max_age of {self.max_age}")
+
+    @property
+    def oldest(self) -> int | None:
+        """``max_age`` in nanoseconds, at most what 64 bits hold; None where any age will do."""
+        if self.max_age is None:
+            return None
+        return min(self.max_age // timedelta(microseconds=1) * 1_000, _LONGEST)
 
 
 @dataclass(frozen=True)

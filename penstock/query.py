@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["explore", "latest", "live", "as-of"]
 KINDS: tuple[Kind, ...] = ("explore", "latest", "live", "as-of")
-_SYSTEM = tuple(name for name, _, _ in SYSTEM_COLUMNS)
+SYSTEM = tuple(name for name, _, _ in SYSTEM_COLUMNS)
 #: No feature may start with an underscore (contract), so this name is free in every group.
 _RANK = "_rank"
 #: Conditions by which Spark and Delta say that there is no Delta table at a path. Tested with Spark
@@ -184,7 +184,7 @@ def literal(group: FeatureGroup, dialect: Dialect, moment: datetime | str) -> st
 def _explore(group: FeatureGroup, table: str, dialect: Dialect, limit: int) -> str:
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise UsageError(f"a limit of {limit!r} rows", "Ask for one row or more")
-    columns = _list(dialect, (*group.names, *_SYSTEM), "  ")
+    columns = listed(dialect, (*group.names, *SYSTEM), "  ")
     return f"SELECT\n{columns}\nFROM {table}\nLIMIT {limit}"
 
 
@@ -193,19 +193,19 @@ def _current(
 ) -> str:
     """Rank within each identifier, keep the first, then look at the deletion."""
     quoted = dialect.identifier
-    shown = (*group.names, *_SYSTEM) if deleted else group.names
-    order = ", ".join(f"{quoted(name)} DESC" for name in ranking(group))
+    shown = (*group.names, *SYSTEM) if deleted else group.names
+    order = descending(dialect, ranking(group))
     rank = (
         f"    row_number() OVER (\n"
         f"      PARTITION BY {quoted(group.record_identifier)}\n"
         f"      ORDER BY {order}\n"
         f"    ) AS {quoted(_RANK)}"
     )
-    inner = _list(dialect, (*group.names, *_SYSTEM), "    ")
+    inner = listed(dialect, (*group.names, *SYSTEM), "    ")
     where = "".join(f"\n  WHERE {bound}" for bound in bounds)
     last = "" if deleted else f" AND NOT {quoted('is_deleted')}"
     return (
-        f"SELECT\n{_list(dialect, shown, '  ')}\n"
+        f"SELECT\n{listed(dialect, shown, '  ')}\n"
         f"FROM (\n  SELECT\n{inner},\n{rank}\n  FROM {table}{where}\n) AS {quoted('_ranked')}\n"
         f"WHERE {quoted(_RANK)} = 1{last}"
     )
@@ -214,7 +214,12 @@ def _current(
 def ranking(group: FeatureGroup) -> tuple[str, ...]:
     """Columns by which the rows of one identifier are ranked, all descending, nulls last."""
     rest = [name for name in group.names if name not in (group.record_identifier, group.event_time)]
-    return (group.event_time, *_SYSTEM, *rest)
+    return (group.event_time, *SYSTEM, *rest)
+
+
+def descending(dialect: Dialect, names: tuple[str, ...]) -> str:
+    """An ORDER BY list, the greatest first; both engines put nulls last in it."""
+    return ", ".join(f"{dialect.identifier(name)} DESC" for name in names)
 
 
 def _bound(group: FeatureGroup, dialect: Dialect, moment: datetime | str | None) -> str:
@@ -229,5 +234,6 @@ def _iso(moment: datetime) -> str:
     return (moment.astimezone(timezone.utc) if aware else moment).isoformat()
 
 
-def _list(dialect: Dialect, names: tuple[str, ...], indent: str) -> str:
+def listed(dialect: Dialect, names: tuple[str, ...], indent: str) -> str:
+    """Columns of a SELECT, one a line."""
     return ",\n".join(f"{indent}{dialect.identifier(name)}" for name in names)

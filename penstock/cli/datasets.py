@@ -1,4 +1,4 @@
-"""``dataset``: training data sets, listed and built."""
+"""``dataset``: training data sets, listed, built, and told as SQL."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock.cli.options import Workspace, spark_context, workspace_options
+from penstock.cli.reading import offline_names
 from penstock.cli.tables import show, show_json
 from penstock.dataset import Dataset, HashSplit
+from penstock.errors import UsageError
 
 if TYPE_CHECKING:
+    from penstock.query import Table
     from penstock.training.build import Format
+    from penstock.training.sql import Moments
 
 
 @click.group()
@@ -24,6 +28,7 @@ def dataset() -> None:
     A project declares them in schemas/ (docs/datasets.md):
       penstock dataset list
       penstock dataset build flight_delays
+      penstock dataset sql flight_delays --labels lake.flight_labels
     """
 
 
@@ -84,6 +89,72 @@ def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) 
     click.echo(f"{'made' if found.made else 'was there already'}: {found.path}")
     click.echo(f"read it: pandas.read_parquet('{found.path}/data')" if form == "parquet" else "")
     return 0
+
+
+@dataset.command()
+@click.argument("name")
+@click.option(
+    "--engine",
+    type=click.Choice(["athena", "spark"]),
+    default="athena",
+    show_default=True,
+    help="Whose dialect.",
+)
+@click.option("--labels", help="Table of labels, where Python makes them: TABLE or DATABASE.TABLE.")
+@click.option(
+    "--moments",
+    type=click.Choice(["text", "seconds", "timestamp"]),
+    help="What the moments in that table are; by default as in the base group, else timestamps.",
+)
+@workspace_options
+def sql(
+    workspace: Workspace, *, name: str, engine: str, labels: str | None, moments: Moments | None
+) -> int:
+    """Print the SQL that answers what build makes, before its transform. Runs nothing.
+
+    Python cannot be said in SQL: where a function makes the labels, name a table of them. For
+    Spark, a name with a slash is the folder of a Delta table.
+
+    \b
+    Examples:
+      penstock dataset sql flight_delays --labels lake.flight_labels
+      penstock dataset sql flight_delays --engine spark --labels /lake/flight_labels
+    """
+    from penstock.query import ATHENA, SPARK, Table
+    from penstock.training.sql import sql as text_of
+
+    wanted, project = workspace.project.dataset(name), workspace.project
+    groups = {name: one.group for name, one in project.pipelines.items()}
+    settings, athena = workspace.settings, engine == "athena"
+    tables = {}
+    for group in wanted.groups:
+        registered, path = offline_names(settings, group)
+        tables[group] = registered if athena else Table.at(path)
+    text = text_of(
+        wanted,
+        groups,
+        tables,
+        ATHENA if athena else SPARK,
+        labels=None if labels is None else _table(labels, engine, settings.catalog.database),
+        moments=moments,
+    )
+    if workspace.as_json:
+        show_json({"engine": engine, "sql": text})
+    else:
+        click.echo(text)
+    return 0
+
+
+def _table(name: str, engine: str, database: str) -> Table:
+    """The table of labels a user names."""
+    from penstock.query import Table
+
+    if engine == "spark" and "/" in name:
+        return Table.at(name)
+    parts = tuple(name.split("."))
+    if not all(parts):
+        raise UsageError(f"{name!r} is no table", "Name it TABLE or DATABASE.TABLE")
+    return Table(parts if len(parts) > 1 else (database, *parts))
 
 
 def _show(manifest: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from penstock.memory import all_kept
 from penstock.run.places import offline_path
 from penstock.run.status import Status, statuses
 from penstock.run.timeline import calendar
+
+if TYPE_CHECKING:
+    from penstock.query import Table
 
 SHOWN = 100  # windows in a table for people
 
@@ -158,19 +161,12 @@ def query(
       penstock query as-of aircraft_history 2013-07-01T00:00:00Z
     """
     from penstock import query as engine
-    from penstock.catalog.table import table_name
 
     if (moment is not None) != (kind == "as-of"):
         message = "as-of needs a moment" if kind == "as-of" else f"{kind} takes no moment"
         raise UsageError(message, "For example: penstock query as-of GROUP 2013-07-01T00:00:00Z")
     contract = workspace.project.pipeline(group).group
-    settings = workspace.settings
-    if not settings.group(group).own_table:
-        message = f"penstock writes no offline table of {group!r}"
-        raise UsageError(message, f"conf says so at groups.{group}: see docs/modes.md")
-    table = table_name(group, settings)
-    path = offline_path(settings, group)
-    registered = engine.Table.registered(settings.catalog.database, table)
+    registered, path = offline_names(workspace.settings, group)
     texts = {
         "athena": engine.sql(kind, contract, registered, engine.ATHENA, limit=limit, moment=moment),
         "spark": engine.sql(
@@ -191,3 +187,19 @@ def query(
     elif not sql_only:
         show(names, [[plain(row[name]) for name in names] for row in rows])
     return 0
+
+
+def offline_names(settings: Settings, group: str) -> tuple[Table, str]:
+    """A group's offline table in the catalogue, and its folder.
+
+    Raises:
+        UsageError: Penstock writes no such table.
+    """
+    from penstock.catalog.table import table_name
+    from penstock.query import Table
+
+    if not settings.group(group).own_table:
+        message = f"penstock writes no offline table of {group!r}"
+        raise UsageError(message, f"conf says so at groups.{group}: see docs/modes.md")
+    registered = Table.registered(settings.catalog.database, table_name(group, settings))
+    return registered, offline_path(settings, group)

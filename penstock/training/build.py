@@ -165,7 +165,7 @@ def _looked_up(
     plans: list[Plan] = []
     for number, lookup in enumerate(dataset.lookups):
         version = versions[lookup.group]
-        plan = plan_of(lookup, version.group, frame, number)
+        plan = plan_of(lookup, version.group, frame.columns, number)
         frame = looked_up(frame, dataset.time, plan, version.group, version.rows)
         plans.append(plan)
     return frame, plans

@@ -8,7 +8,7 @@ comes out once, in no particular order. Needs nothing that Spark 3.5 lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,23 +58,23 @@ class Plan:
         return f"_later_{self.number}"
 
 
-def plan_of(lookup: Lookup, group: FeatureGroup, labels: DataFrame, number: int) -> Plan:
-    """What a lookup does to labels.
+def plan_of(lookup: Lookup, group: FeatureGroup, columns: Sequence[str], number: int) -> Plan:
+    """What a lookup does to labels of these columns. Pure.
 
     Raises:
         UsageError: It names a column or feature that is not there, or one that is there already.
     """
     where = f"lookup of {group.name!r}"
-    if lookup.on not in labels.columns:
+    if lookup.on not in columns:
         message = f"{where}: the labels have no column {lookup.on!r}"
-        raise UsageError(message, f"They have: {', '.join(labels.columns)}")
+        raise UsageError(message, f"They have: {', '.join(columns)}")
     missing = [name for name in lookup.features if name not in group.names]
     if missing:
         message = f"{where}: there is no feature {missing[0]!r}"
         raise UsageError(message, f"There are: {', '.join(group.names)}")
     others = tuple(name for name in group.names if name != group.record_identifier)
-    plan = Plan(lookup, tuple(labels.columns), lookup.features or others, number)
-    taken = {name.lower() for name in labels.columns}
+    plan = Plan(lookup, tuple(columns), lookup.features or others, number)
+    taken = {name.lower() for name in columns}
     twice = [name for name in plan.chosen if (lookup.prefix + name).lower() in taken]
     if twice:
         message = f"{where}: the labels have a column {lookup.prefix + twice[0]!r} already"
@@ -198,8 +198,8 @@ def _fitting(
     at = np.maximum(rows, 0)
     ages = moments - times[at]
     fits = (rows != NONE) & ~deleted[at]
-    if lookup.max_age is not None:
-        fits &= ages <= int(lookup.max_age.total_seconds() * 1_000_000) * 1_000
+    if lookup.oldest is not None:
+        fits &= ages <= lookup.oldest
     return np.where(fits, rows, NONE), pa.array(ages / 1e9, mask=~fits)
 
 

@@ -106,7 +106,7 @@ def test_each_label_gets_what_was_known_at_its_moment(
     asked = labels(session, kind)
     for before in (False, True):
         lookup = Lookup("weather", "who is", before=before, prefix="w_")
-        plan = plan_of(lookup, group, asked, 0)
+        plan = plan_of(lookup, group, asked.columns, 0)
         answer = looked_up(asked, "moment", plan, group, table).collect()
         assert sorted(row["n"] for row in answer) == list(range(len(ASKED)))
         for one in answer:
@@ -127,16 +127,22 @@ def test_what_is_too_old_or_was_not_written_yet_is_absent(
     table, _ = events(spark, tmp_path, text_event)
     asked = labels(spark, "string").where("`who is` = 'EWR'")
     young = Lookup("weather", "who is", max_age=timedelta(minutes=1), features=("gusts",))
-    rows = looked_up(asked, "moment", plan_of(young, STRING, asked, 0), STRING, table).collect()
+    rows = looked_up(
+        asked, "moment", plan_of(young, STRING, asked.columns, 0), STRING, table
+    ).collect()
     got = {ASKED[row["n"]][1]: row["gusts"] for row in rows}
     assert got == {0: None, 1: 1, 2: 2, 3: 3, 4: 3, 5: None}
     # The rows were written in August, minutes 0, 1 and 9 after midnight; the labels are July's.
     written = Lookup("weather", "who is", written=True, features=("gusts",))
-    none = looked_up(asked, "moment", plan_of(written, STRING, asked, 0), STRING, table).collect()
+    none = looked_up(
+        asked, "moment", plan_of(written, STRING, asked.columns, 0), STRING, table
+    ).collect()
     assert {row["gusts"] for row in none} == {None}
     later = [(n, "EWR", f"2013-08-01T00:0{n}:00Z") for n in (0, 1, 9)]
     asked = spark.createDataFrame(later, "n int, `who is` string, moment string")
-    some = looked_up(asked, "moment", plan_of(written, STRING, asked, 0), STRING, table).collect()
+    some = looked_up(
+        asked, "moment", plan_of(written, STRING, asked.columns, 0), STRING, table
+    ).collect()
     assert {row["n"]: row["gusts"] for row in some} == {0: 1, 1: 3, 9: 3}
 
 
@@ -154,13 +160,13 @@ def test_what_a_lookup_cannot_do_is_one_line(
     """Which column or feature, and what there is instead; before anything runs."""
     asked = labels(spark, "string").selectExpr("*", "1 as W_gusts")
     with pytest.raises(UsageError, match=words):
-        plan_of(lookup, STRING, asked, 0)
+        plan_of(lookup, STRING, asked.columns, 0)
 
 
 def test_another_type_of_identifier_is_refused(spark: SparkSession, tmp_path: Path) -> None:
     """A number never equals a text silently."""
     table, _ = events(spark, tmp_path, text_event)
     asked = spark.createDataFrame([(1, text_event(1))], "who int, moment string")
-    plan = plan_of(Lookup("weather", "who"), STRING, asked, 0)
+    plan = plan_of(Lookup("weather", "who"), STRING, asked.columns, 0)
     with pytest.raises(UsageError, match="'who' is int, not string"):
         looked_up(asked, "moment", plan, STRING, table)
