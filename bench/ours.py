@@ -168,6 +168,10 @@ class SlowStorage:
         """As the other one."""
         return self.inner.walk(folder)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """As the other one."""
+        return self.inner.sizes(folder)
+
     def list(self, folder: str) -> list[str]:
         """As the other one."""
         return self.inner.list(folder)
@@ -187,6 +191,10 @@ class SlowStorage:
     def delete(self, path: str) -> None:
         """As the other one."""
         self.inner.delete(path)
+
+    def delete_all(self, paths: Sequence[str]) -> None:
+        """As the other one."""
+        self.inner.delete_all(paths)
 
     def move(self, folder: str, target: str) -> None:
         """As the other one."""
