@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import MismatchError, TemporaryError
 from penstock.ledger.history import Ledger
-from penstock.ledger.journal import Journal, State, is_event
+from penstock.ledger.journal import Journal, State, is_event, parsed
 from penstock.ledger.snapshot import SCHEMA, Snapshot, head_of, put, rows_of
 
 
@@ -134,8 +134,7 @@ def _head(journal: Journal, rows: list[Any], before: datetime) -> Any | None:
     if journal.state is not State.DONE:
         return None
     found = [row for row in rows if row["state"] == State.DONE.value][-1]
-    at = datetime.fromisoformat(found["at"].removesuffix("Z")).replace(tzinfo=timezone.utc)
-    return found if at <= before else None
+    return found if parsed(found["at"]) <= before else None
 
 
 def _heads(old: Snapshot, new: dict[str, Any]) -> pa.Table:

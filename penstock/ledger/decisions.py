@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Literal
 
 from penstock.errors import MismatchError
-from penstock.ledger.journal import is_event, sealed, unsealed
+from penstock.ledger.journal import is_event, sealed, unsealed, written
 from penstock.storage import Storage
 
 #: A replay was planned; ended; was given up before anything was sent. A person discarded rows. A
@@ -130,7 +130,7 @@ class Decisions:
         record = {
             "number": number,
             "kind": kind,
-            "at": now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "at": written(now),
             "by": by,
             "keys": sorted(keys),
             "outcomes": {

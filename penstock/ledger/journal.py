@@ -113,12 +113,11 @@ class Journal:
         if (self.epoch >= epoch) if claims else (self.epoch != epoch):
             raise self._fenced()
         number = len(self.events) + 1
-        at = now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         record = {
             "number": number,
             "state": state.value,
             "epoch": epoch,
-            "at": at,
+            "at": written(now),
             "data": dict(data),
             "previous": self._digest,
         }
@@ -162,6 +161,16 @@ class Journal:
         owner = (self.data(State.CLAIMED) or {}).get("owner", "another run")
         message = f"this window was claimed by {owner} meanwhile"
         return TemporaryError(message, "Wait for that run, then run the same command again")
+
+
+def written(now: datetime) -> str:
+    """An aware instant as every record of the ledger has it: UTC, to the microsecond."""
+    return now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parsed(at: str) -> datetime:
+    """The aware instant of a record."""
+    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def sealed(record: Mapping[str, Any]) -> bytes:

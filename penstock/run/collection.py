@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from penstock.errors import MismatchError
 from penstock.ledger.decisions import Decisions
 from penstock.ledger.history import Ledger
-from penstock.ledger.journal import Journal, State, sealed, unsealed
+from penstock.ledger.journal import Journal, State, parsed, sealed, unsealed, written
 from penstock.ledger.window import Window
 from penstock.run.places import Places
 from penstock.storage import Storage
@@ -178,17 +178,15 @@ class _Collection:
     def _note(self, number: int, journal: Journal) -> None:
         """What its markers said, durably; the first note stands."""
         storage, online = self.ledger.storage, dict(journal.data(State.ONLINE_DONE) or {})
-        at = self.now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         path = self._places.pin(number, "collected")
-        storage.put_if_absent(path, sealed({"at": at, "online": online}))
+        storage.put_if_absent(path, sealed({"at": written(self.now), "online": online}))
         found = collected(storage, self._places, number)
         if found is None or found["online"] != online:
             raise MismatchError(f"{path}: is not of this journal", "Restore the file")
 
 
 def _ended(journal: Journal) -> datetime:
-    at = [one.at for one in journal.events if one.state is State.DONE][-1]
-    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
+    return parsed([one.at for one in journal.events if one.state is State.DONE][-1])
 
 
 def _bulk(ledger: Ledger) -> dict[str, _Files]:

@@ -22,7 +22,7 @@ from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import TemporaryError
 from penstock.ledger.interval import Unit, gaps
-from penstock.ledger.journal import State
+from penstock.ledger.journal import State, parsed
 from penstock.ledger.lease import check_free
 from penstock.ledger.window import Window, parse_name
 from penstock.memory import all_kept
@@ -274,7 +274,7 @@ def _cell(
     meaning: str,
     holder: Callable[[Window], str | None],
 ) -> Cell:
-    at = None if found.at is None else _parsed(found.at)
+    at = None if found.at is None else parsed(found.at)
     data = found.data if found.data is not None else {}
     about: tuple[Any, ...] = (None, None, data, found.window)
     if found.state is State.GATED:
@@ -317,10 +317,6 @@ def _order(cell: Cell) -> tuple[datetime, datetime]:
     assert cell.window.start is not None
     assert cell.window.end is not None
     return cell.window.start, cell.window.end
-
-
-def _parsed(at: str) -> datetime:
-    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
 
 
 def _instant(at: datetime | None) -> str | None:

@@ -21,7 +21,6 @@ from penstock.training.join import Plan, plan_of
 
 #: What moments are: ISO text with a zone, epoch seconds, or timestamps.
 Moments = Literal["text", "seconds", "timestamp"]
-MOMENTS: tuple[Moments, ...] = ("text", "seconds", "timestamp")
 _OF: Mapping[FeatureType, Moments] = {
     FeatureType.STRING: "text",
     FeatureType.FRACTIONAL: "seconds",
