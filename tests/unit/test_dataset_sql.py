@@ -189,73 +189,78 @@ def tables_of(*groups: FeatureGroup) -> dict[str, Table]:
 
 
 @pytest.mark.shows("6.2")
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(rows, max_size=30) | st.lists(rows, min_size=8, max_size=30),
-    questions,
-    st.sampled_from(CASES),
-    st.sampled_from([ZERO, 0, -86_400 * SECOND]),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    ages,
-    st.sampled_from([("at", "sky", "wind-speed"), ("wind-speed", "sky"), ("sky",)]),
-    st.sampled_from(DIALECTS),
-)
-def test_the_text_equals_brute_force(
-    history: list[Row],
-    asked: list[tuple[str | None, int | None]],
-    case: Case,
-    zero: int,
-    before: bool,
-    written: bool,
-    required: bool,
-    age: int | None,
-    chosen: tuple[str, ...],
-    dialect: Dialect,
-) -> None:
+@pytest.mark.parametrize("examples", [50, pytest.param(500, marks=pytest.mark.prove)])
+def test_the_text_equals_brute_force(examples: int) -> None:
     """Every label once, equal ones too, with the best of what was known at its moment."""
-    lookup = Lookup(
-        "weather",
-        on="who",
-        features=chosen,
-        prefix="then_",
-        max_age=None if age is None else timedelta(microseconds=age // 1_000),
-        before=before,
-        written=written,
-        required=required,
+
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        st.lists(rows, max_size=30) | st.lists(rows, min_size=8, max_size=30),
+        questions,
+        st.sampled_from(CASES),
+        st.sampled_from([ZERO, 0, -86_400 * SECOND]),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        ages,
+        st.sampled_from([("at", "sky", "wind-speed"), ("wind-speed", "sky"), ("sky",)]),
+        st.sampled_from(DIALECTS),
     )
-    history = [one._replace(at=one.at // case.step * case.step) for one in history]
-    cut = case.moment_step
-    asked = [(who, None if at is None else at // cut * cut) for who, at in asked]
-    groups = {"visits": visits(), "weather": case.group}
-    made = sql(
-        Dataset("asked", "visits", "when", (lookup,)),
-        groups,
-        tables_of(*groups.values()),
-        dialect,
-        labels=Table.registered("lake", "labels"),
-        moments=case.moments,
-    )
-    there = {
-        "weather": events(history, case, zero),
-        "labels": labels(asked, case.moments, zero),
-    }
-    wanted = []
-    own = there["labels"].to_pylist()
-    for (who, at), label in zip(asked, own, strict=True):
-        row = best(history, who, at, lookup, chosen)
-        if row is None and required:
-            continue
-        values: dict[str, Any] = dict.fromkeys(("at", "sky", "wind-speed"))
-        if row is not None:
-            values = {
-                "at": stored(zero + row.at, case.group),
-                "sky": row.sky,
-                "wind-speed": row.wind,
-            }
-        wanted.append((*label.values(), *(values[one] for one in chosen)))
-    assert sorted(answered(made, dialect, there), key=repr) == sorted(wanted, key=repr)
+    def answers(
+        history: list[Row],
+        asked: list[tuple[str | None, int | None]],
+        case: Case,
+        zero: int,
+        before: bool,
+        written: bool,
+        required: bool,
+        age: int | None,
+        chosen: tuple[str, ...],
+        dialect: Dialect,
+    ) -> None:
+        lookup = Lookup(
+            "weather",
+            on="who",
+            features=chosen,
+            prefix="then_",
+            max_age=None if age is None else timedelta(microseconds=age // 1_000),
+            before=before,
+            written=written,
+            required=required,
+        )
+        history = [one._replace(at=one.at // case.step * case.step) for one in history]
+        cut = case.moment_step
+        asked = [(who, None if at is None else at // cut * cut) for who, at in asked]
+        groups = {"visits": visits(), "weather": case.group}
+        made = sql(
+            Dataset("asked", "visits", "when", (lookup,)),
+            groups,
+            tables_of(*groups.values()),
+            dialect,
+            labels=Table.registered("lake", "labels"),
+            moments=case.moments,
+        )
+        there = {
+            "weather": events(history, case, zero),
+            "labels": labels(asked, case.moments, zero),
+        }
+        wanted = []
+        own = there["labels"].to_pylist()
+        for (who, at), label in zip(asked, own, strict=True):
+            row = best(history, who, at, lookup, chosen)
+            if row is None and required:
+                continue
+            values: dict[str, Any] = dict.fromkeys(("at", "sky", "wind-speed"))
+            if row is not None:
+                values = {
+                    "at": stored(zero + row.at, case.group),
+                    "sky": row.sky,
+                    "wind-speed": row.wind,
+                }
+            wanted.append((*label.values(), *(values[one] for one in chosen)))
+        assert sorted(answered(made, dialect, there), key=repr) == sorted(wanted, key=repr)
+
+    answers()
 
 
 def _one(**values: Any) -> Row:
