@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run reset test prove lint dist soak bench-online clean
+.PHONY: help setup run reset test prove lint dist soak bench-online bench-join clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ soak: $(READY) ## the crash tests over and over, for an hour
 bench-online: ## cost per record, side by side with boto3 and AWS's connector (30 min; Go, Java)
 	@python=$$($(PYTHON) bench/peers.py --need go,java) && \
 	$$python -m bench.online && $$python -m bench.online --docs
+
+bench-join: $(READY) ## cost of a point-in-time join, side by side with what others use (15 min)
+	@$(BIN)/python -m bench.join && $(BIN)/python -m bench.join --docs
 
 # project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist

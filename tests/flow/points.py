@@ -1,11 +1,10 @@
-"""The crash points cp00 to cp15 (facts: reliability, 3.4), each hit for certain.
+"""The crash points cp00 to cp16 (facts: reliability, 3.4), each hit for certain.
 
 A point is one line more in a copy of the package: whoever comes to it writes down which window it
 is and stops there, so that the driver can be killed from outside while it stands at the point.
 cp06 and cp07 are in code of executors. cp10 is inside Delta, where no line of ours can be: there
 the line says only that the append begins, and the driver's JVM is halted as soon as a file of the
-append is whole. cp16, in the middle of the collection of what was staged, is not here: nothing
-collects it yet.
+append is whole. cp16 is in another command, the collection of what was staged.
 """
 
 from __future__ import annotations
@@ -125,6 +124,9 @@ POINTS = (
     _event("cp14", "REGISTERED"),
     _event("cp15", "DONE"),
 )
+
+#: In the middle of removing what a window staged: the first file is gone.
+COLLECTING = Point("cp16", "storage.py", "            self.delete(path)\n", after=True, window="")
 
 
 def named(name: str) -> Point:

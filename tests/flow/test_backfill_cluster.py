@@ -31,8 +31,8 @@ from tests.checker import Evidence, Row, Shape, assure
 from tests.faults import evidence as gathering
 from tests.faults.runs import job_of, ledger_of, send_files
 from tests.flow.cluster import cluster
-from tests.flow.points import Point, files, named
-from tests.flow.year import END, RANGE, SIZE, START, Year
+from tests.flow.points import COLLECTING, Point, files, kill, named
+from tests.flow.year import END, POINT_S, RANGE, SIZE, START, Year
 
 YEAR = window(START, END)
 ROWS = 250_723
@@ -87,7 +87,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 @pytest.mark.shows("5.1")
 def test_every_point_was_hit_all_over_the_year(both: Both) -> None:
-    """Sixteen points (cp16 is of a collection there is none of yet), many months; workers too."""
+    """Sixteen points of a backfill, many months; workers too. The collection's point comes last."""
     hits = both.killed.hits
     assert set(hits) == {f"cp{n:02d}" for n in range(16)}
     assert len(set(hits.values()) - {""}) >= 8
@@ -151,6 +151,26 @@ def test_the_calendar_of_the_year_has_no_gap(both: Both) -> None:
         assert len(list(Path(year.places(name).journal(0)).parent.iterdir())) == 1
     table = DeltaTable(str(year.table)).to_pyarrow_table(columns=["write_time"])
     assert len(set(table.column(0).to_pylist())) == 13
+
+
+@pytest.mark.shows("5.1")
+def test_a_collection_that_is_killed_changes_neither_store_nor_calendar(
+    both: Both, tmp_path: Path
+) -> None:
+    """cp16, the seventeenth point. The last test: what the others read of the ledger is gone."""
+    year, hit = both.killed, tmp_path / "hit"
+    before = (year.offline(), year.online())
+    copy = COLLECTING.copy(tmp_path / "copy", hit)
+    folder = Path(year.places(_months()[0]).manifest(0)).parents[2]
+    assert kill(year.collect(copy), COLLECTING, hit, year.table, POINT_S) == ""
+    some = len(list(folder.rglob("*.parquet")))
+    assert some > 0
+    assert year.collect().wait(POINT_S) == 0
+    assert list(folder.rglob("*.parquet")) == []
+    pd.testing.assert_frame_equal(year.offline(), before[0])
+    assert year.online() == before[1]
+    calendar = read_calendar(year.settings, PIPELINE, datetime.now(timezone.utc))
+    assert (calendar.counts, calendar.gaps) == ({"done": 13}, ())
 
 
 def _check_left(year: Year, point: Point) -> None:

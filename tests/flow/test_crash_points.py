@@ -1,8 +1,4 @@
-"""T04: the driver is killed with SIGKILL at every crash point, for certain, and resumed.
-
-See :mod:`tests.flow.points`: cp16, in the middle of the collection of staged files, is not among
-them.
-"""
+"""T04: the driver is killed with SIGKILL at every crash point, for certain, and resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import pytest
 
 from penstock.ledger.journal import Journal
 from penstock.storage import LocalStorage
-from tests.flow.points import POINTS, Point, kill
+from tests.flow.points import COLLECTING, POINTS, Point, kill
 from tests.flow.project import GROUP
 from tests.flow.stores import Stores, fine, provisioned, stores
 
@@ -50,3 +46,31 @@ def test_t04_driver_kill9_all_crash_points(
     last = fine(small.run("ingest", "--json", "--takeover"))
     assert stores(small, last) == undisturbed
     assert small.states()[-1] == "DONE"
+
+
+def test_t04_driver_kill9_in_a_collection(undisturbed: Stores, tmp_path: Path) -> None:
+    """cp16: what is left goes with the next one; the window stays DONE, and is not run again."""
+    small, hit = provisioned(tmp_path / "project", SENSORS), tmp_path / "hit"
+    last = fine(small.run("ingest", "--json"))
+    words = ("collect", GROUP, "--older-than", "0min")
+    stopping = replace(small, path=(COLLECTING.copy(tmp_path / "copy", hit),))
+    bulk = _bulk(small.state)
+    assert len(bulk) > 2
+    process = stopping.start("ledger", *words)
+    assert kill(process, COLLECTING, hit, small.lake / "offline" / GROUP, POINT_S) == ""
+    left = _bulk(small.state)
+    assert len(left) == len(bulk) - 1
+    assert stores(small, last) == undisturbed
+    assert small.run("ledger", *words).code == 0
+    assert _bulk(small.state) == []
+    assert small.run("ledger", "verify").code == 0
+    assert stores(small, last) == undisturbed
+    again = small.run("ingest", "--json")
+    assert (again.code, again.json[0]["state"]) == (0, "unchanged")
+    assert small.states()[-1] == "DONE"
+
+
+def _bulk(state: Path) -> list[Path]:
+    """Staged and send files, and markers."""
+    staged = (state / "staged").rglob("*.parquet")
+    return sorted([*staged, *(state / "online").rglob("*.json")])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +30,9 @@ from tests.faults.runs import job_of
 from tests.flow.cluster import Cluster
 from tests.flow.points import Point, kill
 from tests.flow.processes import end, executors, under
+from tests.flow.project import RUN
 
+ROOT = Path(__file__).parents[2]
 START, END, SIZE = "2013-01-01", "2014-02-01", "month"
 RANGE = ("--start", START, "--end", END, "--window", SIZE)
 POINT_S, RUN_S = 600.0, 1_800.0
@@ -120,6 +124,16 @@ class Year:
         """Submit a job as it was built, to its end."""
         process = self.start(job, *words, package=self.dist / "penstock.zip", log=job)
         assert process.wait(RUN_S) == 0, self.said(job)
+
+    def collect(self, package: Path | None = None) -> subprocess.Popen[bytes]:
+        """Remove what finished windows staged, with this copy of the package; it runs on."""
+        place = ("--project", str(ROOT), "--conf", str(self.shared / "conf"), "--env", self.name)
+        words = ("ledger", "collect", GROUP.name, "--older-than", "0min", *place)
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, *words],
+            cwd=self.shared,
+            env={**os.environ, "PYTHONPATH": str(package or self.dist / "penstock.zip")},
+        )
 
     def said(self, log: str) -> str:
         """The end of what a job said."""
