@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.shows("6.2")
-@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("skewed", [False, pytest.param(True, marks=pytest.mark.prove)])
 def test_all_arms_but_one_answer_alike(spark: SparkSession, tmp_path: Path, skewed: bool) -> None:
     """One row a label, some without features; the SDK's text has more rows than labels."""
     case = Case(tmp_path, 4_000, skewed)
     make(case)
     runner("duckdb")(case, tmp_path / "duckdb")
     right = answer(tmp_path / "duckdb")
-    assert right["rows"] == case.asked > right["with_features"] > 0
+    assert right["rows"] == case.asked >= right["with_features"] > 0
+    assert skewed or right["with_features"] < case.asked
     labels, events = spark.read.parquet(case.labels), spark.read.parquet(case.events)
     for arm, act in SPARK.items():
         act(labels, events).write.parquet(str(tmp_path / arm))
