@@ -34,11 +34,11 @@ def page(made: Document) -> str:
         _HEAD.format(**facts, **_counts(made)),
         _side_by_side(made),
         _AFTER_SIDES,
-        _markdown(("arm", *_COLUMNS), _rows(made, "_10ms")),
+        markdown(("arm", *_COLUMNS), _rows(made, "_10ms")),
         _ALONE,
-        _markdown(("arm", *_COLUMNS), _others(made)),
+        markdown(("arm", *_COLUMNS), _others(made)),
         "\n## Targets\n",
-        _targets(made),
+        targets(made),
         *_misses(made),
         _TAIL,
     ]
@@ -83,9 +83,9 @@ def _side_by_side(made: Document) -> str:
     ]
     return "\n".join(
         [
-            _markdown(("arm", *_COLUMNS), [_row(name, made["arms"][name]) for name in sides]),
+            markdown(("arm", *_COLUMNS), [_row(name, made["arms"][name]) for name in sides]),
             "",
-            _markdown(("ratio of CPU", "median of the rounds", "from, to"), ratios),
+            markdown(("ratio of CPU", "median of the rounds", "from, to"), ratios),
         ]
     )
 
@@ -114,11 +114,12 @@ def _row(name: str, arm: Document) -> tuple[str, ...]:
     )
 
 
-def _targets(made: Document) -> str:
+def targets(made: Document) -> str:
+    """The targets as a table of a page."""
     lines = [
         (one["what"], _limit(one), _value(one["value"]), _word(one)) for one in made["targets"]
     ]
-    return _markdown(("what", "target", "found", ""), lines)
+    return markdown(("what", "target", "found", ""), lines)
 
 
 def _misses(made: Document) -> list[str]:
@@ -128,7 +129,8 @@ def _misses(made: Document) -> list[str]:
     return ["\n## Missed, and the next idea\n", _PROFILES, *known] if missed else []
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of a page."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

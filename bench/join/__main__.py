@@ -31,6 +31,7 @@ from typing import Any
 from bench.join import report
 from bench.join.arms import ARMS, CORES
 from bench.join.data import PER_KEY, PER_LABEL, SKEW, Case, make
+from bench.report import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results" / "join.json"
@@ -167,7 +168,7 @@ def main() -> None:
     if wrong := report.disagreements(made):
         raise SystemExit("\n".join(["arms do not agree; nothing is written", *wrong]))
     Path(options.out).write_text(json.dumps(made, indent=1) + "\n")
-    print("\n".join([*report.table(made), "", *report.verdict(made)]))
+    print("\n".join([*report.table(made), "", *verdict(made)]))
     print(f"\nwritten: {options.out}")
 
 

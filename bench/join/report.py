@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
+
+from bench import report
+from bench.figures import Target
 
 Document = Mapping[str, Any]
 
@@ -30,28 +34,29 @@ def targets(made: Document) -> list[dict[str, Any]]:
     """What is aimed at (design, targets), and what was found: ``hit`` is None if not measured."""
 
     def wall(arm: str, size: str) -> float | None:
-        found = made["arms"].get(arm, {}).get(size, {})
-        value = found.get("wall_s")
+        value = made["arms"].get(arm, {}).get(size, {}).get("wall_s")
         return None if value is None else float(value)
 
-    def line(what: str, over: float | None, under: float | None, **limit: float) -> dict[str, Any]:
-        value = None if over is None or under is None else round(over / under, 2)
-        hit = None
-        if value is not None:
-            hit = value <= limit["most"] if "most" in limit else value >= limit["least"]
-        return {"what": what, "value": value, **limit, "hit": hit}
+    def over(one: float | None, other: float | None) -> float | None:
+        return None if one is None or other is None else round(one / other, 2)
 
     ours, large = wall("penstock", "10^7"), "at 10^7 rows"
     feast = made["arms"].get("feast", {}).get("10^7", {})
-    other = feast.get("wall_s", feast.get("timed_out_s"))
-    return [
-        line("penstock's time for 10^7 rows over that for 10^6", ours, wall("penstock", "10^6"),
-             most=12),
-        line(f"the template's time over penstock's {large}", other, ours, least=3),
-        line(f"penstock's time over DuckDB's {large}", ours, wall("duckdb", "10^7"), most=8),
-        line(f"penstock's time with a skewed identifier over that without {large}",
-             wall("penstock_skewed", "10^7"), ours, most=2),
-    ]  # fmt: skip
+    theirs = feast.get("wall_s", feast.get("timed_out_s"))
+    skewed, smaller = wall("penstock_skewed", "10^7"), wall("penstock", "10^6")
+    found = (
+        Target("penstock's time for 10^7 rows over that for 10^6", over(ours, smaller), most=12),
+        Target(f"the template's time over penstock's {large}", over(theirs, ours), least=3),
+        Target(
+            f"penstock's time over DuckDB's {large}", over(ours, wall("duckdb", "10^7")), most=8
+        ),
+        Target(
+            f"penstock's time with a skewed identifier over that without {large}",
+            over(skewed, ours),
+            most=2,
+        ),
+    )
+    return [{**asdict(one), "hit": one.hit} for one in found]
 
 
 def disagreements(made: Document) -> list[str]:
@@ -79,45 +84,18 @@ def table(made: Document) -> list[str]:
     return lines
 
 
-def verdict(made: Document) -> list[str]:
-    """A line a target."""
-    return [
-        f"{_word(one):8} {one['what']}: {_found(one)} ({_limit(one)})" for one in made["targets"]
-    ]
-
-
 def page(made: Document) -> str:
     """docs/point-in-time.md."""
     sizes = list(next(iter(made["arms"].values())))
-    rows = [f"| | {' | '.join(sizes)} |", f"|---|{'---|' * len(sizes)}"]
-    rows += [
-        f"| {WHO[name]} | {' | '.join(_cell(one) for one in arm.values())} |"
-        for name, arm in made["arms"].items()
-    ]
-    held = ["| target | found | limit | |", "|---|---|---|---|"]
-    held += [
-        f"| {one['what']} | {_found(one)} | {_limit(one)} | {_word(one)} |"
-        for one in made["targets"]
-    ]
-    return _PAGE.format(**made["made"], table="\n".join(rows), targets="\n".join(held))
+    rows = [(WHO[name], *map(_cell, arm.values())) for name, arm in made["arms"].items()]
+    arms = report.markdown(("", *sizes), rows)
+    return _PAGE.format(**made["made"], table=arms, targets=report.targets(made))
 
 
 def _cell(one: Document) -> str:
     if "wall_s" not in one:
         return f"more than {one['timed_out_s']:g} s"
     return f"{one['wall_s']:.1f} ({one['cpu_s']:.1f})"
-
-
-def _found(target: Document) -> str:
-    return "not measured" if target["value"] is None else f"{target['value']:.2f}"
-
-
-def _limit(target: Document) -> str:
-    return f"≤ {target['most']:g}" if "most" in target else f"≥ {target['least']:g}"
-
-
-def _word(target: Document) -> str:
-    return {True: "hit", False: "MISSED", None: "unknown"}[target["hit"]]
 
 
 _PAGE = """# What a point-in-time join costs

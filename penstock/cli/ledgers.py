@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -23,6 +23,7 @@ from penstock.run.damage import damages
 from penstock.run.places import state_folder
 
 DAMAGED = 70
+_COMPACTED = ("feature group", "compacted now", "compacted", "left", "damaged")
 _COLLECTED = ("feature group", "what they staged", "windows", "files", "bytes")
 _EVERY = 100  # windows between two words on how far it is
 _AGE = re.compile(r"(\d{1,6})\s*(s|min|h|d)")
@@ -64,14 +65,7 @@ def compacted(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int
     found = [
         compact(one, before, _progress(workspace, one.group)) for one in _ledgers(workspace, groups)
     ]
-    if workspace.as_json:
-        show_json([asdict(one) for one in found])
-    else:
-        head = ("feature group", "compacted now", "compacted", "left", "damaged")
-        show(head, [_row(one) for one in found])
-        for line in (line for one in found for line in one.damaged):
-            click.echo(line)
-    return DAMAGED if any(one.damaged for one in found) else 0
+    return _told(workspace, found, _COMPACTED, [_row(one) for one in found])
 
 
 @ledger.command("collect")
@@ -110,13 +104,8 @@ def collection(
         collect(one, now, retention, _progress(workspace, one.group), dry_run=dry_run)
         for one in _ledgers(workspace, groups)
     ]
-    if workspace.as_json:
-        show_json([asdict(one) for one in found])
-    else:
-        show(_COLLECTED, [row for one in found for row in _amounts(one, dry_run=dry_run)])
-        for line in (line for one in found for line in one.damaged):
-            click.echo(line)
-    return DAMAGED if any(one.damaged for one in found) else 0
+    rows = [row for one in found for row in _amounts(one, dry_run=dry_run)]
+    return _told(workspace, found, _COLLECTED, rows)
 
 
 @ledger.command("verify")
@@ -191,6 +180,22 @@ def _progress(workspace: Workspace, group: str) -> Callable[[int, int], None]:
             workspace.progress.advance(group, done, total)
 
     return tell
+
+
+def _told(
+    workspace: Workspace,
+    found: Sequence[Compacted] | Sequence[Collected],
+    head: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+) -> int:
+    """Show what was done and what is damaged; the exit code."""
+    if workspace.as_json:
+        show_json([asdict(one) for one in found])
+    else:
+        show(head, rows)
+        for line in (line for one in found for line in one.damaged):
+            click.echo(line)
+    return DAMAGED if any(one.damaged for one in found) else 0
 
 
 def _row(one: Compacted) -> tuple[Any, ...]:

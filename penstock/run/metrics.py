@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timezone
 from pathlib import Path
 from typing import Any
 
+from penstock.ledger.journal import written
 from penstock.online import Figures, figures_of
 from penstock.run.places import metrics_path
 from penstock.run.work import Work
@@ -67,9 +67,8 @@ def measured(found: Figures, seconds: float) -> dict[str, Any]:
 
 def append(work: Work, line: Mapping[str, Any]) -> None:
     """Add a line to the run's file; it begins with time, run, group and window."""
-    now = work.context.now().astimezone(timezone.utc)
     head = {
-        "utc": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "utc": written(work.context.now()),
         "run": work.run,
         "group": work.group.name,
         "window": work.places.window.name,

@@ -34,7 +34,7 @@ def test_t05_double_crash_of_some(emulator: Emulator, tmp_path: Path) -> None:
 @pytest.mark.prove
 @pytest.mark.shows("5.6")
 def test_t05_double_crash(emulator: Emulator, tmp_path: Path) -> None:
-    """All pairs of the sixteen points; cp16 is of a collection of staged files there is none of."""
+    """All pairs of the sixteen points of a run; cp16 is in a command of its own."""
     pairs = [(first, second) for first in NAMES for second in NAMES]
     found = _tried(emulator, tmp_path, pairs)
     assert len(found) == 256

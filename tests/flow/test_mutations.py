@@ -13,7 +13,7 @@ import pytest
 
 import penstock
 from tests.flow.copies import change, copied
-from tests.flow.points import POINTS, Point
+from tests.flow.points import COLLECTING, POINTS, Point
 from tests.flow.project import make
 
 SENSORS = 300
@@ -250,7 +250,9 @@ def _named(mutants: tuple[Mutant, ...], *, quick: bool) -> list[Mutant]:
 
 
 @pytest.mark.shows("3.4")
-@pytest.mark.parametrize("one", [*MUTANTS, *COMPARING, *POINTS], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "one", [*MUTANTS, *COMPARING, *POINTS, COLLECTING], ids=lambda one: one.name
+)
 def test_every_mutant_and_crash_point_has_its_snippet(one: Mutant | Point) -> None:
     """Else the long proofs would not try what they say they do."""
     file = Path(penstock.__file__).parent / one.module
