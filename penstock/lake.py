@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,27 +50,6 @@ def quarantined(
         and (key is None or row["row_key"].startswith(key))
     ]
     return sorted(chosen, key=lambda row: (row["quarantined_at"], row["row_key"]), reverse=True)
-
-
-def commit_of(path: str, application: str, generation: int) -> tuple[int, int, int] | None:
-    """What a window's append did: rows added, rows that were there, version of the table.
-
-    From the table's own history, as the engine notes it there; None where it is not found.
-
-    Raises:
-        UsageError: delta-rs is not installed.
-    """
-    if not (Path(path) / "_delta_log").is_dir():
-        return None
-    for commit in _table(path).history():
-        try:
-            mark = json.loads(commit.get("userMetadata") or "{}")
-        except ValueError:
-            continue
-        if (mark.get("penstock"), mark.get("generation")) == (application, generation):
-            rows = int((commit.get("operationMetrics") or {}).get("numOutputRows", 0))
-            return rows, int(mark["present"]), int(commit["version"])
-    return None
 
 
 def _rank(row: dict[str, Any], group: FeatureGroup) -> tuple[Any, ...]:

@@ -12,15 +12,18 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
 from penstock import encoding
+from penstock.commits import Log
 from penstock.contract import DELETED, TTL_S, FeatureGroup
-from penstock.errors import MismatchError
+from penstock.errors import MismatchError, TemporaryError
+from penstock.parts import write
+from penstock.storage import storage_of
 
 #: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere;
 #: ``types`` has the Arrow types of a payload that can be replayed, as JSON.
@@ -36,6 +39,17 @@ _STAGED = (
 _ENTERED = ("stage", "source", "file", "position", "column", "rule", "findings", "payload")
 #: What is read of entries where their values are not asked for.
 HEAD = ("row_key", "stage", "source", "file", "rule", "run", "quarantined_at")
+_TEXT = ("row_key", "feature_group", "stage", "source", "file")
+_TABLE = pa.schema(
+    [
+        *((name, pa.string()) for name in _TEXT),
+        ("position", pa.int64()),
+        *((name, pa.string()) for name in ("column", "rule", "findings", "payload", "run")),
+        ("quarantined_at", pa.timestamp("us", "UTC")),
+        ("types", pa.string()),
+    ]
+)
+ATTEMPTS = 10  # of an entry that meets those of other drivers
 #: Windows that run side by side meet the same bad row through lookback: it is entered once.
 _ENTERING = threading.Lock()
 
@@ -54,11 +68,12 @@ class Quarantine:
 
     def __init__(self, spark: SparkSession, path: str) -> None:
         self._spark, self.path = spark, path
+        self._log = Log(path)
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever put aside."""
-        return any((Path(self.path) / "_delta_log").glob("[0-9]*.json"))
+        return self._log.exists
 
     def rows(self) -> DataFrame:
         """All entries; empty where there is no table."""
@@ -139,19 +154,25 @@ class Quarantine:
             self._check(rows, entry)
 
     def _append(self, rows: DataFrame, entry: Entry) -> None:
-        known = self.rows().where(F.col("feature_group") == entry.group).select("row_key")
-        fresh = rows.dropDuplicates(["row_key"]).join(known, "row_key", "left_anti")
-        micros = int(entry.at.timestamp() * 1_000_000)
-        complete = fresh.select(
-            "row_key",
-            F.lit(entry.group).alias("feature_group"),
-            *_ENTERED,
-            F.lit(entry.run).alias("run"),
-            F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
-            "types",
-        )
-        writer = complete.coalesce(1).write.format("delta").mode("append")
-        writer.option("mergeSchema", "true").save(self.path)
+        self._log.widen(_TABLE)
+        for _ in range(ATTEMPTS):
+            read = self._log.version()
+            known = self.rows().where(F.col("feature_group") == entry.group).select("row_key")
+            fresh = rows.dropDuplicates(["row_key"]).join(known, "row_key", "left_anti")
+            micros = int(entry.at.timestamp() * 1_000_000)
+            complete = fresh.select(
+                "row_key",
+                F.lit(entry.group).alias("feature_group"),
+                *_ENTERED,
+                F.lit(entry.run).alias("run"),
+                F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
+                "types",
+            )
+            parts = write(complete.coalesce(1), _TABLE, self.path, storage_of(self.path))
+            if not parts or self._log.append(parts, _TABLE, read=read, blind=False):
+                return
+        message = f"{self.path}: other commits came first, {ATTEMPTS} times"
+        raise TemporaryError(message, "Run the same command again")
 
     def _check(self, rows: DataFrame, entry: Entry) -> None:
         """The table is asked whether it has every row, not who wrote it."""

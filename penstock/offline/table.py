@@ -8,53 +8,25 @@ history.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta, timezone
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
+from penstock import encoding
+from penstock.commits import Commit, Log, Transaction
 from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.comparison import OLDER, TIE, Comparison, Means
+from penstock.parts import write
+from penstock.storage import storage_of
 
-HISTORY = 1_000  # commits looked through for one of ours
-ATTEMPTS = 10  # of an append that meets others
-#: What Delta says of two commits at once that cannot both be: somebody else's came first.
-_CLASHES = (
-    *("ConcurrentAppendException", "ConcurrentTransactionException", "ConcurrentWriteException"),
-    *("ProtocolChangedException", "MetadataChangedException", "DELTA_CONCURRENT"),
-    *("DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED", "DELTA_TABLE_ALREADY_EXISTS"),
-)
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """Name of one append: ``application`` per group and window, ``version`` its generation."""
-
-    application: str
-    version: int
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What an append did.
-
-    Args:
-        rows: Rows added, from Delta's metrics.
-        present: Rows left out because the table had them already.
-        version: Version of the table.
-    """
-
-    rows: int
-    present: int
-    version: int
+ATTEMPTS = 10  # of an append that reads the table and meets others
+_INSTANT = pa.timestamp("us", "UTC")
 
 
 class OfflineTable:
@@ -74,11 +46,12 @@ class OfflineTable:
         self, spark: SparkSession, path: str, group: FeatureGroup, features: StructType
     ) -> None:
         self._spark, self.path, self._group, self._features = spark, path, group, features
+        self._log = Log(path)
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever committed; a driver killed before that leaves an empty log."""
-        return any((Path(self.path) / "_delta_log").glob("[0-9]*.json"))
+        return self._log.exists
 
     def staged(self, files: Sequence[str], rejected: Sequence[str] = ()) -> DataFrame:
         """Staged rows with deletion and tie, without those the service rejected.
@@ -101,12 +74,7 @@ class OfflineTable:
 
     def version(self) -> int | None:
         """The table's version; None where there is no table."""
-        if not self.exists:
-            return None
-        from delta.tables import DeltaTable
-
-        newest = DeltaTable.forPath(self._spark, self.path).history(1).collect()
-        return int(newest[0]["version"])
+        return self._log.version()
 
     def comparison(self, version: int | None = None) -> Comparison | None:
         """What the table holds now, or held at a version; None where there is no table."""
@@ -138,21 +106,9 @@ class OfflineTable:
             MismatchError: Other rows than these are there; nothing was deleted.
             TemporaryError: Other commits came first, again and again.
         """
-        from delta.tables import DeltaTable
-
-        for _ in range(ATTEMPTS):
-            found = self.rows().where(_brought(api, at, ties)).count()
-            if not found:
-                return
-            if found != rows:
-                message = f"{self.path}: the run wrote {rows} rows, {found} of them are there"
-                raise MismatchError(message, "Nothing was deleted; look at the table's history")
-            try:
-                DeltaTable.forPath(self._spark, self.path).delete(_brought(api, at, ties))
-            except Exception as error:
-                if not _clashes(error):
-                    raise
-        raise self._beaten()
+        last, first = api, api - timedelta(microseconds=ties)
+        invoked = f"api_invocation_time BETWEEN {_literal(first)} AND {_literal(last)}"
+        self._log.delete(f"write_time = {_literal(at)} AND {invoked}", rows)
 
     def judged(
         self, latest: DataFrame, version: int | None, *, guard: bool, correct: Means | None
@@ -186,90 +142,69 @@ class OfflineTable:
                 has, but not as the current one of its event time, is added again.
 
         Raises:
+            ContractError: A column of the table has another type.
             MismatchError: The commit cannot be found afterwards.
+            TemporaryError: Others came first again and again.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        schema = self._schema
+        self._log.widen(schema)
+        for _ in range(ATTEMPTS):
             done = self.find(transaction)
             if done is not None:
                 return done
+            read, present, fresh = self._fresh(rows, compare=compare)
+            complete = self._complete(fresh, api_invocation_time, write_time)
+            parts = write(complete, schema, self.path, storage_of(self.path))
             try:
-                self._add(rows, transaction, api_invocation_time, write_time, compare=compare)
-                break
-            except Exception as error:
-                # The answer may be lost though the commit is there, and another driver may have
-                # been faster; only the table itself knows.
+                if self._log.append(
+                    parts, schema, transaction, present=present, read=read, blind=not compare
+                ):
+                    break
+            except Exception:
+                # The answer may be lost though the commit is there; only the table itself knows.
                 done = self.find(transaction)
                 if done is not None:
                     return done
-                if not _clashes(error):
-                    raise
-                if attempt == ATTEMPTS:
-                    raise self._beaten() from error
-        # Delta does nothing where the transaction is an old one: then all of history is searched.
-        done = self.find(transaction) or self.find(transaction, None)
+                raise
+        else:
+            message = f"{self.path}: other commits came first, {ATTEMPTS} times"
+            raise TemporaryError(message, "Run the same command again")
+        done = self.find(transaction)
         if done is None:
             message = f"{self.path}: commit {transaction.application} is not in the table's history"
             raise MismatchError(message, "Look at the table's history before running again")
         return done
 
-    def find(self, transaction: Transaction, newest: int | None = HISTORY) -> Commit | None:
-        """The commit of a transaction, if it is among so many newest ones; None looks at all."""
-        if not self.exists:
-            return None
-        from delta.tables import DeltaTable
+    def find(self, transaction: Transaction) -> Commit | None:
+        """The commit of a transaction; None where there is none."""
+        return self._log.find(transaction)
 
-        history = DeltaTable.forPath(self._spark, self.path).history(newest)
-        # With the comma: generation 1 must not find generation 10.
-        mark = json.dumps(_mark(transaction))[1:-1] + ","
-        found = history.where(F.col("userMetadata").contains(mark)).collect()
-        if not found:
-            return None
-        commit = found[0]
-        rows = int(commit["operationMetrics"].get("numOutputRows", 0))
-        return Commit(rows, json.loads(commit["userMetadata"])["present"], commit["version"])
+    def _fresh(self, rows: DataFrame, *, compare: bool) -> tuple[int | None, int, DataFrame]:
+        """Version that was read, rows that are there already, and those that are not."""
+        read = self.version() if compare else None
+        if read is None:
+            return None, 0, rows
+        stored = Comparison(self.rows(read), self._group)
+        return read, stored.present(rows).count(), stored.fresh(rows)
 
-    def _add(
-        self,
-        rows: DataFrame,
-        transaction: Transaction,
-        api_invocation_time: datetime,
-        write_time: datetime,
-        *,
-        compare: bool,
-    ) -> None:
-        present = 0
-        stored = self.comparison() if compare else None
-        if stored is not None:
-            present = stored.present(rows).count()
-            rows = stored.fresh(rows)
-        self._write(rows, transaction, api_invocation_time, write_time, present)
-
-    def _write(
-        self,
-        rows: DataFrame,
-        transaction: Transaction,
-        api_invocation_time: datetime,
-        write_time: datetime,
-        present: int,
-    ) -> None:
+    def _complete(
+        self, rows: DataFrame, api_invocation_time: datetime, write_time: datetime
+    ) -> DataFrame:
         micros = micros_of(api_invocation_time)
         no = F.lit(False)  # noqa: FBT003 - a literal column
         deleted = F.col(DELETED) if self._deletion else no
-        complete = rows.select(
+        return rows.select(
             *(f"`{name}`" for name in self._group.names),
             F.timestamp_micros(F.lit(micros) - F.col(TIE)).alias("api_invocation_time"),
             F.timestamp_micros(F.lit(micros_of(write_time))).alias("write_time"),
             F.coalesce(deleted, no).alias("is_deleted"),
         )
-        writer = complete.write.format("delta").mode("append")
-        writer = writer.option("txnAppId", transaction.application)
-        writer = writer.option("txnVersion", transaction.version)
-        mark = {**_mark(transaction), "present": present}
-        writer.option("userMetadata", json.dumps(mark)).save(self.path)
 
-    def _beaten(self) -> TemporaryError:
-        message = f"{self.path}: other commits came first, {ATTEMPTS} times"
-        return TemporaryError(message, "Run the same command again")
+    @property
+    def _schema(self) -> pa.Schema:
+        features = [(one.name, encoding.STORAGE[one.type][0]) for one in self._group.features]
+        system = [("api_invocation_time", _INSTANT), ("write_time", _INSTANT)]
+        return pa.schema([*features, *system, ("is_deleted", pa.bool_())])
 
     @property
     def _deletion(self) -> list[StructField]:
@@ -280,10 +215,6 @@ class OfflineTable:
         return [self._group.record_identifier, self._group.event_time]
 
 
-def _clashes(error: Exception) -> bool:
-    return any(one in str(error) for one in _CLASHES)
-
-
 def _brought(api: datetime, at: datetime, ties: int) -> Column:
     """Rows of one append, by the two instants that are pinned for it, to the microsecond."""
     last = micros_of(api)
@@ -292,5 +223,7 @@ def _brought(api: datetime, at: datetime, ties: int) -> Column:
     return written & (invoked >= last - ties) & (invoked <= last)
 
 
-def _mark(transaction: Transaction) -> dict[str, Any]:
-    return {"penstock": transaction.application, "generation": transaction.version}
+def _literal(instant: datetime) -> str:
+    """In DataFusion's SQL."""
+    text = instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"arrow_cast('{text}Z', 'Timestamp(Microsecond, Some(\"UTC\"))')"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from penstock import lake
 from penstock.catalog.table import table_name
+from penstock.commits import Log
 from penstock.config import Settings
 from penstock.errors import TemporaryError
 from penstock.ledger.history import Ledger
@@ -179,11 +179,10 @@ class _Proof:
         if self.manifest.mode.offline != "own":  # nothing tells but the end
             return None if note is None else {"offline": 0, "present": 0}
         path = offline_path(self.settings, self.places.group)
-        found = lake.commit_of(path, *transaction_of(self.places, self.generation))
+        found = Log(path).find(transaction_of(self.places, self.generation))
         if found is None:
             return None
-        rows, present, version = found
-        return {"offline": rows, "present": present, "version": version}
+        return {"offline": found.rows, "present": found.present, "version": found.version}
 
     def _table(self) -> str | None:
         own = self.manifest.mode.offline == "own"

@@ -13,10 +13,10 @@ from typing import Any
 
 from penstock.catalog.glue import register
 from penstock.catalog.table import table_input, table_name
+from penstock.commits import Transaction
 from penstock.config import Settings
 from penstock.errors import DataGateError
 from penstock.ledger.journal import Journal, State
-from penstock.offline.table import Transaction
 from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
@@ -91,9 +91,9 @@ def rejection(group: str, online: Mapping[str, Any], settings: Settings) -> str 
     return f"{group}: the service rejected {rejected} of {sent} records"
 
 
-def transaction_of(places: Places, generation: int) -> tuple[str, int]:
-    """Name and version of a window's append to the offline table."""
-    return f"penstock:{places.group}:{places.window.name}", generation
+def transaction_of(places: Places, generation: int) -> Transaction:
+    """A window's append to the offline table."""
+    return Transaction(f"penstock:{places.group}:{places.window.name}", generation)
 
 
 def _tell(work: Work, told: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ def commit(work: Work) -> Mapping[str, Any]:
     work.say("writing the offline store")
     online = work.journal.data(State.ONLINE_DONE) or {}
     rows = work.table.staged([one.path for one in manifest.staged.rows], online.get("rejects", []))
-    transaction = Transaction(*transaction_of(places, work.generation))
+    transaction = transaction_of(places, work.generation)
     # Another window that shares its time may have been run since this one was staged.
     compare = manifest.compare or bool(overlapping(storage, places))
     done = work.table.append(

@@ -23,7 +23,6 @@ from penstock.errors import DataGateError, UsageError
 from penstock.ledger.journal import UNDOES, Journal, State
 from penstock.ledger.lease import check_free, held, owner
 from penstock.offline.restoration import Restoration
-from penstock.offline.table import Transaction
 from penstock.online import fold
 from penstock.run.context import Context
 from penstock.run.figures import Figures
@@ -254,8 +253,8 @@ class _Undo:
 
     def _take_out(self, work: Work) -> Mapping[str, Any]:
         """The run's rows leave the offline table, all at once."""
-        transaction = Transaction(*transaction_of(self._places, self._ran))
-        commit = work.table.find(transaction, None)
+        transaction = transaction_of(self._places, self._ran)
+        commit = work.table.find(transaction)
         rows = 0 if commit is None else commit.rows
         work.say(f"taking {rows:,} rows out of the offline store")
         if rows:

@@ -22,9 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import penstock.run.staging
+from penstock.commits import Commit, Transaction
 from penstock.contract import FeatureGroup
 from penstock.gate import ORIGIN
-from penstock.offline.table import Commit, Transaction
 from penstock.run.places import offline_path
 from penstock.run.work import Work
 from penstock.stage.report import Report, total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from deltalake import DeltaTable
 
-from penstock.offline.table import OfflineTable, Transaction
+from penstock.commits import Transaction
+from penstock.contract import Feature, FeatureType
+from penstock.errors import ContractError
+from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
 from tests.flow.copies import change, copied
 from tests.flow.stores import fine, provisioned, stores
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 ROOT = Path(__file__).parents[2]
 ROWS = 10
-SAVED = '        writer.option("userMetadata", json.dumps(mark)).save(self.path)\n'
+COMMITTED = "            if self._commits(table, parts, schema, transaction, present):\n"
 JOB = """
 import sys
 from penstock.config import Spark
@@ -52,6 +56,28 @@ def append(spark: SparkSession, path: str, who: str, times: int) -> None:
         name = Transaction(f"penstock:readings:{who}-{n}", 0)
         done = table.append(rows, name, api_invocation_time=NOW, write_time=NOW, compare=False)
         assert done.rows == ROWS
+
+
+def test_a_feature_more_is_a_column_more(spark: SparkSession, tmp_path: Path) -> None:
+    """Rows from before have nulls there, and are told from those that come again with a value."""
+    path = str(tmp_path / "table")
+    append(spark, path, "before", 1)
+    wide = replace(LEVELS, features=(*LEVELS.features, Feature("mood", FeatureType.STRING)))
+    table = OfflineTable(spark, path, wide, rows_schema(wide))
+    rows = spark.range(2 * ROWS).selectExpr(
+        "concat('before-0-', id) as sensor", "'2024-01-01T00:00:00Z' as at", "id as level",
+        "if(id % 2 = 0, 'good', null) as mood", "0 as _tie",
+    )  # fmt: skip
+    name = Transaction("penstock:readings:wide", 0)
+    done = table.append(rows, name, api_invocation_time=NOW, write_time=NOW, compare=True)
+    assert (done.rows, done.present) == (ROWS + ROWS // 2, ROWS // 2)
+    found = table.rows().groupBy("mood").count().collect()
+    assert {row["mood"]: row["count"] for row in found} == {"good": ROWS, None: ROWS + ROWS // 2}
+    mood = Feature("mood", FeatureType.INTEGRAL)
+    other = replace(LEVELS, features=(*LEVELS.features, mood))
+    table = OfflineTable(spark, path, other, rows_schema(other))
+    with pytest.raises(ContractError, match="column 'mood' is string, not long"):
+        table.append(rows, name, api_invocation_time=NOW, write_time=NOW, compare=False)
 
 
 @pytest.mark.shows("5.6")
@@ -96,9 +122,9 @@ def test_t33_delta_response_lost_in_a_run(tmp_path: Path) -> None:
     copy = copied(tmp_path / "copy")
     change(
         copy,
-        "offline/table.py",
-        SAVED,
-        SAVED + '        raise ConnectionError("the answer was lost")\n',
+        "commits.py",
+        COMMITTED,
+        COMMITTED + '                raise ConnectionError("the answer was lost")\n',
     )
     answer = fine(type(deaf)(deaf.root, (copy,)).run("ingest", "--json"))
     assert stores(deaf, answer) == undisturbed

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from penstock.commits import Log, Transaction
 from penstock.contract import Feature, FeatureGroup, FeatureType
-from penstock.offline.table import OfflineTable, Transaction
+from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
 from tests.flow.processes import Seen, end, gone, under, until, workers
 from tests.flow.project import GROUP, Answer, Small, ended
@@ -320,17 +321,20 @@ def _is_verified(small: Small, event: Path) -> None:
     assert (answer.code, str(event) in answer.out) == (70, True)
 
 
-class _Deaf(OfflineTable):
+class _Deaf(Log):
     """Commits, and never hears of it."""
 
-    def _write(self, *arguments: Any) -> None:
-        super()._write(*arguments)
+    def append(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Made, and not told."""
+        super().append(*arguments, **named)
         raise ConnectionError("the answer was lost")
 
 
 @pytest.mark.shows("3.4")
 @pytest.mark.shows("5.6")
-def test_t33_delta_response_lost(spark: SparkSession, tmp_path: Path) -> None:
+def test_t33_delta_response_lost(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commit is found and not repeated; generation 1 does not take 10 for its own."""
     group = FeatureGroup(
         "lost", "id", "at", (Feature("id", FeatureType.STRING), Feature("at", FeatureType.STRING))
@@ -339,8 +343,10 @@ def test_t33_delta_response_lost(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.createDataFrame(
         [("a", "2024-01-01T00:00:00Z", 0)], "id string, at string, _tie int"
     )
-    deaf = _Deaf(spark, str(tmp_path / "table"), group, schema)
     table = OfflineTable(spark, str(tmp_path / "table"), group, schema)
+    with monkeypatch.context() as patched:
+        patched.setattr("penstock.offline.table.Log", _Deaf)
+        deaf = OfflineTable(spark, str(tmp_path / "table"), group, schema)
     tenth, first = Transaction("penstock:lost:all", 10), Transaction("penstock:lost:all", 1)
     told = deaf.append(rows, tenth, api_invocation_time=at, write_time=at, compare=False)
     assert (told.rows, told.present) == (1, 0)

@@ -154,8 +154,8 @@ MUTANTS = (
     Mutant(
         "quarantine: put aside and not entered",
         "quarantine.py",
-        "complete.coalesce(1).write",
-        "complete.limit(complete.count() - 1).coalesce(1).write",
+        "complete.coalesce(1), _TABLE",
+        "complete.limit(complete.count() - 1).coalesce(1), _TABLE",
         "not in the quarantine",
     ),
     Mutant(
@@ -213,8 +213,22 @@ MUTANTS = (
     Mutant(
         "offline: a row not appended",
         "offline/table.py",
-        "        complete = rows.select(\n",
-        "        complete = rows.limit(rows.count() - 1).select(\n",
+        "        return rows.select(\n",
+        "        return rows.limit(rows.count() - 1).select(\n",
+        "produced = offline",
+    ),
+    Mutant(
+        "offline: in hand and not in a file",
+        "parts.py",
+        "self._file.write(pa.concat_tables(self._held))",
+        "self._file.write(pa.concat_tables(self._held).slice(1))",
+        "produced = offline",
+    ),
+    Mutant(
+        "offline: in a file that is not committed",
+        "commits.py",
+        "for one in parts]",
+        "for one in parts[1:]]",
         "produced = offline",
     ),
     Mutant(
@@ -231,15 +245,15 @@ COMPARING = (
     Mutant(
         "comparing: taken for present",
         "offline/table.py",
-        "            present = stored.present(rows).count()\n",
-        "            present = stored.present(rows).count() - 1\n",
+        "        return read, stored.present(rows).count(), ",
+        "        return read, stored.present(rows).count() - 1, ",
         "produced = offline",
     ),
     Mutant(
         "comparing: new and left out",
         "offline/table.py",
-        "            rows = stored.fresh(rows)\n",
-        "            rows = stored.fresh(rows)\n            rows = rows.limit(rows.count() - 1)\n",
+        "stored.present(rows).count(), stored.fresh(rows)\n",
+        "stored.present(rows).count(), (f := stored.fresh(rows)).limit(f.count() - 1)\n",
         "produced = offline",
     ),
 )

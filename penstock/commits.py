@@ -1,0 +1,301 @@
+"""Commits to Delta tables through delta-rs: files that are written become rows, all at once.
+
+A commit is the next entry of the table's log, put if absent: ``link()`` in a folder, a conditional
+put on S3. So any number of drivers, batch or stream, commit to one table without a lock, and
+without what Spark's own log store on S3 lacks (ADR 8). Which entry is next is decided here, not by
+delta-rs: its own retries would commit a transaction twice (delta-rs issue 2580).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from penstock.errors import ContractError, MismatchError, TemporaryError
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, DeltaTable, Field
+    from deltalake.transaction import AddAction
+
+LOOKS = (10, 1_000, None)  # commits looked through for one of ours: it is mostly the newest
+ATTEMPTS = 100  # of a commit that meets others: each that failed is another's that went through
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Name of one append: ``application`` per group and window, ``version`` its generation."""
+
+    application: str
+    version: int
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """How it is noted beside the commit."""
+        return {"penstock": self.application, "generation": self.version}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Parquet file in the table's folder.
+
+    Args:
+        name: Relative to the folder.
+        size: Bytes.
+        statistics: Rows and bounds of its columns, as JSON text of Delta's protocol.
+    """
+
+    name: str
+    size: int
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What an append did.
+
+    Args:
+        rows: Rows added.
+        present: Rows left out because the table had them already.
+        version: Version of the table.
+    """
+
+    rows: int
+    present: int
+    version: int
+
+
+class Log:
+    """The log of the Delta table at ``path``, a folder; there may be none yet."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever committed."""
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self._path)
+
+    def version(self) -> int | None:
+        """The table's version; None where there is no table."""
+        return self._table().version() if self.exists else None
+
+    def find(self, transaction: Transaction) -> Commit | None:
+        """The commit of a transaction; None where it was never made, or the log forgot it."""
+        table = self._table() if self.exists else None
+        if table is None or not _has(table, transaction):
+            return None
+        for newest in LOOKS:
+            for one in table.history(newest):
+                mark = _mark(one)
+                if {key: mark.get(key) for key in transaction.mark} == transaction.mark:
+                    return _commit(one, mark)
+        return None
+
+    def append(
+        self,
+        parts: Sequence[Part],
+        schema: pa.Schema,
+        transaction: Transaction | None = None,
+        *,
+        present: int = 0,
+        read: int | None = None,
+        blind: bool = True,
+    ) -> bool:
+        """Commit files; a transaction that is in already stays as it is.
+
+        Args:
+            parts: What becomes rows.
+            schema: The table's.
+            transaction: Name of the append.
+            present: Is noted with it.
+            read: Version these rows were computed from, None where there was no table; counts only
+                where the append is not ``blind``.
+            blind: Whether the rows depend on nothing that is in the table.
+
+        Returns:
+            False where others came first and the rows must be computed anew.
+
+        Raises:
+            TemporaryError: Others came first again and again.
+        """
+        for _ in range(ATTEMPTS):
+            table = self._table() if self.exists else None
+            version = None if table is None else table.version()
+            if transaction is not None and table is not None and _has(table, transaction):
+                return True
+            if not blind and version != read:
+                return False
+            if self._commits(table, parts, schema, transaction, present):
+                return True
+        raise self._beaten()
+
+    def widen(self, schema: pa.Schema) -> None:
+        """Add the columns the table lacks; nothing else of it changes.
+
+        Raises:
+            ContractError: A column is there with another type.
+            TemporaryError: Others came first again and again.
+        """
+        from deltalake import Schema
+        from deltalake.exceptions import CommitFailedError
+
+        wanted = Schema.from_arrow(schema).fields
+        for _ in range(ATTEMPTS):
+            table = self._table() if self.exists else None
+            there = {} if table is None else {one.name: one for one in table.schema().fields}
+            self._check_types(there, wanted)
+            lacking = [one for one in wanted if one.name not in there]
+            if table is None or not lacking:
+                return
+            try:
+                table.alter.add_columns(lacking)
+            except CommitFailedError:
+                continue
+            return
+        raise self._beaten()
+
+    def delete(self, condition: str, rows: int) -> None:
+        """Delete so many rows, in one commit; none where there are none left.
+
+        Args:
+            condition: In DataFusion's SQL.
+            rows: How many there must be.
+
+        Raises:
+            MismatchError: There are more or fewer; nothing was deleted.
+            TemporaryError: Others came first again and again.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        for _ in range(ATTEMPTS):
+            table = self._table()
+            found = _count(table, condition)
+            if not found:
+                return
+            if found != rows:
+                message = f"{self._path}: the run wrote {rows} rows, {found} of them are there"
+                raise MismatchError(message, "Nothing was deleted; look at the table's history")
+            try:
+                table.delete(condition, commit_properties=_once({}))
+            except CommitFailedError:
+                continue
+            return
+        raise self._beaten()
+
+    def _commits(
+        self,
+        table: DeltaTable | None,
+        parts: Sequence[Part],
+        schema: pa.Schema,
+        transaction: Transaction | None,
+        present: int,
+    ) -> bool:
+        """Whether the entry after the table's version, or its first one, is ours."""
+        from deltalake import Schema
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        actions = [_action(one) for one in parts]
+        properties = _properties(actions, transaction, present)
+        try:
+            if table is not None:
+                table.create_write_transaction(
+                    [*actions], "append", schema, commit_properties=properties
+                )
+            else:
+                create_table_with_add_actions(
+                    self._path, Schema.from_arrow(schema), actions, commit_properties=properties
+                )
+        except DeltaError:
+            if self.version() == (None if table is None else table.version()):
+                raise  # nobody came first
+            return False
+        return True
+
+    def _check_types(self, there: Mapping[str, Field], wanted: Sequence[Field]) -> None:
+        for one in wanted:
+            old = there.get(one.name)
+            if old is not None and old.type != one.type:
+                message = f"{self._path}: column {one.name!r} is {_type(old)}, not {_type(one)}"
+                raise ContractError(message, "A type cannot change: give the feature another name")
+
+    def _table(self) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        return DeltaTable(self._path)
+
+    def _beaten(self) -> TemporaryError:
+        message = f"{self._path}: other commits came first, {ATTEMPTS} times"
+        return TemporaryError(message, "Run the same command again")
+
+
+def _type(field: Field) -> str:
+    return str(getattr(field.type, "type", field.type))
+
+
+def _has(table: DeltaTable, transaction: Transaction) -> bool:
+    """Whether it was committed, or one after it."""
+    found = table.transaction_version(transaction.application)
+    return found is not None and found >= transaction.version
+
+
+def _mark(commit: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        made = json.loads(commit.get("userMetadata") or "{}")
+    except ValueError:
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _action(part: Part) -> AddAction:
+    from deltalake.transaction import AddAction
+
+    return AddAction(
+        path=part.name,
+        size=part.size,
+        partition_values={},
+        modification_time=0,
+        data_change=True,
+        stats=part.statistics,
+    )
+
+
+def _commit(one: Mapping[str, Any], mark: Mapping[str, Any]) -> Commit:
+    """Commits that Spark made have their rows among their figures."""
+    figures = one.get("operationMetrics") or {}
+    rows = mark.get("rows", figures.get("numOutputRows", 0))
+    return Commit(int(rows), int(mark["present"]), int(one["version"]))
+
+
+def _properties(
+    actions: Sequence[AddAction], transaction: Transaction | None, present: int
+) -> CommitProperties:
+    """What is noted beside a commit; its rows are those of the files it names."""
+    if transaction is None:
+        return _once({})
+    rows = sum(json.loads(one.stats)["numRecords"] for one in actions)
+    mark = json.dumps({**transaction.mark, "present": present, "rows": rows})
+    return _once({"userMetadata": mark}, transaction)
+
+
+def _once(metadata: Mapping[str, Any], transaction: Transaction | None = None) -> CommitProperties:
+    """One attempt: what comes between is looked at before the next."""
+    from deltalake import CommitProperties
+    from deltalake.transaction import Transaction as Named
+
+    named = [] if transaction is None else [Named(transaction.application, transaction.version)]
+    return CommitProperties(dict(metadata), max_commit_retries=0, app_transactions=named)
+
+
+def _count(table: DeltaTable, condition: str) -> int:
+    from deltalake import QueryBuilder
+
+    text = f"SELECT count(*) AS n FROM rows WHERE {condition}"  # noqa: S608 - two instants of ours
+    found = QueryBuilder().register("rows", table).execute(text).read_all()
+    return int(found["n"][0].as_py())
