@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from penstock.errors import ContractError, MismatchError, TemporaryError
+from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable, Field
@@ -66,6 +67,17 @@ class Commit:
     rows: int
     present: int
     version: int
+
+
+def check_installed() -> None:
+    """Runs ask before they write anything.
+
+    Raises:
+        UsageError: delta-rs is not installed.
+    """
+    if find_spec("deltalake") is None:
+        message = "delta-rs, which commits to the offline tables, is not installed here"
+        raise UsageError(message, "pip install deltalake, on the driver; executors need none")
 
 
 class Log:

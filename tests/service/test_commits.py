@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from penstock import commits
 from penstock.commits import Commit, Log, Part, Transaction
-from penstock.errors import ContractError, MismatchError, TemporaryError
+from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
 from penstock.parts import PartTask
 from penstock.storage import LocalStorage
 
@@ -181,6 +181,17 @@ def test_a_commit_is_found_behind_many(tmp_path: Path) -> None:
     assert log.find(FIRST) == Commit(1, 0, 0)
     (tmp_path / "empty" / "_delta_log").mkdir(parents=True)
     assert not Log(f"{tmp_path}/empty").exists
+
+
+def test_a_run_without_delta_rs_is_told_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With what to install, and where."""
+    commits.check_installed()
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(UsageError, match="delta-rs, which commits to the offline tables") as told:
+        commits.check_installed()
+    assert told.value.remedy.startswith("pip install deltalake")
 
 
 JOB = """
