@@ -111,7 +111,11 @@ def _commit(ledger: Ledger, rows: int, present: int) -> None:
     ]
     mark = {"penstock": f"penstock:{ledger.group}:{NAME}", "generation": 0, "present": present}
     done = {"timestamp": 1, "operation": "WRITE", "userMetadata": json.dumps(mark)}
-    second: list[Any] = [{"commitInfo": {**done, "operationMetrics": {"numOutputRows": f"{rows}"}}}]
+    named = {"appId": mark["penstock"], "version": 0, "lastUpdated": 1}
+    second: list[Any] = [
+        {"commitInfo": {**done, "operationMetrics": {"numOutputRows": f"{rows}"}}},
+        {"txn": named},
+    ]
     for n, actions in enumerate((first, second)):
         text = "\n".join(json.dumps(one) for one in actions)
         (log / f"{n:020d}.json").write_text(text, encoding="ascii")
