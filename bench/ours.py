@@ -13,8 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from bench.rows import REGION
 from penstock.aws import Endpoint
 from penstock.config import Settings
@@ -137,68 +135,19 @@ class _Context(Context):
 
     @property
     def storage(self) -> Storage:
-        return SlowStorage(LocalStorage(), self.marker_s) if self.marker_s else super().storage
+        return SlowStorage(self.marker_s) if self.marker_s else super().storage
 
 
 @dataclass(frozen=True)
-class SlowStorage:
-    """A storage that takes its time to put, as an object store does."""
+class SlowStorage(LocalStorage):
+    """A folder that takes its time to put, as an object store does."""
 
-    inner: Storage
     seconds: float
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Later."""
         time.sleep(self.seconds)
-        return self.inner.put_if_absent(path, data)
-
-    def write(self, path: str, data: bytes) -> None:
-        """As the other one."""
-        self.inner.write(path, data)
-
-    def read(self, path: str) -> bytes:
-        """As the other one."""
-        return self.inner.read(path)
-
-    def exists(self, path: str) -> bool:
-        """As the other one."""
-        return self.inner.exists(path)
-
-    def walk(self, folder: str) -> list[str]:
-        """As the other one."""
-        return self.inner.walk(folder)
-
-    def sizes(self, folder: str) -> dict[str, int]:
-        """As the other one."""
-        return self.inner.sizes(folder)
-
-    def list(self, folder: str) -> list[str]:
-        """As the other one."""
-        return self.inner.list(folder)
-
-    def open_input(self, path: str) -> pa.NativeFile:
-        """As the other one."""
-        return self.inner.open_input(path)
-
-    def create(self, path: str) -> pa.NativeFile:
-        """As the other one."""
-        return self.inner.create(path)
-
-    def remove(self, folder: str) -> None:
-        """As the other one."""
-        self.inner.remove(folder)
-
-    def delete(self, path: str) -> None:
-        """As the other one."""
-        self.inner.delete(path)
-
-    def delete_all(self, paths: Sequence[str]) -> None:
-        """As the other one."""
-        self.inner.delete_all(paths)
-
-    def move(self, folder: str, target: str) -> None:
-        """As the other one."""
-        self.inner.move(folder, target)
+        return super().put_if_absent(path, data)
 
 
 class _OnlineDoneError(Exception):

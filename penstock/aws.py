@@ -168,7 +168,8 @@ def connected(settings: Settings) -> Iterator[Endpoint]:
         TemporaryError: The embedded AWS did not start.
     """
     if settings.aws.embedded:
-        data = Path(settings.state).resolve().parent / "aws"
+        beside = Path(".penstock/state" if "://" in settings.state else settings.state)
+        data = beside.resolve().parent / "aws"
         with embedded(data, settings.aws.region or "us-east-1") as endpoint:
             yield endpoint
         return
@@ -181,10 +182,27 @@ def endpoint_of(settings: Settings) -> Endpoint:
     Raises:
         ConfigError: No region is known.
     """
+    return Endpoint(_region(settings), settings.aws.endpoint_url)
+
+
+def storage_endpoint(settings: Settings) -> Endpoint:
+    """Where S3 is: a place of its own, or where the rest of AWS is.
+
+    Raises:
+        ConfigError: No region is known, or AWS is the embedded one, which has no S3.
+    """
+    url = settings.aws.s3_endpoint_url
+    if url is None and settings.aws.embedded:
+        message = "the embedded AWS has no S3"
+        raise ConfigError(message, "Name folders instead of s3://, or set aws.s3_endpoint_url")
+    return Endpoint(_region(settings), url or settings.aws.endpoint_url)
+
+
+def _region(settings: Settings) -> str:
     region = settings.aws.region or botocore.session.Session().get_config_variable("region")
     if not region:
         raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
-    return Endpoint(region, settings.aws.endpoint_url)
+    return str(region)
 
 
 @contextmanager

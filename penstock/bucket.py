@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import botocore.exceptions
 import pyarrow as pa
 
 from penstock import aws
 from penstock.config import Settings
-from penstock.errors import ConfigError, TemporaryError
-from penstock.storage import Storage, storage_of
+from penstock.errors import ConfigError, CredentialsError, TemporaryError
+from penstock.storage import LocalStorage, Stamp, Storage, is_s3
 
 ATTEMPTS = 8  # of a conditional put that meets others
+AHEAD = 1 << 22  # bytes fetched at once where a file is read in order
 TAIL = 1 << 18  # bytes that are fetched with an object's size: a Parquet file's footer is there
 BATCH = 1_000  # objects of one DeleteObjects (its limit)
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -110,9 +111,19 @@ class S3Storage:
             found.update(bucket + one["Prefix"][:-1] for one in page.get("CommonPrefixes", []))
         return sorted(found)
 
+    def stamp(self, path: str) -> Stamp:
+        """``HeadObject``: size and ETag."""
+        with _explained(path):
+            found = self._client.head_object(**_place(path))
+        return Stamp(int(found["ContentLength"]), str(found["ETag"]))
+
     def open_input(self, path: str) -> pa.NativeFile:
         """Random reads by range; raises FileNotFoundError."""
         return pa.PythonFile(_Object(self._client, path), mode="r")
+
+    def open_bytes(self, path: str) -> IO[bytes]:
+        """Reads some MiB ahead."""
+        return io.BufferedReader(_Object(self._client, path), AHEAD)
 
     def create(self, path: str) -> pa.NativeFile:
         """Written to a temporary file here, sent when it is closed."""
@@ -154,15 +165,47 @@ class S3Storage:
                 )
         self.remove(folder)
 
+    def append(self, path: str, data: bytes) -> None:
+        """Read, and written anew."""
+        try:
+            before = self.read(path)
+        except FileNotFoundError:
+            before = b""
+        self.write(path, before + data)
+
+    def options(self) -> dict[str, str]:
+        """Region, endpoint and the credentials of now.
+
+        A commit is a put with ``If-None-Match: *``, as object_store has it for S3 by default.
+
+        Raises:
+            CredentialsError: There are none.
+        """
+        found: Any = aws.session(self.endpoint).get_credentials()
+        if found is None:
+            remedy = "Set a profile or role; 'penstock doctor' shows what is seen"
+            raise CredentialsError("no AWS credentials were found", remedy)
+        frozen = found.get_frozen_credentials()
+        told = {
+            "AWS_REGION": self.endpoint.region,
+            "AWS_ACCESS_KEY_ID": frozen.access_key,
+            "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
+            "AWS_SESSION_TOKEN": frozen.token,
+            "AWS_ENDPOINT_URL": self.endpoint.url,
+            "AWS_ALLOW_HTTP": "true" if (self.endpoint.url or "").startswith("http:") else None,
+        }
+        return {name: one for name, one in told.items() if one is not None}
+
     @property
     def _client(self) -> Any:
         return _client(self.endpoint)
 
     def _pages(self, folder: str, **options: str) -> Iterator[Any]:
         place = _place(folder)
+        below = f"{place['Key']}/" if place["Key"] else ""
         pages = self._client.get_paginator("list_objects_v2")
         with _explained(folder):
-            yield from pages.paginate(Bucket=place["Bucket"], Prefix=f"{place['Key']}/", **options)
+            yield from pages.paginate(Bucket=place["Bucket"], Prefix=below, **options)
 
 
 class _Object(io.RawIOBase):
@@ -198,6 +241,11 @@ class _Object(io.RawIOBase):
             answer = self._client.get_object(**_place(self._path), Range=f"bytes={start}-{end - 1}")
             data: bytes = answer["Body"].read()
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def _end(self) -> tuple[bytes, int]:
         try:
@@ -238,18 +286,34 @@ class _Upload(io.RawIOBase):
         super().close()
 
 
-def state_storage(settings: Settings) -> Storage:
-    """Where the ledger is read: a folder, or S3. Runs ask the context, which refuses S3 as yet.
+def storage_of(uri: str, settings: Settings) -> Storage:
+    """The storage a URI or folder lies on.
 
     Raises:
         ConfigError: A scheme that is not read, or S3 beside the embedded AWS, which has none.
     """
-    if not settings.state.startswith("s3://"):
-        return storage_of(settings.state)
-    if settings.aws.embedded:
-        message = f"{settings.state}: the embedded AWS has no S3"
-        raise ConfigError(message, "Keep state in a folder, or set aws.endpoint_url")
-    return S3Storage(aws.endpoint_of(settings))
+    return S3Storage(aws.storage_endpoint(settings)) if is_s3(uri) else LocalStorage()
+
+
+def hadoop(settings: Settings) -> dict[str, str]:
+    """What Spark must be told to read ``s3://`` through S3A; empty where ``conf`` names none.
+
+    For sessions we start: EMR and Glue have settings of their own. Credentials are what AWS's
+    default chain finds, as for boto3.
+    """
+    places = [settings.lake, settings.state, *(one.path or "" for one in settings.sources.values())]
+    if not any(one.startswith("s3://") for one in places):
+        return {}
+    endpoint = aws.storage_endpoint(settings)
+    told = {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        "fs.AbstractFileSystem.s3.impl": "org.apache.hadoop.fs.s3a.S3A",
+        "fs.s3a.endpoint.region": endpoint.region,
+    }
+    if endpoint.url is not None:
+        told["fs.s3a.endpoint"] = endpoint.url
+        told["fs.s3a.path.style.access"] = "true"  # no names of buckets before a loopback address
+    return {f"spark.hadoop.{name}": one for name, one in told.items()}
 
 
 def _place(path: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
+from penstock.storage import Storage
 
 if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable, Field
@@ -81,17 +82,22 @@ def check_installed() -> None:
 
 
 class Log:
-    """The log of the Delta table at ``path``, a folder; there may be none yet."""
+    """The log of the Delta table at ``path``, a folder; there may be none yet.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    Args:
+        path: Absolute folder.
+        storage: Where that is.
+    """
+
+    def __init__(self, path: str, storage: Storage) -> None:
+        self._path, self._storage = path, storage
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever committed."""
         from deltalake import DeltaTable
 
-        return DeltaTable.is_deltatable(self._path)
+        return DeltaTable.is_deltatable(self._path, self._storage.options())
 
     def version(self) -> int | None:
         """The table's version; None where there is no table."""
@@ -222,7 +228,11 @@ class Log:
                 )
             else:
                 create_table_with_add_actions(
-                    self._path, Schema.from_arrow(schema), actions, commit_properties=properties
+                    self._path,
+                    Schema.from_arrow(schema),
+                    actions,
+                    storage_options=self._storage.options(),
+                    commit_properties=properties,
                 )
         except DeltaError:
             if self.version() == (None if table is None else table.version()):
@@ -240,7 +250,7 @@ class Log:
     def _table(self) -> DeltaTable:
         from deltalake import DeltaTable
 
-        return DeltaTable(self._path)
+        return DeltaTable(self._path, storage_options=self._storage.options())
 
     def _beaten(self) -> TemporaryError:
         message = f"{self._path}: other commits came first, {ATTEMPTS} times"

@@ -41,8 +41,11 @@ class Aws(_Record):
         default=None,
         description="One endpoint for all services: AWS's own over https, or loopback.",
     )
+    s3_endpoint_url: str | None = Field(
+        default=None, description="The same for S3 alone; beside the embedded AWS as well."
+    )
 
-    @field_validator("endpoint_url")
+    @field_validator("endpoint_url", "s3_endpoint_url")
     @classmethod
     def _ours(cls, url: str | None) -> str | None:
         problem = None if url is None else endpoint_problem(url)

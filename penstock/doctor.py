@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock import aws
+from penstock.bucket import storage_of
 from penstock.config import Settings
 from penstock.errors import PenstockError
-from penstock.storage import local_path
+from penstock.storage import absolute, is_s3, local_path
 
 MIN_JAVA = 17  # Spark 4's documentation; Spark 3.5 takes it as well
 
@@ -42,8 +44,8 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: _package("boto3", "pip install boto3"),
         lambda: _package("great_expectations", "pip install 'penstock[quality]'"),
         lambda: _package("deltalake", "pip install deltalake"),
-        lambda: _folder("lake", settings.lake),
-        lambda: _folder("state", settings.state),
+        lambda: _place("lake", settings.lake, settings),
+        lambda: _place("state", settings.state, settings),
         lambda: _aws(settings),
     ]
     return [check() for check in checks]
@@ -90,8 +92,23 @@ def _package(name: str, remedy: str) -> Finding:
         return Finding(name, ok=False, found="none", remedy=remedy)
 
 
-def _folder(what: str, uri: str) -> Finding:
-    path = Path(local_path(uri))
+def _place(what: str, uri: str, settings: Settings) -> Finding:
+    return _bucket(what, uri, settings) if is_s3(uri) else _folder(what, Path(local_path(uri)))
+
+
+def _bucket(what: str, uri: str, settings: Settings) -> Finding:
+    """Written and deleted again."""
+    path = f"{absolute(uri)}/.penstock-doctor-{uuid.uuid4().hex}"
+    try:
+        storage = storage_of(uri, settings)
+        storage.write(path, b"")
+        storage.delete(path)
+    except PenstockError as error:
+        return Finding(what, ok=False, found=f"{uri}: {error.message}", remedy=error.remedy)
+    return Finding(what, ok=True, found=f"{uri}, can be written")
+
+
+def _folder(what: str, path: Path) -> Finding:
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path):

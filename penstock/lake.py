@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.commits import check_installed
 from penstock.contract import FeatureGroup
-from penstock.errors import UsageError
+from penstock.storage import Storage
 
 _ORDER = ("api_invocation_time", "write_time")
 
 
-def current_rows(path: str, group: FeatureGroup, identifiers: Sequence[str]) -> dict[str, Any]:
+def current_rows(
+    path: str, storage: Storage, group: FeatureGroup, identifiers: Sequence[str]
+) -> dict[str, Any]:
     """The current offline row of each identifier that has one; a deleted one counts as none.
 
     Current: greatest event time, then api_invocation_time, then write_time (AWS developer guide,
@@ -25,7 +27,9 @@ def current_rows(path: str, group: FeatureGroup, identifiers: Sequence[str]) -> 
         UsageError: delta-rs is not installed.
     """
     name = group.record_identifier
-    table = _read(path, lambda dataset: pc.field(name).isin(_typed(dataset, name, identifiers)))
+    table = _read(
+        path, storage, lambda dataset: pc.field(name).isin(_typed(dataset, name, identifiers))
+    )
     found: dict[str, Any] = {}
     for row in table.to_pylist():
         key = str(row[name])
@@ -35,14 +39,14 @@ def current_rows(path: str, group: FeatureGroup, identifiers: Sequence[str]) -> 
 
 
 def quarantined(
-    path: str, group: str | None = None, key: str | None = None
+    path: str, storage: Storage, group: str | None = None, key: str | None = None
 ) -> list[dict[str, Any]]:
     """Entries of the quarantine, newest first; those of a group, or whose key starts so.
 
     Raises:
         UsageError: delta-rs is not installed.
     """
-    rows = _read(path, None).to_pylist()
+    rows = _read(path, storage, None).to_pylist()
     chosen = [
         row
         for row in rows
@@ -61,17 +65,12 @@ def _typed(dataset: Any, name: str, identifiers: Sequence[str]) -> pa.Array:
     return pc.cast(pa.array(identifiers, pa.string()), kind)
 
 
-def _read(path: str, condition: Any) -> pa.Table:
-    if not (Path(path) / "_delta_log").is_dir():
+def _read(path: str, storage: Storage, condition: Any) -> pa.Table:
+    check_installed()
+    from deltalake import DeltaTable
+
+    options = storage.options()
+    if not DeltaTable.is_deltatable(path, options):
         return pa.table({})
-    dataset = _table(path).to_pyarrow_dataset()
+    dataset = DeltaTable(path, storage_options=options).to_pyarrow_dataset()
     return dataset.to_table(filter=None if condition is None else condition(dataset))
-
-
-def _table(path: str) -> Any:
-    try:
-        from deltalake import DeltaTable
-    except ModuleNotFoundError:
-        message = "delta-rs is needed to look into the lake without Spark"
-        raise UsageError(message, "pip install deltalake") from None
-    return DeltaTable(path)

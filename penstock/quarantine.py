@@ -23,7 +23,7 @@ from penstock.commits import Log
 from penstock.contract import DELETED, TTL_S, FeatureGroup
 from penstock.errors import MismatchError, TemporaryError
 from penstock.parts import write
-from penstock.storage import storage_of
+from penstock.storage import Storage
 
 #: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere;
 #: ``types`` has the Arrow types of a payload that can be replayed, as JSON.
@@ -64,11 +64,11 @@ class Entry:
 
 
 class Quarantine:
-    """The quarantine table in folder ``path``; made with the first row."""
+    """The quarantine table in folder ``path`` of ``storage``; made with the first row."""
 
-    def __init__(self, spark: SparkSession, path: str) -> None:
-        self._spark, self.path = spark, path
-        self._log = Log(path)
+    def __init__(self, spark: SparkSession, path: str, storage: Storage) -> None:
+        self._spark, self.path, self._storage = spark, path, storage
+        self._log = Log(path, storage)
 
     @property
     def exists(self) -> bool:
@@ -168,7 +168,7 @@ class Quarantine:
                 F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
                 "types",
             )
-            parts = write(complete.coalesce(1), _TABLE, self.path, storage_of(self.path))
+            parts = write(complete.coalesce(1), _TABLE, self.path, self._storage)
             if not parts or self._log.append(parts, _TABLE, read=read, blind=False):
                 return
         message = f"{self.path}: other commits came first, {ATTEMPTS} times"

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from penstock import jars
@@ -34,6 +35,19 @@ DELTA = {
     "4.0": "io.delta:delta-spark_2.13:4.0.0",
     "4.1": "io.delta:delta-spark_4.1_2.13:4.2.0",
 }
+#: Spark line → S3A of the Hadoop it comes with (the poms of spark-parent).
+S3A = {
+    "3.5": "org.apache.hadoop:hadoop-aws:3.3.4",
+    "4.0": "org.apache.hadoop:hadoop-aws:3.4.1",
+    "4.1": "org.apache.hadoop:hadoop-aws:3.4.2",
+}
+#: Spark line → where S3A finds credentials: all of AWS's usual places, as boto3.
+_CREDENTIALS = {
+    "3.5": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain",
+    "4.0": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+    "4.1": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+}
+_PROVIDER = "spark.hadoop.fs.s3a.aws.credentials.provider"
 _PACKAGES = "spark.jars.packages"
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -60,12 +74,19 @@ def spark_line() -> str:
     return ".".join(pyspark.__version__.split(".")[:2])
 
 
-def spark_session(settings: Spark, name: str) -> SparkSession:
+def spark_session(
+    settings: Spark, name: str, s3: Mapping[str, str] = MappingProxyType({})
+) -> SparkSession:
     """The active session, or a new one.
 
     Under spark-submit, on EMR and on Glue the submitter decides where it runs, brings Delta's jar
     and wins over every setting here; in a plain Python process the master and the jars come from
     here.
+
+    Args:
+        settings: Of ``conf``.
+        name: Of the application.
+        s3: Settings by which a new session reads ``s3://``; empty where none is read.
 
     Raises:
         UsageError: The session that is there has no Delta, or this Spark line is not supported.
@@ -74,7 +95,7 @@ def spark_session(settings: Spark, name: str) -> SparkSession:
 
     active = SparkSession.getActiveSession()
     if active is None:
-        active = _builder(settings, name).getOrCreate()
+        active = _builder(settings, name, s3).getOrCreate()
         _remember(active)
     if _EXTENSION not in (active.conf.get("spark.sql.extensions", "") or ""):
         message = "this Spark session was started without Delta"
@@ -100,7 +121,7 @@ def merged(settings: Mapping[str, str], submitted: Mapping[str, str]) -> dict[st
     return {**found, "spark.sql.extensions": ",".join(extensions)}
 
 
-def _builder(settings: Spark, name: str) -> SparkSession.Builder:
+def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.Builder:
     import pyspark
     from pyspark.sql import SparkSession
 
@@ -117,18 +138,24 @@ def _builder(settings: Spark, name: str) -> SparkSession.Builder:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.master is not None:
         builder = builder.master(settings.master)
-    there = None if {"spark.jars", _PACKAGES} & set(settings.settings) else jars.known(DELTA[line])
+    artifacts = DELTA[line]
+    if s3:
+        artifacts += f",{S3A[line]}"
+        for key, value in {_PROVIDER: _CREDENTIALS[line], **s3, **settings.settings}.items():
+            builder = builder.config(key, value)
+    there = None if {"spark.jars", _PACKAGES} & set(settings.settings) else jars.known(artifacts)
     if there is not None:
         return builder.config("spark.jars", there)
     own = settings.settings.get(_PACKAGES)
-    return builder.config(_PACKAGES, f"{own},{DELTA[line]}" if own else DELTA[line])
+    return builder.config(_PACKAGES, f"{own},{artifacts}" if own else artifacts)
 
 
 def _remember(session: SparkSession) -> None:
-    """What Spark resolved, where Delta was all it was asked for."""
-    made, artifact = session.sparkContext.getConf(), DELTA.get(spark_line())
-    if artifact is not None and made.get(_PACKAGES) == artifact:
-        jars.remember(artifact, made.get("spark.jars") or "")
+    """What Spark resolved, where it was asked for what we need and nothing else."""
+    made, line = session.sparkContext.getConf(), spark_line()
+    asked = made.get(_PACKAGES)
+    if line in DELTA and asked in (DELTA[line], f"{DELTA[line]},{S3A[line]}"):
+        jars.remember(asked, made.get("spark.jars") or "")
 
 
 def _submitted() -> dict[str, str]:

@@ -12,14 +12,28 @@ import shutil
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 import pyarrow as pa
 
 from penstock.errors import ConfigError
 
 ATTEMPTS = 10  # of making a folder and a file in it
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells one state of a file from another.
+
+    Args:
+        size: Bytes.
+        version: Time of the last change in nanoseconds, or an object's ETag.
+    """
+
+    size: int
+    version: int | str
 
 
 class Storage(Protocol):
@@ -46,8 +60,14 @@ class Storage(Protocol):
     def list(self, folder: str) -> list[str]:
         """Paths of the objects directly in ``folder``, sorted; empty where there is none."""
 
+    def stamp(self, path: str) -> Stamp:
+        """Of one file; raises FileNotFoundError where there is none."""
+
     def open_input(self, path: str) -> pa.NativeFile:
         """Open for random reads; raises FileNotFoundError."""
+
+    def open_bytes(self, path: str) -> IO[bytes]:
+        """Open for reads in order; raises FileNotFoundError."""
 
     def create(self, path: str) -> pa.NativeFile:
         """Open for writing, folders made; not atomic: only for names a later record refers to."""
@@ -69,6 +89,12 @@ class Storage(Protocol):
 
     def move(self, folder: str, target: str) -> None:
         """Give all that is below a folder another place; not atomic, and can be repeated."""
+
+    def append(self, path: str, data: bytes) -> None:
+        """Add to a file that has one writer and is small; it is made where there is none."""
+
+    def options(self) -> dict[str, str]:
+        """What delta-rs must be told to come here."""
 
 
 class LocalStorage:
@@ -124,9 +150,21 @@ class LocalStorage:
             return []
         return sorted(found)
 
+    def stamp(self, path: str) -> Stamp:
+        """``stat()``; a folder is no file."""
+        place = Path(path)
+        if place.is_dir():
+            raise FileNotFoundError(path)
+        seen = place.stat()
+        return Stamp(seen.st_size, seen.st_mtime_ns)
+
     def open_input(self, path: str) -> pa.NativeFile:
         """A buffered file; raises FileNotFoundError."""
         return pa.OSFile(path, "rb")
+
+    def open_bytes(self, path: str) -> IO[bytes]:
+        """The same in Python."""
+        return Path(path).open("rb")
 
     def create(self, path: str) -> pa.NativeFile:
         """A file for writing."""
@@ -159,6 +197,17 @@ class LocalStorage:
             Path(path).replace(moved)
         self.remove(folder)
 
+    def append(self, path: str, data: bytes) -> None:
+        """The end of the file; a power cut may take it."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("ab") as file:
+            file.write(data)
+
+    def options(self) -> dict[str, str]:
+        """Nothing."""
+        return {}
+
     def _written(self, path: Path, data: bytes) -> Path:
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
         try:
@@ -172,22 +221,32 @@ class LocalStorage:
         return temporary
 
 
-def storage_of(uri: str) -> Storage:
-    """The storage a URI or folder lies on.
+def is_s3(uri: str) -> bool:
+    """Whether a place is on S3.
 
     Raises:
-        ConfigError: A scheme that is not read.
+        ConfigError: It is neither there nor in a folder.
     """
     scheme, found, _ = uri.partition("://")
-    if found and scheme != "file":
+    if found and scheme not in ("file", "s3"):
         message = f"{uri!r}: {scheme}:// is not a place this version can keep state or data"
-        raise ConfigError(message, "Use a local or mounted folder")
-    return LocalStorage()
+        raise ConfigError(message, "Use s3://BUCKET/FOLDER, or a local or mounted folder")
+    return scheme == "s3" and bool(found)
 
 
 def local_path(uri: str) -> str:
     """Absolute path of a folder or ``file://`` URI."""
     return str(Path(uri.removeprefix("file://")).absolute())
+
+
+def absolute(uri: str) -> str:
+    """A folder's absolute path, or its ``s3://`` URI; without a slash at its end."""
+    return uri.rstrip("/") if is_s3(uri) else local_path(uri)
+
+
+def uri_of(path: str) -> str:
+    """An absolute path as a URI; one of S3 is one."""
+    return path if is_s3(path) else Path(path).as_uri()
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -16,6 +16,7 @@ from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_frame, ingest_pipeline
 from penstock.run.places import offline_path, quarantine_path
+from penstock.storage import LocalStorage
 
 Rows = list[dict[str, Any]]
 
@@ -115,7 +116,7 @@ class Lab:
 
     def quarantine(self) -> Rows:
         """All entries, sorted by file, position and column."""
-        rows = lake.quarantined(quarantine_path(self.settings()))
+        rows = lake.quarantined(quarantine_path(self.settings()), LocalStorage())
         return sorted(rows, key=lambda r: (r["file"] or "", r["position"] or 0, r["column"] or ""))
 
     def table(self, group: FeatureGroup) -> dict[str, Any]:

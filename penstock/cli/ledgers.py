@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from penstock.bucket import state_storage
+from penstock.bucket import storage_of
 from penstock.cli.options import Workspace, workspace_options
 from penstock.cli.tables import show, show_json
 from penstock.conf_ledger import NEVER
@@ -169,7 +169,8 @@ def rebuilt(workspace: Workspace, *, group: str, name: str | None) -> int:
 
 
 def _ledgers(workspace: Workspace, groups: tuple[str, ...]) -> list[Ledger]:
-    storage, state = state_storage(workspace.settings), state_folder(workspace.settings)
+    settings = workspace.settings
+    storage, state = storage_of(settings.state, settings), state_folder(settings)
     names = [one.group.name for one in workspace.project.chosen(groups)]
     return [Ledger(storage, state, name) for name in names]
 

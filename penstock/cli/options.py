@@ -21,7 +21,7 @@ from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.progress import Progress, Silent, progress
 from penstock.project import Project, load_project
-from penstock.storage import local_path
+from penstock.storage import is_s3, local_path
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -135,12 +135,15 @@ def workspace_options(command: _Command) -> _Command:
 @contextmanager
 def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[Context]:
     """What a run needs: AWS reached or embedded, Spark started when it is asked for."""
+    from penstock.bucket import hadoop
     from penstock.run.context import Context
     from penstock.session import quiet, spark_session
 
     def start() -> SparkSession:
         workspace.progress.step("penstock", "starting Spark")
-        spark = spark_session(workspace.settings.spark, f"penstock {workspace.settings.project}")
+        settings = workspace.settings
+        s3 = hadoop(settings)
+        spark = spark_session(settings.spark, f"penstock {settings.project}", s3)
         if not workspace.debug:
             quiet(spark)
         return spark
@@ -195,8 +198,8 @@ def _absolute(settings: Settings, root: Path) -> Settings:
 def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     if log_path() is not None:
         return
-    on_s3 = settings.state.startswith("s3://")
-    folder = (root / ".penstock" if on_s3 else Path(local_path(settings.state))) / "logs"
+    here = not is_s3(settings.state)
+    folder = (Path(local_path(settings.state)) if here else root / ".penstock") / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     handler = _Log(folder / name, encoding="utf-8", delay=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock import aws, lake
+from penstock.bucket import storage_of
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
 from penstock.config import Settings
@@ -95,7 +96,7 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
     contract = workspace.project.pipeline(group).group
     settings = workspace.settings
     path = offline_path(settings, group)
-    offline = lake.current_rows(path, contract, identifiers)
+    offline = lake.current_rows(path, storage_of(path, settings), contract, identifiers)
     online = _online(settings, group, identifiers)
     if workspace.as_json:
         show_json([{"id": i, "online": online[i], "offline": offline.get(i)} for i in identifiers])

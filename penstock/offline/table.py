@@ -23,7 +23,7 @@ from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.comparison import OLDER, TIE, Comparison, Means
 from penstock.parts import write
-from penstock.storage import storage_of
+from penstock.storage import Storage
 
 ATTEMPTS = 10  # of an append that reads the table and meets others
 _INSTANT = pa.timestamp("us", "UTC")
@@ -38,15 +38,21 @@ class OfflineTable:
     Args:
         spark: A session with Delta.
         path: Absolute folder.
+        storage: Where that is.
         group: The contract.
         features: Spark schema of the features.
     """
 
     def __init__(
-        self, spark: SparkSession, path: str, group: FeatureGroup, features: StructType
+        self,
+        spark: SparkSession,
+        path: str,
+        storage: Storage,
+        group: FeatureGroup,
+        features: StructType,
     ) -> None:
         self._spark, self.path, self._group, self._features = spark, path, group, features
-        self._log = Log(path)
+        self._storage, self._log = storage, Log(path, storage)
 
     @property
     def exists(self) -> bool:
@@ -154,7 +160,7 @@ class OfflineTable:
                 return done
             read, present, fresh = self._fresh(rows, compare=compare)
             complete = self._complete(fresh, api_invocation_time, write_time)
-            parts = write(complete, schema, self.path, storage_of(self.path))
+            parts = write(complete, schema, self.path, self._storage)
             try:
                 if self._log.append(
                     parts, schema, transaction, present=present, read=read, blind=not compare

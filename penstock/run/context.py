@@ -13,10 +13,16 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from penstock import aws
+from penstock.bucket import storage_of
 from penstock.config import Settings
+from penstock.contract import FeatureGroup
+from penstock.offline.table import OfflineTable
 from penstock.progress import Progress, Silent
+from penstock.quarantine import Quarantine
 from penstock.run.interruption import own_interrupt
-from penstock.storage import Storage, storage_of
+from penstock.run.places import offline_path, quarantine_path
+from penstock.stage.spark import rows_schema
+from penstock.storage import Storage
 
 
 def _now() -> datetime:
@@ -57,8 +63,20 @@ class Context:
 
     @property
     def storage(self) -> Storage:
-        """Where ledger, staged files and markers are; raises ConfigError: no run on S3 as yet."""
-        return storage_of(self.settings.state)
+        """Where ledger, staged files and markers are."""
+        return storage_of(self.settings.state, self.settings)
+
+    def table(self, group: FeatureGroup) -> OfflineTable:
+        """A group's offline table."""
+        path = offline_path(self.settings, group.name)
+        storage = storage_of(path, self.settings)
+        return OfflineTable(self.spark, path, storage, group, rows_schema(group))
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The quarantine table."""
+        path = quarantine_path(self.settings)
+        return Quarantine(self.spark, path, storage_of(path, self.settings))
 
     def client(self, service: str) -> Any:
         """A boto3 client of a control-plane service."""

@@ -30,7 +30,7 @@ from penstock.run.steps import STEPS, done_figures
 from penstock.run.undo import check_none
 from penstock.run.work import Feed, Work
 from penstock.session import raised
-from penstock.storage import local_path
+from penstock.storage import absolute
 
 __all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
 
@@ -252,7 +252,7 @@ def _explained(context: Context, act: Callable[[], _T]) -> _T:
         raise
     except Exception as error:
         settings = context.settings
-        folders = (local_path(settings.state), local_path(settings.lake), tempfile.gettempdir())
+        folders = (absolute(settings.state), absolute(settings.lake), tempfile.gettempdir())
         ours = raised(error) or aws.explained(error) or full(error, folders) or lost(error)
         if ours is None:
             raise

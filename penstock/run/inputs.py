@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from penstock.bucket import storage_of
 from penstock.catalog.glue import resolve
 from penstock.config import Location, Settings
 from penstock.contract import Pipeline, Source
@@ -15,10 +15,10 @@ from penstock.errors import ConfigError, MismatchError
 from penstock.gate import Bounds
 from penstock.ledger.window import Window
 from penstock.run.context import Context
-from penstock.source.files import Pin, check_unchanged, delta_folder, pins
+from penstock.source.files import Pin, check_delta, check_unchanged, pins, place
 from penstock.source.splits import Reading, Split, cut
 from penstock.source.table import current_version, delta_rows
-from penstock.stage.report import Report
+from penstock.stage.report import Report, rows_of
 from penstock.stage.spark import SourceStaging
 
 
@@ -36,7 +36,7 @@ class FileInput:
     @property
     def pin(self) -> Any:
         """Paths, sizes, times."""
-        return [[one.path, one.size, one.modified_ns] for one in self.pins]
+        return [[one.path, one.size, one.version] for one in self.pins]
 
     def stage(self, staging: SourceStaging, bounds: Bounds) -> Report:
         """A task a piece."""
@@ -50,9 +50,10 @@ class FileInput:
         Raises:
             MismatchError: A file was left out, or Parquet's footers hold another number of rows.
         """
+        storage = self.reading.storage
         wanted = {one.path for one in self.pins if one.size}
         if self.reading.format == "parquet":
-            _check_rows(self.name, sum(pq.read_metadata(one).num_rows for one in wanted), rows)
+            _check_rows(self.name, sum(rows_of(one, storage) for one in sorted(wanted)), rows)
             return
         left_out = sorted(wanted - {one.path for one in self.splits})
         if left_out:
@@ -61,7 +62,7 @@ class FileInput:
 
     def check(self) -> None:
         """Raise TemporaryError where a file is not what it was pinned to."""
-        check_unchanged(self.pins)
+        check_unchanged(self.pins, self.reading.storage)
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,15 @@ def _check_rows(name: str, there: int, read: int) -> None:
 
 def _input(context: Context, name: str, source: Source) -> Input:
     location = _location(context, context.settings, name)
+    folder = place(name, location, context.root)
+    storage = storage_of(folder, context.settings)
     if location.format == "delta":
-        folder = delta_folder(name, location, context.root)
+        check_delta(name, folder, storage)
         version = current_version(context.spark, folder)
         _, extra = delta_rows(context.spark, folder, version, source)
         return DeltaInput(name, source, context.spark, folder, version, extra)
-    pinned = pins(name, location, context.root)
-    reading, splits, extra = cut(location, source, pinned)
+    pinned = pins(name, folder, storage)
+    reading, splits, extra = cut(location, source, pinned, storage)
     return FileInput(name, source, reading, tuple(splits), pinned, extra)
 
 

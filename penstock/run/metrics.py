@@ -1,21 +1,24 @@
-"""Figures of a run while it sends: JSON lines, one a second, and one more at the end.
+"""Figures of a run while it sends: JSON lines, at first one a second, and one more at the end.
 
-``{state}/metrics/<run>.jsonl``; every line is cumulative and says whose it is, so that a file can
-be followed, or collected, by whatever a team already has. The source is the markers of finished
-chunks, as for the ledger: what is in flight is not in them yet.
+After 100 seconds there is a line every hundredth of the time so far, and in the end one every 15 s:
+on S3 the file is written anew for each. It is ``{state}/metrics/<run>.jsonl``; every line is
+cumulative and says whose it is, so that a file can be followed, or collected, by whatever a team
+already has. The source is the markers of finished chunks, as for the ledger: what is in flight is
+not in them yet.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from penstock.ledger.journal import written
 from penstock.online import Figures, figures_of
 from penstock.run.places import metrics_path
 from penstock.run.work import Work
+
+LINE_S = (1.0, 15.0)  # between two lines: least and most
 
 
 class Meter:
@@ -32,16 +35,23 @@ class Meter:
         self._began = work.context.monotonic()
         self._seen: set[str] = set()
         self._sum = Figures()
+        self._line = -LINE_S[0]  # seconds from the beginning to the last line
 
     def note(self) -> int:
-        """Append a line with the figures so far; answers the records that have their outcome."""
+        """Append a line with the figures so far, where it is time for one.
+
+        Returns:
+            The records that have their outcome.
+        """
         storage = self._work.context.storage
         names = {one for one in storage.list(self._results) if one.endswith(".json")}
         for name in sorted(names - self._seen):
             self._sum.add(figures_of(json.loads(storage.read(name))))
         self._seen |= names
         seconds = self._work.context.monotonic() - self._began
-        append(self._work, {"total": self._total, **measured(self._sum, seconds)})
+        if seconds - self._line >= min(max(LINE_S[0], seconds / 100), LINE_S[1]):
+            append(self._work, {"total": self._total, **measured(self._sum, seconds)})
+            self._line = seconds
         return self._sum.settled
 
 
@@ -73,7 +83,5 @@ def append(work: Work, line: Mapping[str, Any]) -> None:
         "group": work.group.name,
         "window": work.places.window.name,
     }
-    path = Path(metrics_path(work.context.settings, work.run))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**head, **line}) + "\n")
+    text = json.dumps({**head, **line}) + "\n"
+    work.context.storage.append(metrics_path(work.context.settings, work.run), text.encode())

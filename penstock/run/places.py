@@ -8,7 +8,7 @@ from penstock.catalog.table import table_name
 from penstock.config import Settings
 from penstock.ledger.history import Ledger
 from penstock.ledger.window import Window
-from penstock.storage import Storage, local_path
+from penstock.storage import Storage, absolute
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,27 @@ class Places:
 
 def state_folder(settings: Settings) -> str:
     """Absolute folder of the state, or its ``s3://`` URI."""
-    uri = settings.state
-    return uri.rstrip("/") if uri.startswith("s3://") else local_path(uri)
+    return absolute(settings.state)
 
 
 def metrics_path(settings: Settings, run: str) -> str:
     """JSON lines of one run's figures while it sends."""
-    return f"{local_path(settings.state)}/metrics/{run}.jsonl"
+    return f"{state_folder(settings)}/metrics/{run}.jsonl"
 
 
 def offline_path(settings: Settings, group: str) -> str:
-    """Absolute folder of a group's offline table."""
-    return f"{local_path(settings.lake)}/offline/{table_name(group, settings)}"
+    """Absolute folder of a group's offline table, or its ``s3://`` URI."""
+    return f"{absolute(settings.lake)}/offline/{table_name(group, settings)}"
 
 
 def quarantine_path(settings: Settings) -> str:
-    """Absolute folder of the quarantine table."""
-    return f"{local_path(settings.lake)}/quarantine"
+    """Absolute folder of the quarantine table, or its ``s3://`` URI."""
+    return f"{absolute(settings.lake)}/quarantine"
+
+
+def docs_path(settings: Settings, group: str) -> str:
+    """Absolute folder of a group's Data Docs, or its ``s3://`` URI."""
+    return f"{absolute(settings.lake)}/docs/{group}"
 
 
 def ledger_of(storage: Storage, places: Places) -> Ledger:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from penstock import lake
+from penstock.bucket import storage_of
 from penstock.config import Settings
 from penstock.ledger.decisions import (
     OPEN,
@@ -19,7 +20,7 @@ from penstock.ledger.decisions import (
     verdicts,
 )
 from penstock.run.places import quarantine_path, state_folder
-from penstock.storage import Storage, storage_of
+from penstock.storage import Storage
 
 Stage = Literal["source", "feature", "online"]
 EVENT_KEYS = 10_000  # rows one decision is about, so that its file stays small
@@ -107,7 +108,7 @@ def decided(settings: Settings, held: Held) -> list[dict[str, Any]]:
 def decisions_of(settings: Settings, group: str, storage: Storage | None = None) -> Decisions:
     """The decisions about a group's rows, as they are now."""
     folder = f"{state_folder(settings)}/decisions/{group}"
-    return Decisions(storage or storage_of(settings.state), folder).refresh()
+    return Decisions(storage or storage_of(settings.state, settings), folder).refresh()
 
 
 def quarantined(settings: Settings, choice: Choice) -> list[Held]:
@@ -117,8 +118,7 @@ def quarantined(settings: Settings, choice: Choice) -> list[Held]:
         MismatchError: The decisions are damaged.
         UsageError: delta-rs is not installed.
     """
-    path = quarantine_path(settings)
-    rows = lake.quarantined(path, choice.group, choice.key)
+    rows = _entries(settings, choice)
     groups = sorted({row["feature_group"] for row in rows})
     stand = {group: verdicts(decisions_of(settings, group).events) for group in groups}
     found: dict[tuple[str, str], Held] = {}
@@ -145,7 +145,7 @@ def discard(settings: Settings, choice: Choice, reason: str, by: str, now: datet
     """
     if choice.group is None:
         raise ValueError("a group is needed")
-    rows = lake.quarantined(quarantine_path(settings), choice.group, choice.key)
+    rows = _entries(settings, choice)
     log, done = decisions_of(settings, choice.group), 0
 
     def some(stand: Mapping[str, Verdict]) -> bool:
@@ -159,6 +159,11 @@ def discard(settings: Settings, choice: Choice, reason: str, by: str, now: datet
 
     log.settle(some)
     return done
+
+
+def _entries(settings: Settings, choice: Choice) -> list[dict[str, Any]]:
+    path = quarantine_path(settings)
+    return lake.quarantined(path, storage_of(path, settings), choice.group, choice.key)
 
 
 def _open(

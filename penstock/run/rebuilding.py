@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from penstock.bucket import storage_of
 from penstock.catalog.table import table_name
 from penstock.commits import Log
 from penstock.config import Settings
@@ -179,7 +180,8 @@ class _Proof:
         if self.manifest.mode.offline != "own":  # nothing tells but the end
             return None if note is None else {"offline": 0, "present": 0}
         path = offline_path(self.settings, self.places.group)
-        found = Log(path).find(transaction_of(self.places, self.generation))
+        log = Log(path, storage_of(path, self.settings))
+        found = log.find(transaction_of(self.places, self.generation))
         if found is None:
             return None
         return {"offline": found.rows, "present": found.present, "version": found.version}

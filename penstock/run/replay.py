@@ -26,7 +26,6 @@ from penstock.quarantine import Quarantine
 from penstock.run.context import Context
 from penstock.run.ingest import Result
 from penstock.run.payload import KEY, judged
-from penstock.run.places import quarantine_path
 from penstock.run.quarantined import EVENT_KEYS, Choice, decisions_of
 from penstock.run.replay_plan import Asked, Planned, finished, plan, unfinished
 from penstock.run.taken import taken_keys
@@ -204,8 +203,7 @@ class _Replay:
 
     def _entries(self) -> Quarantine:
         if self._quarantine is None:
-            path = quarantine_path(self._context.settings)
-            self._quarantine = Quarantine(self._context.spark, path)
+            self._quarantine = self._context.quarantine
         return self._quarantine
 
 

@@ -7,13 +7,16 @@ part the stores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 
 from penstock import quality
+from penstock.bucket import storage_of
 from penstock.contract import DELETED
 from penstock.errors import DataGateError, MismatchError, PenstockError
 from penstock.expectation import split
@@ -22,6 +25,7 @@ from penstock.run.correction import check_corrections
 from penstock.run.figures import Figures, SourceFigures, source_figures
 from penstock.run.inputs import bounds_of
 from penstock.run.manifest import Manifest
+from penstock.run.places import docs_path
 from penstock.run.work import Work
 from penstock.stage.report import Report, check_files
 from penstock.stage.spark import (
@@ -31,7 +35,7 @@ from penstock.stage.spark import (
     stage_features,
 )
 from penstock.stage.tasks import FeatureTask
-from penstock.storage import local_path
+from penstock.storage import LocalStorage, is_s3
 
 FEW = 4  # names in a message
 
@@ -163,19 +167,33 @@ def _check_ratio(work: Work, found: Figures) -> None:
         raise DataGateError(message, remedy)
 
 
+@contextmanager
+def _docs(work: Work) -> Iterator[Path | None]:
+    """Folder for Data Docs, which Great Expectations writes to disks alone; None for none."""
+    settings = work.context.settings
+    place = docs_path(settings, work.group.name)
+    if not settings.quality.docs:
+        yield None
+    elif not is_s3(place):
+        yield Path(place)
+    else:
+        storage = storage_of(place, settings)
+        with tempfile.TemporaryDirectory(prefix="penstock-docs-") as folder:
+            yield Path(folder)
+            for file in LocalStorage().walk(folder):
+                storage.write(place + file.removeprefix(folder), LocalStorage().read(file))
+
+
 def _check_expectations(work: Work, staged: Report) -> None:
     wanted = split(work.group.all_expectations).staged
     if not wanted:
         return
     work.say(f"checking {len(wanted)} expectations on the staged set")
-    settings = work.context.settings
-    docs = Path(local_path(settings.lake)) / "docs" / work.group.name
     rows = work.table.staged([one.path for one in staged.rows])
     if work.group.deleted_when is not None:  # a deletion has no values to be judged
         rows = rows.where(f"NOT {DELETED}")
     rows = rows.select(*(f"`{name}`" for name in work.group.names))
-    verdict = quality.validate(
-        rows, wanted, work.group.name, docs if settings.quality.docs else None
-    )
+    with _docs(work) as docs:
+        verdict = quality.validate(rows, wanted, work.group.name, docs)
     for finding in quality.decide(verdict):
         work.note(f"warning: the staged set does not meet {finding}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from penstock.bucket import state_storage
+from penstock.bucket import storage_of
 from penstock.config import Settings
 from penstock.ledger.history import Ledger, Told
 from penstock.ledger.journal import UNDOES, State
@@ -116,7 +116,7 @@ def statuses(settings: Settings, groups: list[str]) -> list[Status]:
     Raises:
         MismatchError: The ledger is damaged.
     """
-    storage, state = state_storage(settings), state_folder(settings)
+    storage, state = storage_of(settings.state, settings), state_folder(settings)
     found: list[Status] = []
     for group in groups:
         heads = Ledger(storage, state, group).heads()

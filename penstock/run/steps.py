@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from penstock.catalog.glue import register
@@ -29,6 +28,7 @@ from penstock.run.sending import send_files
 from penstock.run.settling import settle
 from penstock.run.staging import staged_manifest
 from penstock.run.work import Work
+from penstock.storage import uri_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def catalogue(work: Work) -> Mapping[str, Any]:
     if not settings.catalog.register_tables or work.manifest.mode.offline != "own":
         return {"table": None}
     name = table_name(work.group.name, settings)
-    location = Path(work.table.path).as_uri()
+    location = uri_of(work.table.path)
     wanted = table_input(work.group, table=name, location=location, meaning=work.feed.meaning)
     made = register(work.context.client("glue"), settings.catalog.database, wanted)
     return {"table": f"{settings.catalog.database}.{name}", "action": made.action}

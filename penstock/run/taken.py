@@ -14,10 +14,8 @@ from pyspark.sql.types import BooleanType, IntegerType, StringType, StructField,
 
 from penstock.contract import DELETED, FeatureGroup
 from penstock.offline.comparison import TIE
-from penstock.offline.table import OfflineTable
 from penstock.run.context import Context
 from penstock.run.payload import KEY, keyed
-from penstock.run.places import offline_path
 from penstock.run.work import Work
 from penstock.stage.spark import rows_schema
 
@@ -32,8 +30,7 @@ def taken_keys(context: Context, group: FeatureGroup, rows: pa.Table) -> list[st
         group: The contract.
         rows: What a transform would give, and :data:`KEY`.
     """
-    path = offline_path(context.settings, group.name)
-    table = OfflineTable(context.spark, path, group, rows_schema(group))
+    table = context.table(group)
     stored = table.comparison() if rows.num_rows else None
     if stored is None:
         return []
@@ -51,7 +48,7 @@ def taken_keys(context: Context, group: FeatureGroup, rows: pa.Table) -> list[st
     fresh = stored.fresh(context.spark.createDataFrame(plain, schema))
     at = (
         context.spark.read.format("delta")
-        .load(path)
+        .load(table.path)
         .select(*(F.col(f"`{name}`") for name in (group.record_identifier, group.event_time)))
     )
     found = fresh.join(at, [group.record_identifier, group.event_time], "left_semi")

@@ -17,7 +17,7 @@ from json.encoder import encode_basestring_ascii
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-from penstock.bucket import state_storage
+from penstock.bucket import storage_of
 from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import TemporaryError
@@ -227,7 +227,7 @@ def calendar(
         found: Its part of :func:`penstock.run.status.statuses`.
         now: Aware.
     """
-    storage, state = state_storage(settings), state_folder(settings)
+    storage, state = storage_of(settings.state, settings), state_folder(settings)
 
     def holder(window: Window) -> str | None:
         path = Places(state, pipeline.group.name, window).lease

@@ -16,8 +16,7 @@ from penstock.run.context import Context
 from penstock.run.inputs import Input
 from penstock.run.manifest import Manifest, read_manifest
 from penstock.run.mode import Mode
-from penstock.run.places import Places, offline_path, quarantine_path
-from penstock.stage.spark import rows_schema
+from penstock.run.places import Places
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,12 @@ class Work:
     @property
     def table(self) -> OfflineTable:
         """The offline table."""
-        path = offline_path(self.context.settings, self.group.name)
-        return OfflineTable(self.context.spark, path, self.group, rows_schema(self.group))
+        return self.context.table(self.group)
 
     @property
     def quarantine(self) -> Quarantine:
         """The quarantine table."""
-        return Quarantine(self.context.spark, quarantine_path(self.context.settings))
+        return self.context.quarantine
 
     def say(self, detail: str) -> None:
         """Tell that a step begins."""

@@ -1,82 +1,103 @@
 """The files of one source, pinned to what they were when the run was planned.
 
-A pin is a file's path, size and modification time. A run works on exactly its pins: a file that
-changes in between ends the run instead of mixing two states of it.
+A pin is a file's path, size and modification time; on S3 its ETag. A run works on exactly its pins:
+a file that changes in between ends the run instead of mixing two states of it.
 """
 
 from __future__ import annotations
 
 import glob
 import importlib.util
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.config import Location
 from penstock.errors import ConfigError, ContractError, TemporaryError
-from penstock.storage import local_path
+from penstock.storage import Storage, is_s3, local_path
+
+_STARS = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?[^]]+\])")
+_THREADS = 16  # that look at files: of S3 each look is a request
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One file as it was seen: absolute path, size in bytes, modification time in nanoseconds."""
+    """One file as it was seen: absolute path, and its :class:`penstock.storage.Stamp`."""
 
     path: str
     size: int
-    modified_ns: int
+    version: int | str
 
 
-def pins(name: str, location: Location, root: Path) -> tuple[Pin, ...]:
-    """The files a location names, sorted by path.
+def pins(name: str, path: str, storage: Storage) -> tuple[Pin, ...]:
+    """The files a path names, sorted.
 
     Args:
         name: The source's name, for messages.
-        location: A file, folder, glob or ``package:NAME/FILE``.
-        root: Folder that relative paths are relative to.
+        path: From :func:`place`: a file, folder or glob.
+        storage: Where that is.
 
     Raises:
         ContractError: There is no such file.
-        ConfigError: The location has no path, or names a scheme that is not read.
     """
-    if location.path is None:
-        raise ConfigError(f"source {name!r} has no path", "Set sources.<name>.path in conf")
-    found = _files(_absolute(name, location.path, root))
+    found = _objects(path, storage) if is_s3(path) else _files(path)
     if not found:
-        message = f"source {name!r}: there is no file at {location.path!r}"
+        message = f"source {name!r}: there is no file at {path!r}"
         raise ContractError(message, "Correct sources.<name>.path in conf, or put the files there")
-    return tuple(_pin(path) for path in found)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        seen = [pool.submit(_pin, one, storage) for one in found]
+        known = [one.result() for one in seen]
+    return tuple(one for one in known if one is not None)
 
 
-def check_unchanged(pinned: tuple[Pin, ...]) -> None:
+def check_unchanged(pinned: tuple[Pin, ...], storage: Storage) -> None:
     """Compare pins with the files as they are now.
 
     Raises:
         TemporaryError: A file was changed or removed since it was pinned.
     """
-    for pin in pinned:
-        path = Path(pin.path)
-        if not path.is_file() or _pin(path) != pin:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        now = list(pool.map(lambda pin: _pin(pin.path, storage), pinned))
+    for pin, found in zip(pinned, now, strict=True):
+        if found != pin:
             message = f"{pin.path}: changed while it was read"
             raise TemporaryError(message, "Run again when nothing writes to it")
 
 
-def delta_folder(name: str, location: Location, root: Path) -> str:
-    """Absolute path of a Delta table; raises like :func:`pins`."""
-    if location.path is None:
-        raise ConfigError(f"source {name!r} has no path", "Set sources.<name>.path in conf")
-    folder = _absolute(name, location.path, root)
-    if not (Path(folder) / "_delta_log").is_dir():
-        message = f"source {name!r}: {location.path!r} is not a Delta table"
+def check_delta(name: str, folder: str, storage: Storage) -> None:
+    """Refuse what is no Delta table.
+
+    Raises:
+        ContractError: There is none.
+    """
+    if not storage.list(f"{folder}/_delta_log"):
+        message = f"source {name!r}: {folder!r} is not a Delta table"
         raise ContractError(message, "Correct sources.<name>.path in conf")
-    return folder
 
 
-def _absolute(name: str, path: str, root: Path) -> str:
+def place(name: str, location: Location, root: Path) -> str:
+    """Absolute path of a source, or its ``s3://`` URI.
+
+    Args:
+        name: The source's name, for messages.
+        location: A file, folder, glob, ``s3://`` URI or ``package:NAME/FILE``.
+        root: Folder that relative paths are relative to.
+
+    Raises:
+        ConfigError: The location has no path, or names a scheme that is not read.
+    """
+    path = location.path
+    if path is None:
+        raise ConfigError(f"source {name!r} has no path", "Set sources.<name>.path in conf")
     if path.startswith("package:"):
         return _in_package(name, path.removeprefix("package:"))
-    scheme, found, _ = path.partition("://")
+    scheme, found, rest = path.partition("://")
+    if found and scheme in ("s3", "s3a"):
+        return f"s3://{rest.rstrip('/')}"
     if found and scheme != "file":
         message = f"source {name!r}: {scheme}:// is not read by this version"
-        raise ConfigError(message, "Use a local or mounted path")
+        raise ConfigError(message, "Use s3://BUCKET/KEY, or a local or mounted path")
     plain = path.removeprefix("file://")
     return local_path(plain if plain.startswith("/") else str(root / plain))
 
@@ -91,21 +112,52 @@ def _in_package(name: str, path: str) -> str:
     return str(Path(spec.submodule_search_locations[0]) / inside)
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str) -> list[str]:
     place = Path(path)
     if place.is_dir():
-        return sorted(one for one in place.rglob("*") if one.is_file() and _is_data(one, place))
+        files = (str(one) for one in place.rglob("*") if one.is_file())
+        return sorted(one for one in files if _is_data(one, path))
     if place.is_file():
-        return [place]
-    found = [Path(one) for one in glob.glob(path, recursive=True)]  # noqa: PTH207 - absolute pattern
-    return sorted(one for one in found if one.is_file())
+        return [path]
+    found = glob.glob(path, recursive=True)  # noqa: PTH207 - absolute pattern
+    return sorted(one for one in found if Path(one).is_file())
 
 
-def _is_data(file: Path, folder: Path) -> bool:
+def _objects(path: str, storage: Storage) -> list[str]:
+    """The same on S3, where the folder above the first wildcard is listed."""
+    below = sorted(one for one in storage.walk(path) if _is_data(one, path))
+    if below:
+        return below
+    if storage.exists(path):
+        return [path]
+    head, *rest = _STARS.split(path)
+    if not rest:
+        return []
+    pattern = re.compile(re.escape(head) + "".join(_piece(one) for one in rest))
+    folder = head.rpartition("/")[0]
+    found = (one for one in storage.walk(folder) if pattern.fullmatch(one))
+    return [one for one in found if "/." not in one.removeprefix(folder)]  # as in a folder
+
+
+def _piece(text: str) -> str:
+    """A piece of a glob as a regular expression; no star but two reaches into folders."""
+    if text == "**/":
+        return r"(?:[^/]+/)*"
+    if text.startswith("["):
+        return "[" + text[1:].replace("!", "^", 1) if text[1] == "!" else text
+    return {"**": ".*", "*": "[^/]*", "?": "[^/]"}.get(text, re.escape(text))
+
+
+def _is_data(file: str, folder: str) -> bool:
     """Names that start with ``_`` or ``.`` are markers and temporary files, as Spark has it."""
-    return not any(part.startswith(("_", ".")) for part in file.relative_to(folder).parts)
+    names = file.removeprefix(folder).strip("/").split("/")
+    return not any(one.startswith(("_", ".")) for one in names)
 
 
-def _pin(path: Path) -> Pin:
-    seen = path.stat()
-    return Pin(str(path), seen.st_size, seen.st_mtime_ns)
+def _pin(path: str, storage: Storage) -> Pin | None:
+    """None where it is gone."""
+    try:
+        seen = storage.stamp(path)
+    except FileNotFoundError:
+        return None
+    return Pin(path, seen.size, seen.version)

@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.source.text import Row, batches, explained, open_text
+from penstock.storage import Storage
 
 _BLANK = " \t\r\n"  # what JSON itself takes for nothing
 _Object = dict[str, Any]
 
 
 def read_json(
-    path: str, columns: Sequence[str], *, null_texts: Sequence[str]
+    path: str, storage: Storage, columns: Sequence[str], *, null_texts: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the declared columns of one JSON Lines file; an absent key is null.
 
@@ -25,13 +26,13 @@ def read_json(
     Raises:
         DataGateError: The file is truncated or corrupt.
     """
-    with explained(path), open_text(path) as file:
+    with explained(path), open_text(path, storage) as file:
         yield from batches(path, columns, _rows(file, columns), null_texts, _bytes)
 
 
-def json_names(path: str) -> Iterator[set[str]]:
+def json_names(path: str, storage: Storage) -> Iterator[set[str]]:
     """The keys of each row that can be read; raises like :func:`read_json`."""
-    with explained(path), open_text(path) as file:
+    with explained(path), open_text(path, storage) as file:
         for line in file:
             found = _object(line)
             if found is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from penstock.gate import FILE, POSITION
 from penstock.source.files import Pin
 from penstock.source.json_lines import json_names, read_json
 from penstock.source.text import BATCH_ROWS, check_columns, csv_header, is_plain, read_csv
+from penstock.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,13 @@ class Reading:
 
     Args:
         format: csv, json or parquet.
+        storage: Where the files are.
         columns: Declared columns.
         null_texts: Texts that mean null, in text formats.
     """
 
     format: str
+    storage: Storage
     columns: tuple[str, ...]
     null_texts: tuple[str, ...]
     delimiter: str = ","
@@ -57,18 +61,19 @@ class Reading:
         if self.format == "csv":
             return read_csv(
                 split.path,
+                self.storage,
                 self.columns,
                 delimiter=self.delimiter,
                 header=self.header,
                 null_texts=self.null_texts,
             )
         if self.format == "json":
-            return read_json(split.path, self.columns, null_texts=self.null_texts)
-        return _parquet_batches(split, self.columns)
+            return read_json(split.path, self.storage, self.columns, null_texts=self.null_texts)
+        return _parquet_batches(split, self.storage, self.columns)
 
 
 def cut(
-    location: Location, source: Source, pinned: Sequence[Pin]
+    location: Location, source: Source, pinned: Sequence[Pin], storage: Storage
 ) -> tuple[Reading, list[Split], tuple[str, ...]]:
     """Check every file for the declared columns, and cut the files into pieces.
 
@@ -81,7 +86,7 @@ def cut(
     """
     names = tuple(one.name for one in source.columns)
     reading = Reading(
-        location.format, names, source.null_texts, location.delimiter, location.header
+        location.format, storage, names, source.null_texts, location.delimiter, location.header
     )
     with ThreadPoolExecutor(8) as pool:
         looked = list(pool.map(lambda pin: _look(reading, pin), pinned))
@@ -98,7 +103,7 @@ def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
         return [], ()
     extra: tuple[str, ...] = ()
     if reading.format == "csv" and reading.header:
-        there = csv_header(pin.path, reading.delimiter)
+        there = csv_header(pin.path, reading.storage, reading.delimiter)
         extra = check_columns(pin.path, there, reading.columns) if there else ()
     return [Split(pin.path)], extra
 
@@ -106,7 +111,7 @@ def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
 def _json_extra(reading: Reading, pinned: Sequence[Pin]) -> set[str]:
     """Names nobody declared; reads rows, of all files, until every declared name has been seen."""
     there: set[str] = set()
-    rows = (names for pin in pinned for names in json_names(pin.path))
+    rows = (names for pin in pinned for names in json_names(pin.path, reading.storage))
     for names in rows:
         there |= names
         if there.issuperset(reading.columns):
@@ -119,18 +124,25 @@ def _json_extra(reading: Reading, pinned: Sequence[Pin]) -> set[str]:
     return set()
 
 
-def _opened(path: str) -> pq.ParquetFile:
+@contextmanager
+def _opened(path: str, storage: Storage) -> Iterator[pq.ParquetFile]:
     """A file whose pages are checked where they have checksums.
 
     Spark 3 writes instants as INT96, days and nanoseconds; read as nanoseconds, years after 2262
     would wrap around.
     """
-    return pq.ParquetFile(path, page_checksum_verification=True, coerce_int96_timestamp_unit="us")
+    with (
+        storage.open_input(path) as opened,
+        pq.ParquetFile(
+            opened, page_checksum_verification=True, coerce_int96_timestamp_unit="us"
+        ) as file,
+    ):
+        yield file
 
 
 def _parquet_splits(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
     try:
-        with _opened(pin.path) as file:
+        with _opened(pin.path, reading.storage) as file:
             extra = check_columns(pin.path, file.schema_arrow.names, reading.columns)
             sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
@@ -138,10 +150,12 @@ def _parquet_splits(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str,
     return [Split(pin.path, n, sum(sizes[:n])) for n in range(len(sizes))], extra
 
 
-def _parquet_batches(split: Split, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(
+    split: Split, storage: Storage, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
     position, given = split.first_row, 0
     try:
-        with _opened(split.path) as file:
+        with _opened(split.path, storage) as file:
             instants = _int96(file)
             for batch in file.iter_batches(BATCH_ROWS, [split.row_group], list(columns)):
                 path = pa.repeat(pa.scalar(split.path), len(batch))

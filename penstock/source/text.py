@@ -17,7 +17,6 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any, cast
 
 import pyarrow as pa
@@ -25,6 +24,7 @@ import pyarrow.compute as pc
 
 from penstock.errors import ContractError, DataGateError, MismatchError
 from penstock.gate import FILE, POSITION, PROBLEM
+from penstock.storage import Storage
 
 BATCH_ROWS = 16_384
 
@@ -33,14 +33,14 @@ Encode = Callable[[str], bytes]
 _PACKED = (".gz", ".bz2", ".zip")
 
 
-def open_text(path: str) -> IO[str]:
+def open_text(path: str, storage: Storage) -> IO[str]:
     """A file as text lines, decompressed by its ending: .gz, .bz2, .zip (one member).
 
     Raises:
         DataGateError: A .zip that is broken or has not exactly one member.
     """
     return io.TextIOWrapper(
-        _decompressed(path), encoding="utf-8-sig", errors="surrogateescape", newline=""
+        _decompressed(path, storage), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
 
 
@@ -54,23 +54,30 @@ def undecoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def csv_header(path: str, delimiter: str) -> list[str]:
+def csv_header(path: str, storage: Storage, delimiter: str) -> list[str]:
     """Names in a CSV's first line that is not empty; none for an empty file.
 
     Raises:
         DataGateError: The file is truncated or corrupt.
     """
-    with explained(path), open_text(path) as file:
+    with explained(path), open_text(path, storage) as file:
         return _header(_reader(file, delimiter)) or []
 
 
 def read_csv(
-    path: str, columns: Sequence[str], *, delimiter: str, header: bool, null_texts: Sequence[str]
+    path: str,
+    storage: Storage,
+    columns: Sequence[str],
+    *,
+    delimiter: str,
+    header: bool,
+    null_texts: Sequence[str],
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the declared columns of one CSV (RFC 4180; quotes doubled inside quotes).
 
     Args:
         path: The file.
+        storage: Where it is.
         columns: Declared columns; without a header they are the file's columns in order.
         delimiter: Between columns.
         header: The first line names the columns.
@@ -79,7 +86,7 @@ def read_csv(
     Raises:
         DataGateError: The file is truncated or corrupt.
     """
-    with explained(path), open_text(path) as file:
+    with explained(path), open_text(path, storage) as file:
         rows = _csv_rows(file, columns, delimiter, header=header)
         yield from batches(path, columns, rows, null_texts)
 
@@ -104,15 +111,16 @@ class explained:  # noqa: N801 - reads as a clause of the with statement
             raise DataGateError(message, "Fetch the file again; nothing was published") from None
 
 
-def _decompressed(path: str) -> IO[bytes]:
-    if not is_plain(path) and not Path(path).stat().st_size:
+def _decompressed(path: str, storage: Storage) -> IO[bytes]:
+    if not is_plain(path) and not storage.stamp(path).size:
         raise EOFError("a packed file of no bytes")
+    opened = storage.open_bytes(path)
     if path.endswith(".gz"):
-        return cast("IO[bytes]", gzip.open(path, "rb"))
+        return cast("IO[bytes]", gzip.open(opened, "rb"))
     if path.endswith(".bz2"):
-        return cast("IO[bytes]", bz2.open(path, "rb"))
+        return cast("IO[bytes]", bz2.open(opened, "rb"))
     if path.endswith(".zip"):
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(opened)
         members = [one for one in archive.namelist() if not one.endswith("/")]
         if len(members) != 1:
             message = f"{path}: holds {len(members)} files"
@@ -121,7 +129,7 @@ def _decompressed(path: str) -> IO[bytes]:
             return archive.open(members[0])
         except (RuntimeError, NotImplementedError) as error:  # a password, an unknown method
             raise _UnreadableError(str(error)) from None
-    return open(path, "rb")  # noqa: PTH123 - closed by the text wrapper around it
+    return opened
 
 
 def _reader(lines: Iterable[str], delimiter: str) -> Any:

@@ -14,21 +14,18 @@ from datetime import datetime
 from functools import reduce
 from itertools import accumulate
 from operator import and_
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow.parquet as pq
-
 from penstock import meaning, query
+from penstock.bucket import storage_of
 from penstock.contract import FeatureGroup
 from penstock.dataset import Dataset, HashSplit, TimeSplit
 from penstock.errors import MismatchError, UsageError
 from penstock.offline.table import OfflineTable
 from penstock.run.context import Context
-from penstock.run.places import offline_path
 from penstock.session import raised
-from penstock.stage.spark import rows_schema
-from penstock.storage import local_path
+from penstock.stage.report import rows_of
+from penstock.storage import Storage, absolute
 from penstock.training.join import Plan, column, looked_up, plan_of
 
 if TYPE_CHECKING:
@@ -98,9 +95,10 @@ def build(
     """
     versions = {name: _version(context, groups, name) for name in dataset.groups}
     named = [dataset.meaning, form, *(versions[name].plain() for name in dataset.groups)]
-    root = folder or f"{context.settings.lake}/datasets/{dataset.name}"
-    path = f"{root.rstrip('/')}/{meaning.digest(named)}"
-    there = _manifest(context, path)
+    root = absolute(folder or f"{context.settings.lake}/datasets/{dataset.name}")
+    path = f"{root}/{meaning.digest(named)}"
+    storage = storage_of(path, context.settings)
+    there = _manifest(storage, path)
     if there is not None:
         return Built(path, there, made=False)
     frame, plans = _looked_up(context, dataset, versions)
@@ -111,7 +109,7 @@ def build(
         if known is None:
             raise
         raise known from error
-    _check(dataset, counts, path, form)
+    _check(dataset, counts, path, storage, form)
     columns = [[one.name, one.dataType.simpleString()] for one in counts.schema]
     manifest = {
         "dataset": dataset.name,
@@ -125,19 +123,19 @@ def build(
         "lineage": [versions[name].plain() for name in dataset.groups],
     }
     data = json.dumps(manifest, indent=2).encode()
-    context.storage.put_if_absent(_manifest_path(path), data)
-    return Built(path, _manifest(context, path) or manifest, made=True)
+    storage.put_if_absent(_manifest_path(path), data)
+    return Built(path, _manifest(storage, path) or manifest, made=True)
 
 
 def _version(context: Context, groups: Mapping[str, FeatureGroup], name: str) -> Version:
     if name not in groups:
         message = f"there is no feature group {name!r} in this project"
         raise UsageError(message, f"There are: {', '.join(sorted(groups))}")
-    group, path = groups[name], offline_path(context.settings, name)
-    table = OfflineTable(context.spark, path, group, rows_schema(group))
+    group = groups[name]
+    table = context.table(group)
     version = table.version()
     if version is None:
-        message = f"there is no offline table of {name!r} at {path}"
+        message = f"there is no offline table of {name!r} at {table.path}"
         raise UsageError(message, f"penstock ingest {name}")
     return Version(group, table, version)
 
@@ -292,15 +290,15 @@ def _instant_literal(dataset: Dataset, text: str) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-def _check(dataset: Dataset, counts: Counts, path: str, form: Format) -> None:
+def _check(dataset: Dataset, counts: Counts, path: str, storage: Storage, form: Format) -> None:
     """Counted independently: labels kept by the lookups, rows written, rows in the files."""
     kept = int(counts.before["kept"])
     if counts.rows != kept:
         message = f"data set {dataset.name!r}: of {kept} labels {counts.rows} rows were made"
         raise MismatchError(message, "The transform must keep every row, and make none")
     if form == "parquet":
-        files = sorted(Path(local_path(path)).joinpath("data").rglob("*.parquet"))
-        there = sum(pq.read_metadata(one).num_rows for one in files)
+        files = (one for one in storage.walk(f"{path}/data") if one.endswith(".parquet"))
+        there = sum(rows_of(one, storage) for one in files)
         if there != counts.rows:
             message = f"data set {dataset.name!r}: {counts.rows} rows made, {there} in the files"
             raise MismatchError(message, "Run it again; if that does not help, report it")
@@ -324,9 +322,9 @@ def _manifest_path(path: str) -> str:
     return f"{path}/manifest.json"
 
 
-def _manifest(context: Context, path: str) -> Mapping[str, Any] | None:
+def _manifest(storage: Storage, path: str) -> Mapping[str, Any] | None:
     try:
-        found: Mapping[str, Any] = json.loads(context.storage.read(_manifest_path(path)))
+        found: Mapping[str, Any] = json.loads(storage.read(_manifest_path(path)))
     except FileNotFoundError:
         return None
     return found

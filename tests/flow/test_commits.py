@@ -18,6 +18,7 @@ from penstock.contract import Feature, FeatureType
 from penstock.errors import ContractError
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
+from penstock.storage import LocalStorage
 from tests.flow.copies import change, copied
 from tests.flow.stores import fine, provisioned, stores
 from tests.readings import LEVELS
@@ -47,7 +48,7 @@ append(spark, sys.argv[1], sys.argv[2], int(sys.argv[3]))
 
 def append(spark: SparkSession, path: str, who: str, times: int) -> None:
     """So many appends, each a transaction and :data:`ROWS` rows of its own."""
-    table = OfflineTable(spark, path, LEVELS, rows_schema(LEVELS))
+    table = OfflineTable(spark, path, LocalStorage(), LEVELS, rows_schema(LEVELS))
     for n in range(times):
         rows = spark.range(ROWS).selectExpr(
             f"concat('{who}-{n}-', id) as sensor", "'2024-01-01T00:00:00Z' as at", "id as level",
@@ -63,7 +64,7 @@ def test_a_feature_more_is_a_column_more(spark: SparkSession, tmp_path: Path) ->
     path = str(tmp_path / "table")
     append(spark, path, "before", 1)
     wide = replace(LEVELS, features=(*LEVELS.features, Feature("mood", FeatureType.STRING)))
-    table = OfflineTable(spark, path, wide, rows_schema(wide))
+    table = OfflineTable(spark, path, LocalStorage(), wide, rows_schema(wide))
     rows = spark.range(2 * ROWS).selectExpr(
         "concat('before-0-', id) as sensor", "'2024-01-01T00:00:00Z' as at", "id as level",
         "if(id % 2 = 0, 'good', null) as mood", "0 as _tie",
@@ -75,7 +76,7 @@ def test_a_feature_more_is_a_column_more(spark: SparkSession, tmp_path: Path) ->
     assert {row["mood"]: row["count"] for row in found} == {"good": ROWS, None: ROWS + ROWS // 2}
     mood = Feature("mood", FeatureType.INTEGRAL)
     other = replace(LEVELS, features=(*LEVELS.features, mood))
-    table = OfflineTable(spark, path, other, rows_schema(other))
+    table = OfflineTable(spark, path, LocalStorage(), other, rows_schema(other))
     with pytest.raises(ContractError, match="column 'mood' is string, not long"):
         table.append(rows, name, api_invocation_time=NOW, write_time=NOW, compare=False)
 

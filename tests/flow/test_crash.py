@@ -24,6 +24,7 @@ from penstock.commits import Log, Transaction
 from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
+from penstock.storage import LocalStorage
 from tests.flow.processes import Seen, end, gone, under, until, workers
 from tests.flow.project import GROUP, Answer, Small, ended
 from tests.flow.stores import Stores, fine, provisioned, stores
@@ -343,10 +344,10 @@ def test_t33_delta_response_lost(
     rows = spark.createDataFrame(
         [("a", "2024-01-01T00:00:00Z", 0)], "id string, at string, _tie int"
     )
-    table = OfflineTable(spark, str(tmp_path / "table"), group, schema)
+    table = OfflineTable(spark, str(tmp_path / "table"), LocalStorage(), group, schema)
     with monkeypatch.context() as patched:
         patched.setattr("penstock.offline.table.Log", _Deaf)
-        deaf = OfflineTable(spark, str(tmp_path / "table"), group, schema)
+        deaf = OfflineTable(spark, str(tmp_path / "table"), LocalStorage(), group, schema)
     tenth, first = Transaction("penstock:lost:all", 10), Transaction("penstock:lost:all", 1)
     told = deaf.append(rows, tenth, api_invocation_time=at, write_time=at, compare=False)
     assert (told.rows, told.present) == (1, 0)

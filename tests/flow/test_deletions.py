@@ -16,6 +16,7 @@ from penstock.errors import CredentialsError
 from penstock.ledger.window import window
 from penstock.run.places import offline_path
 from penstock.run.status import statuses
+from penstock.storage import LocalStorage
 from tests.lab import Lab
 from tests.readings import COLUMNS, LEVELS
 
@@ -66,7 +67,7 @@ e,{DAY(1)},1,,
     }
     assert len(_rows(lab, "explore")) == found.valid
     path = offline_path(lab.settings(), GROUP.name)
-    assert sorted(lake.current_rows(path, GROUP, [*"abcde"])) == ["b", "e"]
+    assert sorted(lake.current_rows(path, LocalStorage(), GROUP, [*"abcde"])) == ["b", "e"]
     _check_metrics(lab, found.plain())
 
 

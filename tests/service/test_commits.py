@@ -41,7 +41,7 @@ def names(path: str) -> list[str]:
 def test_an_append_is_made_once_and_found(tmp_path: Path) -> None:
     """With its rows, what was present, and the version; one that is older is not repeated."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert (log.exists, log.version(), log.find(FIRST)) == (False, None, None)
     for _ in range(2):
         assert log.append(part(path, "a", "b"), SCHEMA, FIRST, present=7)
@@ -57,7 +57,7 @@ def test_an_append_is_made_once_and_found(tmp_path: Path) -> None:
 def test_an_append_of_no_rows_is_a_commit(tmp_path: Path) -> None:
     """What it did is found: nothing."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert log.append([], SCHEMA, FIRST, present=3)
     assert log.append([], SCHEMA, SECOND)
     assert log.find(FIRST) == Commit(0, 3, 0)
@@ -68,7 +68,7 @@ def test_an_append_of_no_rows_is_a_commit(tmp_path: Path) -> None:
 def test_rows_that_depend_on_the_table_are_committed_to_what_was_read(tmp_path: Path) -> None:
     """Also where there was none; whoever comes second has to look again."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert log.append(part(path, "a"), SCHEMA, FIRST, read=None, blind=False)
     assert not log.append(part(path, "b"), SCHEMA, read=None, blind=False)
     assert log.append(part(path, "c"), SCHEMA, read=0, blind=False)
@@ -86,17 +86,17 @@ class _Late(Log):
         if self.others:
             one, *rest = self.others
             self.others = tuple(rest)
-            assert Log(self._path).append(part(self._path, one), SCHEMA)
+            assert Log(self._path, LocalStorage()).append(part(self._path, one), SCHEMA)
         return super()._commits(*arguments)
 
 
 def test_who_is_beaten_by_a_moment_comes_after(tmp_path: Path) -> None:
     """At the table's making, and later; who has read the table is told."""
     path = f"{tmp_path}/table"
-    assert _Late(path).append(part(path, "a"), SCHEMA, FIRST)
-    assert Log(path).find(FIRST) == Commit(1, 0, 3)
+    assert _Late(path, LocalStorage()).append(part(path, "a"), SCHEMA, FIRST)
+    assert Log(path, LocalStorage()).find(FIRST) == Commit(1, 0, 3)
     assert names(path) == ["a", "x", "y", "z"]
-    assert not _Late(path).append(part(path, "b"), SCHEMA, read=3, blind=False)
+    assert not _Late(path, LocalStorage()).append(part(path, "b"), SCHEMA, read=3, blind=False)
     assert names(path) == ["a", "x", "x", "y", "z"]
 
 
@@ -104,7 +104,7 @@ def test_who_is_always_beaten_gives_up(tmp_path: Path, monkeypatch: pytest.Monke
     """And says how often."""
     path = f"{tmp_path}/table"
     monkeypatch.setattr(commits, "ATTEMPTS", 5)
-    late = _Late(path)
+    late = _Late(path, LocalStorage())
     late.others = tuple(f"{n}" for n in range(commits.ATTEMPTS))
     with pytest.raises(TemporaryError, match="other commits came first, 5 times"):
         late.append(part(path, "a"), SCHEMA)
@@ -116,20 +116,20 @@ def test_a_commit_that_fails_where_nobody_came_first_is_that_failure(
 ) -> None:
     """It is not tried again."""
     path = f"{tmp_path}/table"
-    assert Log(path).append(part(path, "a"), SCHEMA)
+    assert Log(path, LocalStorage()).append(part(path, "a"), SCHEMA)
 
     def fails(*_: Any, **__: Any) -> NoReturn:
         raise DeltaError("no room")
 
     monkeypatch.setattr(DeltaTable, "create_write_transaction", fails)
     with pytest.raises(DeltaError, match="no room"):
-        Log(path).append(part(path, "b"), SCHEMA)
+        Log(path, LocalStorage()).append(part(path, "b"), SCHEMA)
 
 
 def test_a_table_is_widened_and_never_narrowed(tmp_path: Path) -> None:
     """Old rows have nulls there; doing it again changes nothing."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     log.widen(WIDE)
     assert not log.exists
     assert log.append(part(path, "a"), SCHEMA)
@@ -147,7 +147,7 @@ def test_a_table_is_widened_and_never_narrowed(tmp_path: Path) -> None:
 def test_so_many_rows_are_deleted_or_none(tmp_path: Path) -> None:
     """In one commit, to the microsecond; again, there is nothing to do."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert log.append(part(path, "a", "b", "c"), SCHEMA)
     late = (
         "at >= arrow_cast('1970-01-01T00:00:00.000001Z', 'Timestamp(Microsecond, Some(\"UTC\"))')"
@@ -163,7 +163,7 @@ def test_so_many_rows_are_deleted_or_none(tmp_path: Path) -> None:
 def test_marks_of_others_are_no_marks(tmp_path: Path) -> None:
     """Text that is no JSON, and JSON that is none of ours; figures of Spark's commits are read."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert log.append(part(path, "a"), SCHEMA, FIRST)
     for text in ("hello", "[1]", '{"penstock": "other", "generation": 1}'):
         named = CommitProperties({"userMetadata": text})
@@ -174,13 +174,13 @@ def test_marks_of_others_are_no_marks(tmp_path: Path) -> None:
 def test_a_commit_is_found_behind_many(tmp_path: Path) -> None:
     """Behind more than the newest ones, which are looked at first."""
     path = f"{tmp_path}/table"
-    log = Log(path)
+    log = Log(path, LocalStorage())
     assert log.append(part(path, "a"), SCHEMA, FIRST)
     for _ in range(15):
         assert log.append([], SCHEMA)
     assert log.find(FIRST) == Commit(1, 0, 0)
     (tmp_path / "empty" / "_delta_log").mkdir(parents=True)
-    assert not Log(f"{tmp_path}/empty").exists
+    assert not Log(f"{tmp_path}/empty", LocalStorage()).exists
 
 
 def test_a_run_without_delta_rs_is_told_before_anything_is_written(
@@ -197,6 +197,7 @@ def test_a_run_without_delta_rs_is_told_before_anything_is_written(
 JOB = """
 import sys
 from penstock.commits import Log, Transaction
+from penstock.storage import LocalStorage
 from tests.service.test_commits import SCHEMA, part
 
 path, who, times = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -204,7 +205,7 @@ for n in range(times):
     name = Transaction(f"penstock:readings:{who}-{n}", 0)
     files = part(path, f"{who}-{n}")
     for _ in range(2):
-        assert Log(path).append(files, SCHEMA, name)
+        assert Log(path, LocalStorage()).append(files, SCHEMA, name)
 """
 
 
@@ -224,7 +225,7 @@ def test_threads_that_compute_from_the_table_count_up(tmp_path: Path) -> None:
     path, errors = f"{tmp_path}/table", list[BaseException]()
 
     def act() -> None:
-        log = Log(path)
+        log = Log(path, LocalStorage())
         try:
             for _ in range(4):
                 while True:

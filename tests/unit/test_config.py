@@ -210,7 +210,8 @@ FLAGS = {
     "project.x=1": "--set: 'project' must be text. Put it in quotes",
     "lake=": "--set: 'lake' must be text. Put it in quotes",
     "online=8": "--set: 'online' must be keys and values. Write 'key: value' lines under it",
-    "aws..region=x": "--set: unknown key 'aws.'. Known keys: embedded, region, endpoint_url",
+    "aws..region=x": "--set: unknown key 'aws.'. Known keys: embedded, region, endpoint_url, "
+    "s3_endpoint_url",
 }
 
 

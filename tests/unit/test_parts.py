@@ -87,7 +87,7 @@ def test_a_reader_that_skips_by_bounds_loses_no_row(
     name = data.draw(st.sampled_from(["name", "level", "share", "at"]))
     value = data.draw(st.sampled_from([one[name] for one in some]))
     with tempfile.TemporaryDirectory() as folder:
-        log = Log(folder)
+        log = Log(folder, LocalStorage())
         half = len(some) // 2
         for piece in (some[:half], some[half:]):
             assert log.append(written(folder, [piece]), SCHEMA)

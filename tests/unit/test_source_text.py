@@ -23,11 +23,13 @@ from penstock.config import Location
 from penstock.contract import Column, Source
 from penstock.errors import ContractError, DataGateError, PenstockError
 from penstock.gate import FILE, POSITION, PROBLEM
-from penstock.source.files import pins
+from penstock.source.files import pins, place
 from penstock.source.json_lines import read_json
 from penstock.source.splits import cut
 from penstock.source.text import BATCH_ROWS, read_csv
+from penstock.storage import LocalStorage
 
+HERE = LocalStorage()
 NAMES = ("id", "text")
 SOURCE = Source(columns=tuple(Column(name) for name in NAMES))
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -49,13 +51,13 @@ def csv_rows(path: Path, data: bytes, **more: Any) -> list[Row]:
     """Rows of a CSV with these bytes."""
     path.write_bytes(data)
     given_options: dict[str, Any] = {"delimiter": ",", "header": True, "null_texts": (), **more}
-    return rows_of(read_csv(str(path), NAMES, **given_options))
+    return rows_of(read_csv(str(path), HERE, NAMES, **given_options))
 
 
 def json_rows(path: Path, data: bytes) -> list[Row]:
     """Rows of a JSON Lines file with these bytes."""
     path.write_bytes(data)
-    return rows_of(read_json(str(path), NAMES, null_texts=()))
+    return rows_of(read_json(str(path), HERE, NAMES, null_texts=()))
 
 
 def found_in(
@@ -63,7 +65,7 @@ def found_in(
 ) -> tuple[list[Row], tuple[str, ...]]:
     """All rows of a file or folder as a run reads it, and the columns nobody declared."""
     location = Location(format=format_, path=str(path))
-    reading, splits, extra = cut(location, source, pins("s", location, path.parent))
+    reading, splits, extra = cut(location, source, pins("s", str(path), HERE), HERE)
     columns = tuple(one.name for one in source.columns)
     return [row for one in splits for row in rows_of(reading.batches(one), columns)], extra
 
@@ -182,7 +184,7 @@ def test_lone_surrogates_never_become_another_character(tmp_path: Path, escapes:
     """Escapes that look like smuggled bytes stay invalid; a true pair is a character."""
     path = tmp_path / "t.json"
     path.write_bytes(b'{"id":"\\ud83e\\udd9c","text":"%s"}\n' % escapes.encode())
-    (batch,) = read_json(str(path), NAMES, null_texts=())
+    (batch,) = read_json(str(path), HERE, NAMES, null_texts=())
     assert batch.column("id").to_pylist() == ["🦜"]
     with pytest.raises(pa.ArrowInvalid):
         batch.column("text").validate(full=True)
@@ -192,7 +194,7 @@ def test_bytes_that_are_no_utf_8_stay_those_bytes(tmp_path: Path) -> None:
     """In CSV they reach the gate as they lie in the file."""
     path = tmp_path / "t.csv"
     path.write_bytes(b"id,text\n\xff\xfe,caf\xe9\n")
-    (batch,) = read_csv(str(path), NAMES, delimiter=",", header=True, null_texts=())
+    (batch,) = read_csv(str(path), HERE, NAMES, delimiter=",", header=True, null_texts=())
     assert batch.column("id").cast(pa.binary()).to_pylist() == [b"\xff\xfe"]
     assert batch.column("text").cast(pa.binary()).to_pylist() == [b"caf\xe9"]
 
@@ -361,7 +363,7 @@ def test_instants_of_spark_3_are_utc_and_do_not_wrap(tmp_path: Path) -> None:
     table = pa.table({"id": pa.array(moments, kind), "text": ["a", "b", "c"]})
     pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
     location = Location(format="parquet", path=str(path))
-    reading, splits, _ = cut(location, SOURCE, pins("s", location, tmp_path))
+    reading, splits, _ = cut(location, SOURCE, pins("s", str(path), HERE), HERE)
     (batch,) = reading.batches(splits[0])
     assert batch.column("id").type == kind
     assert batch.column("id").to_pylist() == moments
@@ -374,15 +376,15 @@ def test_a_file_is_read_once_however_it_is_named(tmp_path: Path) -> None:
     for name in ("a.csv", "deep/b.csv", "_SUCCESS", ".a.csv.crc", "deep/_temporary"):
         (folder / name).write_text("id,text\n1,a\n", encoding="utf-8")
     for path in (folder, folder / "**" / "*.csv", f"file://{folder}"):
-        found = pins("s", Location(format="csv", path=str(path)), tmp_path)
+        found = pins("s", place("s", Location(format="csv", path=str(path)), tmp_path), HERE)
         assert [Path(pin.path).name for pin in found] == ["a.csv", "b.csv"]
     with pytest.raises(PenstockError, match="there is no file"):
-        pins("s", Location(format="csv", path=str(folder / "c*.csv")), tmp_path)
+        pins("s", str(folder / "c*.csv"), HERE)
 
 
 def test_rows_say_which_file_they_are_from(tmp_path: Path) -> None:
     """The path as it was pinned."""
     path = tmp_path / "t.csv"
     path.write_text("id,text\n1,a\n", encoding="utf-8")
-    (batch,) = read_csv(str(path), NAMES, delimiter=",", header=True, null_texts=())
+    (batch,) = read_csv(str(path), HERE, NAMES, delimiter=",", header=True, null_texts=())
     assert batch.column(FILE).to_pylist() == [str(path)]

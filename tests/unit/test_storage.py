@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ConfigError
-from penstock.storage import LocalStorage, local_path, storage_of
+from penstock.storage import LocalStorage, absolute, is_s3, local_path, uri_of
 
 RACERS, NAMES = 8, 100
 
@@ -128,9 +128,14 @@ def test_reading_and_creating(tmp_path: Path) -> None:
 
 
 def test_places() -> None:
-    """Folders and file URIs are local; another scheme is refused with what to do."""
-    assert isinstance(storage_of("/folder"), LocalStorage)
-    assert isinstance(storage_of("file:///folder"), LocalStorage)
+    """Folders, file URIs and S3 are places; another scheme is refused with what to do."""
+    assert [is_s3(one) for one in ("/folder", "file:///folder", "s3://bucket/state")] == [
+        False,
+        False,
+        True,
+    ]
     assert local_path("file:///a/b") == local_path("/a/b") == "/a/b"
-    with pytest.raises(ConfigError, match="s3://"):
-        storage_of("s3://bucket/state")
+    assert absolute("s3://bucket/state/") == uri_of("s3://bucket/state") == "s3://bucket/state"
+    assert uri_of(absolute("file:///a/b c")) == "file:///a/b%20c"
+    with pytest.raises(ConfigError, match="hdfs://"):
+        is_s3("hdfs://host/folder")
