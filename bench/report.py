@@ -122,10 +122,15 @@ def targets(made: Document) -> str:
     return markdown(("what", "target", "found", ""), lines)
 
 
+def ideas(what: str) -> list[str]:
+    """What is known of a target that was missed, and the next idea."""
+    return [text for place, text in _IDEAS.items() if place in what]
+
+
 def _misses(made: Document) -> list[str]:
-    """What is known of a target that was missed, and the next idea; nothing where none was."""
+    """What is known of the targets that were missed; nothing where none was."""
     missed = [one["what"] for one in made["targets"] if one["hit"] is False]
-    known = [text for place, text in _IDEAS.items() if any(place in what for what in missed)]
+    known = dict.fromkeys(text for one in missed for text in ideas(one))
     return ["\n## Missed, and the next idea\n", _PROFILES, *known] if missed else []
 
 
@@ -142,15 +147,23 @@ time; they are written by the same run.
 
 #: Part of a target's name → what to do about it.
 _IDEAS = {
+    "CPU s per": """\
+- **Seconds of CPU.** They are of the machine named above; ratios travel between machines, seconds
+  do not. The targets were set on another one, where the same arms cost about half.
+""",
     "online put": """\
-- **PutRecord against the connector.** The target was made from a connector that cost more than
-  twice what it costs here: it gets cheaper for some rounds after its warm-up, because the JVM goes
-  on compiling. Ours is nearly all in the Python worker, in about a hundred Python calls a request.
+- **PutRecord against the peers.** The connector gets cheaper for some rounds after its warm-up,
+  because the JVM goes on compiling. Ours is nearly all in the Python worker, in about a hundred
+  Python calls a request.
   Of its time a quarter is the sender's decisions (order, limiter, figures), a fifth encoding, an
   eighth signing, a tenth reading the answer, the rest connections and the kernel. Four times is out
   of reach of one Python call per decision. Next: decide for a run of rows at once (one turn at the
   limiter, one entry in the figures, no object for a row until it is refused), which leaves about
   the calls of a batch; after that only compiled code is cheaper.
+""",
+    "online batch": """\
+- **BatchWriteRecord against the peers.** Half of the thread's time is waiting for the server; of
+  the rest the kernel's share of sending is the largest. Next: nothing before PutRecord is cheaper.
 """,
     "ingest put": """\
 - **A whole DataFrame against the connector.** It sends, and besides that shuffles and
@@ -159,7 +172,8 @@ _IDEAS = {
   one file instead of two where every row is the latest of its identifier; then the shuffle.
 """,
     "10 ms": """\
-- **Records a second at 10 ms.** More requests under way, up to what one thread can serve.
+- **Records a second at 10 ms.** One thread sends as fast as its core allows, above; that is what
+  a second holds. Next: what makes a record cheaper; more requests under way change nothing then.
 """,
 }
 

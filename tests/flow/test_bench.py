@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench.report import ideas
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "performance.md"
@@ -24,10 +26,13 @@ RATIOS = {
     "batch_vs_boto3",
     "ingest_put_vs_connector",
 }
-#: The connector costs less than half of what the targets were made from; the page says what it is.
-KNOWN_MISSES = {
-    "online put, connector's CPU over ours",
-    "ingest put, connector's CPU over ours",
+#: What held on two kinds of machines (Intel Xeon, AMD EPYC): below is a defect, not a machine.
+FLOORS = {
+    "put_vs_connector": 2.0,
+    "put_vs_boto3": 15.0,
+    "batch_vs_connector": 1.3,
+    "batch_vs_boto3": 8.0,
+    "ingest_put_vs_connector": 1.0,
 }
 
 pytestmark = [pytest.mark.prove, pytest.mark.shows("4.1")]
@@ -78,8 +83,20 @@ def test_what_is_missed_is_not_hidden(found: dict[str, Any]) -> None:
         assert "function calls" in (RESULTS / f"profile-{api}.txt").read_text()
 
 
-def test_no_other_target_is_missed_than_the_page_explains(found: dict[str, Any]) -> None:
-    """Medians of this run: both of the known misses have their idea; every other target is hit."""
-    missed = {one["what"]: one["value"] for one in found["targets"] if not one["hit"]}
-    assert set(missed) <= KNOWN_MISSES, missed
-    assert PAGE.read_text().count("against the connector.**") == len(missed)
+def test_the_page_explains_every_miss(found: dict[str, Any]) -> None:
+    """Each target that this run missed has what is known of it and the next idea on the page."""
+    page = PAGE.read_text()
+    for one in found["targets"]:
+        assert ideas(one["what"]), one["what"]
+        if not one["hit"]:
+            assert all(text in page for text in ideas(one["what"])), one["what"]
+
+
+def test_nothing_is_far_behind(found: dict[str, Any]) -> None:
+    """Ratios of one run, which hold on slow machines as well."""
+    behind = {
+        name: found["ratios"][name]
+        for name, least in FLOORS.items()
+        if found["ratios"][name] < least
+    }
+    assert behind == {}

@@ -168,6 +168,6 @@ def test_a_killed_run_is_finished_on_s3(distant: Distant, tmp_path: Path, name: 
     ended = distant.run("ingest", "--takeover", "--json")
     assert ended.code == 0, ended.err
     rows = distant.rows(f"offline/{GROUP}")
-    assert len(rows) == ended.json[0]["figures"]["offline"] > 500
+    assert len(rows) == ended.json[0]["offline"] > 500
     assert len(rows) == len(set(features(rows)))
     assert len({row["write_time"] for row in rows}) == 1
