@@ -70,6 +70,19 @@ class Commit:
     version: int
 
 
+@dataclass(frozen=True)
+class Files:
+    """Parquet files whose rows are all the rows of a table.
+
+    Args:
+        sizes: Bytes, by absolute path.
+        storage: Where they are.
+    """
+
+    sizes: Mapping[str, int]
+    storage: Storage
+
+
 def check_installed() -> None:
     """Runs ask before they write anything.
 
@@ -102,6 +115,25 @@ class Log:
     def version(self) -> int | None:
         """The table's version; None where there is no table."""
         return self._table().version() if self.exists else None
+
+    def files(self, version: int) -> Files | None:
+        """The files at a version.
+
+        None where their rows are not the table's: deletion vectors, columns under other names,
+        partitions, files elsewhere.
+        """
+        from deltalake import DeltaTable
+
+        options = self._storage.options()
+        table = DeltaTable(self._path, version=version, storage_options=options)
+        if table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
+            return None
+        found: Any = pa.table(table.get_add_actions())
+        names = found["path"].to_pylist()
+        if any("%" in one or ":" in one for one in names):  # encoded, or absolute
+            return None
+        sizes = zip(names, found["size_bytes"].to_pylist(), strict=True)
+        return Files({f"{self._path}/{name}": size for name, size in sizes}, self._storage)
 
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made, or the log forgot it."""

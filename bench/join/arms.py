@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from bench.join.data import GROUP, VALUES, Case
 from bench.measure import cost
@@ -62,12 +63,19 @@ ON l.who = f.id AND l.moment >= f.at) TO '{out}' (FORMAT parquet)
 
 
 def penstock(labels: DataFrame, events: DataFrame) -> DataFrame:
-    """The join of ``penstock dataset build``, without what it says about ages and leaks."""
+    """The join of ``penstock dataset build``, without what it says about ages and leaks.
+
+    Of the history it takes the files, as there.
+    """
+    from penstock.commits import Files
     from penstock.dataset import Lookup
+    from penstock.storage import LocalStorage, local_path
     from penstock.training.join import looked_up, plan_of
 
+    paths = [Path(unquote(local_path(one))) for one in events.inputFiles()]
+    files = Files({str(one): one.stat().st_size for one in paths}, LocalStorage())
     plan = plan_of(Lookup("history", on="who", features=VALUES), GROUP, labels.columns, 0)
-    return looked_up(labels, "moment", plan, GROUP, events).drop(plan.age, plan.later)
+    return looked_up(labels, "moment", plan, GROUP, files).drop(plan.age, plan.later)
 
 
 def window(labels: DataFrame, events: DataFrame) -> DataFrame:

@@ -58,7 +58,7 @@ def list_(workspace: Workspace) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["parquet", "csv"]),
+    type=click.Choice(["parquet", "csv", "delta"]),
     default="parquet",
     show_default=True,
     help="File format.",
@@ -87,7 +87,12 @@ def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) 
         return 0
     _show(found.manifest)
     click.echo(f"{'made' if found.made else 'was there already'}: {found.path}")
-    click.echo(f"read it: pandas.read_parquet('{found.path}/data')" if form == "parquet" else "")
+    readers = {
+        "parquet": f"pandas.read_parquet('{found.path}/data')",
+        "delta": f"deltalake.DeltaTable('{found.path}/data').to_pandas()",
+    }
+    if form in readers:
+        click.echo(f"read it: {readers[form]}")
     return 0
 
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
 from penstock import encoding
-from penstock.commits import Commit, Log, Transaction
+from penstock.commits import Commit, Files, Log, Transaction
 from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError, TemporaryError
@@ -94,6 +94,10 @@ class OfflineTable:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path)
+
+    def files(self, version: int) -> Files | None:
+        """Files with the rows it held at a version; None where only Spark can tell these rows."""
+        return self._log.files(version)
 
     def without(self, api: datetime, at: datetime, ties: int) -> DataFrame:
         """Rows that one append did not bring; the arguments are those of :meth:`take_out`."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from penstock import meaning, query
 from penstock.bucket import storage_of
+from penstock.commits import Files
 from penstock.contract import FeatureGroup
 from penstock.dataset import Dataset, HashSplit, TimeSplit
 from penstock.errors import MismatchError, UsageError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
-Format = Literal["parquet", "csv"]
+Format = Literal["parquet", "csv", "delta"]
 PART = "part"  # folder key of the parts: part=train
 _VIEW = "penstock_dataset_base"
 _HASHES = 1_000_000  # steps of a share
@@ -69,6 +70,11 @@ class Version:
     def rows(self) -> DataFrame:
         """Its rows, with the system columns."""
         return self.table.rows(self.version)
+
+    @property
+    def events(self) -> DataFrame | Files:
+        """The same, as files where they can be had."""
+        return self.table.files(self.version) or self.rows
 
 
 def build(
@@ -109,7 +115,7 @@ def build(
         if known is None:
             raise
         raise known from error
-    _check(dataset, counts, path, storage, form)
+    _check(dataset, counts.before["kept"], counts.rows, _rows_there(context, path, storage, form))
     columns = [[one.name, one.dataType.simpleString()] for one in counts.schema]
     manifest = {
         "dataset": dataset.name,
@@ -164,7 +170,7 @@ def _looked_up(
     for number, lookup in enumerate(dataset.lookups):
         version = versions[lookup.group]
         plan = plan_of(lookup, version.group, frame.columns, number)
-        frame = looked_up(frame, dataset.time, plan, version.group, version.rows)
+        frame = looked_up(frame, dataset.time, plan, version.group, version.events)
         plans.append(plan)
     return frame, plans
 
@@ -211,6 +217,8 @@ def _write(
     writer = frame.observe(after, rows, *parts).write.mode("overwrite").format(form)
     if form == "csv":
         writer = writer.option("header", "true").option("escape", '"')
+    if form == "delta":  # over what an interrupted build may have left
+        writer = writer.option("overwriteSchema", "true")
     if dataset.split is not None:
         writer = writer.partitionBy(PART)
     writer.save(f"{path}/data")
@@ -290,18 +298,24 @@ def _instant_literal(dataset: Dataset, text: str) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-def _check(dataset: Dataset, counts: Counts, path: str, storage: Storage, form: Format) -> None:
-    """Counted independently: labels kept by the lookups, rows written, rows in the files."""
-    kept = int(counts.before["kept"])
-    if counts.rows != kept:
-        message = f"data set {dataset.name!r}: of {kept} labels {counts.rows} rows were made"
+def _rows_there(context: Context, path: str, storage: Storage, form: Format) -> int | None:
+    """Rows by what was written; None where that does not say."""
+    if form == "csv":
+        return None
+    if form == "delta":
+        return context.spark.read.format("delta").load(f"{path}/data").count()
+    files = (one for one in storage.walk(f"{path}/data") if one.endswith(".parquet"))
+    return sum(rows_of(one, storage) for one in files)
+
+
+def _check(dataset: Dataset, kept: int, rows: int, there: int | None) -> None:
+    """Counted independently: labels kept by the lookups, rows written, rows that are there."""
+    if rows != kept:
+        message = f"data set {dataset.name!r}: of {kept} labels {rows} rows were made"
         raise MismatchError(message, "The transform must keep every row, and make none")
-    if form == "parquet":
-        files = (one for one in storage.walk(f"{path}/data") if one.endswith(".parquet"))
-        there = sum(rows_of(one, storage) for one in files)
-        if there != counts.rows:
-            message = f"data set {dataset.name!r}: {counts.rows} rows made, {there} in the files"
-            raise MismatchError(message, "Run it again; if that does not help, report it")
+    if there not in (None, rows):
+        message = f"data set {dataset.name!r}: {rows} rows made, {there} in the files"
+        raise MismatchError(message, "Run it again; if that does not help, report it")
 
 
 def _told(plan: Plan, counted: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One lookup as a Spark job: rows of both sides meet by identifier, the as-of step runs inside.
 
-Both sides are hash-partitioned by the record identifier into one shuffle; a Python worker holds one
+Both sides are hash-partitioned by the record identifier in one shuffle; a Python worker holds one
 partition at a time (labels and the features looked up, as Arrow), so memory follows the rows of the
 fullest partition: raise ``spark.sql.shuffle.partitions`` for more and smaller ones. Every label
 comes out once, in no particular order. Needs nothing that Spark 3.5 lacks.
@@ -8,24 +8,27 @@ comes out once, in no particular order. Needs nothing that Spark 3.5 lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from penstock import encoding
+from penstock.commits import Files
 from penstock.contract import FeatureGroup
 from penstock.dataset import Lookup
 from penstock.errors import UsageError
 from penstock.query import SPARK
-from penstock.stage.spark import shuffle_partitions
+from penstock.stage.spark import rows_schema, shuffle_partitions
 from penstock.training.asof import NONE, Events, Labels, Longs, found, nanoseconds
+from penstock.training.exchange import KEY, Column, exchanged, packed, packed_files, unpacked
 from penstock.worker import settled
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column as SparkColumn
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
 OUT_ROWS = 65_536  # of one Arrow batch handed back to Spark
@@ -83,7 +86,7 @@ def plan_of(lookup: Lookup, group: FeatureGroup, columns: Sequence[str], number:
 
 
 def looked_up(
-    labels: DataFrame, time: str, plan: Plan, group: FeatureGroup, events: DataFrame
+    labels: DataFrame, time: str, plan: Plan, group: FeatureGroup, events: DataFrame | Files
 ) -> DataFrame:
     """The labels with the plan's features, its age and its later column.
 
@@ -92,57 +95,67 @@ def looked_up(
         time: Their column of moments: timestamp or ISO text.
         plan: From :func:`plan_of`.
         group: The contract of ``events``.
-        events: The offline table, with its system columns.
+        events: The offline table, with its system columns; from files it is read sooner.
     """
-    from pyspark.sql import functions as fn
-
-    left, right = _left(labels, time, plan), _right(events, plan, group)
-    kinds = (dict(left.dtypes)["_key"], dict(right.dtypes)["_key"])
+    left, schema = _left(labels, time, plan), rows_schema(group)
+    kinds = (dict(left.dtypes)[KEY], schema[group.record_identifier].dataType.simpleString())
     if len(set(kinds)) > 1:
         message = f"lookup of {group.name!r}: {plan.lookup.on!r} is {kinds[0]}, not {kinds[1]}"
         raise UsageError(message, "Cast it where the labels are made")
-    both = left.unionByName(right, allowMissingColumns=True)
-    partitions = shuffle_partitions(labels.sparkSession)
-    # Labels that ask about nobody would all meet in one partition.
-    spread = fn.when(fn.col("_key").isNull(), fn.xxhash64(*left.columns))
-    work = settled(_Work(plan))
-    return both.repartition(partitions, "_key", spread).mapInArrow(
-        work, _schema(labels, events, plan)
-    )
+    spark = labels.sparkSession
+    partitions, columns = shuffle_partitions(spark), _columns(plan, group)
+    if isinstance(events, Files):
+        right = packed_files(spark, events, columns, 1, partitions)
+    else:
+        right = packed(_right(events, columns), 1, partitions)
+    both = exchanged([packed(left, 0, partitions), right], partitions)
+    empty = pa.schema([(name, one.type) for name, one in columns.items()]).empty_table()
+    return both.mapInArrow(settled(_Work(plan, empty)), _schema(labels, schema, plan))
 
 
-def column(frame: DataFrame, name: str) -> Column:
+def column(frame: DataFrame, name: str) -> SparkColumn:
     """A column by its name, whatever characters are in it."""
     return frame[SPARK.identifier(name)]
 
 
 def _left(labels: DataFrame, time: str, plan: Plan) -> DataFrame:
-    from pyspark.sql import functions as fn
-
     own = [column(labels, name).alias(f"_l{n}") for n, name in enumerate(plan.labels)]
     key, moment = column(labels, plan.lookup.on).alias("_key"), column(labels, time)
-    return labels.select(fn.lit(1).alias("_label"), key, moment.alias("_moment"), *own)
+    return labels.select(key, moment.alias("_moment"), *own)
 
 
-def _right(events: DataFrame, plan: Plan, group: FeatureGroup) -> DataFrame:
+def _columns(plan: Plan, group: FeatureGroup) -> dict[str, Column]:
+    """What is read of the offline table, and what it is called in a worker."""
+
+    def feature(name: str) -> Column:
+        return Column(name, encoding.STORAGE[group.feature(name).type][0])
+
+    return {
+        KEY: feature(group.record_identifier),
+        "_at": feature(group.event_time),
+        "_invoked": Column("api_invocation_time", pa.int64()),
+        "_written": Column("write_time", pa.int64()),
+        "_deleted": Column("is_deleted", pa.bool_()),
+        **{f"_f{n}": feature(name) for n, name in enumerate(plan.chosen)},
+    }
+
+
+def _right(events: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
     from pyspark.sql import functions as fn
 
-    own = [column(events, name).alias(f"_f{n}") for n, name in enumerate(plan.chosen)]
-    return events.select(
-        column(events, group.record_identifier).alias("_key"),
-        column(events, group.event_time).alias("_at"),
-        fn.unix_micros("api_invocation_time").alias("_invoked"),
-        fn.unix_micros("write_time").alias("_written"),
-        fn.col("is_deleted").alias("_deleted"),
-        *own,
-    )
+    def read(wanted: Column) -> SparkColumn:
+        found = column(events, wanted.name)
+        instant = events.schema[wanted.name].dataType.typeName() == "timestamp"
+        return fn.unix_micros(found) if instant else found
+
+    return events.select(*(read(one).alias(name) for name, one in columns.items()))
 
 
-def _schema(labels: DataFrame, events: DataFrame, plan: Plan) -> StructType:
+def _schema(labels: DataFrame, events: StructType, plan: Plan) -> StructType:
     from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
     features = [
-        StructField(plan.lookup.prefix + name, events.schema[name].dataType) for name in plan.chosen
+        StructField(plan.lookup.prefix + name, events[name].dataType) for name in plan.chosen
     ]
     own = [StructField(plan.age, DoubleType()), StructField(plan.later, BooleanType())]
     return StructType([*labels.schema.fields, *features, *own])
@@ -150,16 +163,15 @@ def _schema(labels: DataFrame, events: DataFrame, plan: Plan) -> StructType:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a worker does with one partition."""
+    """What a worker does with one partition; ``empty`` are no events at all."""
 
     plan: Plan
+    empty: pa.Table
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = list(batches)
-        if held:
-            table: Any = pa.Table.from_batches(held)
-            side = table["_label"].is_valid()
-            answer = self._answer(table.filter(side), table.filter(pc.invert(side)))
+        labels, events = unpacked(batches, 2)
+        if labels is not None:
+            answer = self._answer(labels, self.empty if events is None else events)
             yield from answer.to_batches(max_chunksize=OUT_ROWS)
 
     def _answer(self, labels: Any, events: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from penstock.contract import (
     Column,
@@ -166,6 +167,12 @@ def test_required_lookups_hash_splits_and_csv(filled: Lab, tmp_path: Path) -> No
     assert text.manifest["parts"] == {"all": 6}
     said = json.loads((Path(text.path) / "manifest.json").read_text())
     assert said == text.manifest
+    table = make(filled, tmp_path, dataset, "delta")
+    written = DeltaTable(f"{table.path}/data").to_pyarrow_table().to_pylist()
+    assert {row["load_id"]: row["part"] for row in written} == {
+        name: part for part, some in parts.items() for name in some
+    }
+    assert table.manifest["parts"] == built.manifest["parts"]
 
 
 def dropping(frame: DataFrame) -> DataFrame:

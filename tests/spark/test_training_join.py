@@ -9,8 +9,11 @@ import deltalake
 import pyarrow as pa
 import pytest
 
+from penstock.commits import Log
 from penstock.dataset import Lookup
 from penstock.errors import UsageError
+from penstock.storage import LocalStorage
+from penstock.training.exchange import _slots
 from penstock.training.join import looked_up, plan_of
 from tests.offline_rows import CASES, STRING, frame, text_event
 
@@ -103,11 +106,12 @@ def test_each_label_gets_what_was_known_at_its_moment(
 ) -> None:
     """Duplicates, deletions, late rows and ties; labels of nobody; always one row per label."""
     table, rows = events(session, tmp_path, event)
-    asked = labels(session, kind)
-    for before in (False, True):
+    asked, log = labels(session, kind), Log(str(tmp_path), LocalStorage())
+    for before, source in ((False, table), (False, log.files(0)), (True, log.files(0))):
+        assert source is not None
         lookup = Lookup("weather", "who is", before=before, prefix="w_")
         plan = plan_of(lookup, group, asked.columns, 0)
-        answer = looked_up(asked, "moment", plan, group, table).collect()
+        answer = looked_up(asked, "moment", plan, group, source).collect()
         assert sorted(row["n"] for row in answer) == list(range(len(ASKED)))
         for one in answer:
             who, minute = ASKED[one["n"]]
@@ -144,6 +148,13 @@ def test_what_is_too_old_or_was_not_written_yet_is_absent(
         asked, "moment", plan_of(written, STRING, asked.columns, 0), STRING, table
     ).collect()
     assert {row["n"]: row["gusts"] for row in some} == {0: 1, 1: 3, 9: 3}
+
+
+def test_every_partition_gets_its_share(spark: SparkSession) -> None:
+    """Where a slot goes is what we take it for: no two of them share a partition."""
+    slots = [(one,) for one in _slots(16)]
+    frame = spark.createDataFrame(slots, "_slot int").repartition(16, "_slot")
+    assert len({row[0] for row in frame.selectExpr("spark_partition_id()").collect()}) == 16
 
 
 @pytest.mark.parametrize(
