@@ -295,14 +295,20 @@ def storage_of(uri: str, settings: Settings) -> Storage:
     return S3Storage(aws.storage_endpoint(settings)) if is_s3(uri) else LocalStorage()
 
 
-def hadoop(settings: Settings) -> dict[str, str]:
-    """What Spark must be told to read ``s3://`` through S3A; empty where ``conf`` names none.
+def hadoop(settings: Settings, *places: str) -> dict[str, str]:
+    """What Spark must be told to read ``s3://`` through S3A; empty where nothing is there.
 
     For sessions we start: EMR and Glue have settings of their own. Credentials are what AWS's
     default chain finds, as for boto3.
+
+    Args:
+        settings: Names lake, state and sources; a table of the catalogue on AWS lies on S3.
+        places: Others that Spark reads or writes.
     """
-    places = [settings.lake, settings.state, *(one.path or "" for one in settings.sources.values())]
-    if not any(one.startswith("s3://") for one in places):
+    found = [settings.lake, settings.state, *places]
+    for one in settings.sources.values():
+        found.append("s3://" if one.table and not settings.aws.embedded else one.path or "")
+    if not any(one.startswith("s3://") for one in found):
         return {}
     endpoint = aws.storage_endpoint(settings)
     told = {

@@ -79,7 +79,7 @@ def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) 
     project = workspace.project
     wanted = project.dataset(name)
     groups = {name: one.group for name, one in project.pipelines.items()}
-    with spark_context(workspace) as context:
+    with spark_context(workspace, folder or "") as context:
         workspace.progress.step(name, "joining")
         found = built(context, wanted, groups, folder=folder, form=form)
     if workspace.as_json:

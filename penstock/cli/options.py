@@ -133,8 +133,16 @@ def workspace_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[Context]:
-    """What a run needs: AWS reached or embedded, Spark started when it is asked for."""
+def spark_context(
+    workspace: Workspace, *places: str, takeover: bool = False
+) -> Iterator[Context]:
+    """What a run needs: AWS reached or embedded, Spark started when it is asked for.
+
+    Args:
+        workspace: The project.
+        places: Where Spark reads or writes, beside what ``conf`` names.
+        takeover: Do not wait for the lease of another run.
+    """
     from penstock.bucket import hadoop
     from penstock.run.context import Context
     from penstock.session import quiet, spark_session
@@ -142,7 +150,7 @@ def spark_context(workspace: Workspace, *, takeover: bool = False) -> Iterator[C
     def start() -> SparkSession:
         workspace.progress.step("penstock", "starting Spark")
         settings = workspace.settings
-        s3 = hadoop(settings)
+        s3 = hadoop(settings, *places)
         spark = spark_session(settings.spark, f"penstock {settings.project}", s3)
         if not workspace.debug:
             quiet(spark)

@@ -384,7 +384,13 @@ def test_where_state_may_be(tmp_path: Path, account: Account) -> None:
     assert isinstance(beside, S3Storage)
     assert beside.endpoint.url == "http://127.0.0.1:9"
     assert beside.endpoint.credentials_file is None
-    assert hadoop(embedded.model_copy(update={"state": "/state"})) == {}
+    near = embedded.model_copy(update={"state": "/state"})
+    assert hadoop(near) == {}
+    assert hadoop(settings.model_copy(update={"state": "/state"}), "s3://elsewhere/sets") != {}
+    tables = {"one": Location(format="table", table="a.b")}
+    assert hadoop(near.model_copy(update={"sources": tables})) == {}
+    far = settings.model_copy(update={"state": "/state", "sources": tables})
+    assert hadoop(far)["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-1"
     told = hadoop(settings)
     assert told["spark.hadoop.fs.s3a.endpoint"] == account.url
     assert told["spark.hadoop.fs.s3.impl"].endswith(".S3AFileSystem")
