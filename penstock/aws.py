@@ -8,6 +8,7 @@ when we do.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -31,6 +32,11 @@ _DENIED = frozenset(
         "AccessDenied",
         "AccessDeniedException",
         "AccessForbidden",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "403",  # S3's answers to HEAD have no body, and so no code but this
         "ExpiredToken",
         "ExpiredTokenException",
         "InvalidClientTokenId",
@@ -168,8 +174,8 @@ def connected(settings: Settings) -> Iterator[Endpoint]:
         TemporaryError: The embedded AWS did not start.
     """
     if settings.aws.embedded:
-        beside = Path(".penstock/state" if "://" in settings.state else settings.state)
-        data = beside.resolve().parent / "aws"
+        beside = settings.state.removeprefix("file://")
+        data = Path(".penstock/state" if "://" in beside else beside).resolve().parent / "aws"
         with embedded(data, settings.aws.region or "us-east-1") as endpoint:
             yield endpoint
         return
@@ -195,7 +201,10 @@ def storage_endpoint(settings: Settings) -> Endpoint:
     if url is None and settings.aws.embedded:
         message = "the embedded AWS has no S3"
         raise ConfigError(message, "Name folders instead of s3://, or set aws.s3_endpoint_url")
-    return Endpoint(_region(settings), url or settings.aws.endpoint_url)
+    # Spark and delta-rs are told where it is, and know nothing of variables that boto3 looks at.
+    named = (os.environ.get(one) for one in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    own = url or settings.aws.endpoint_url or next(filter(None, named), None)
+    return Endpoint(_region(settings), own)
 
 
 def _region(settings: Settings) -> str:

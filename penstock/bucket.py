@@ -6,7 +6,9 @@ to be tried again (AWS: conditional writes). Not verified on AWS: the tests spea
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,15 @@ AHEAD = 1 << 22  # bytes fetched at once where a file is read in order
 TAIL = 1 << 18  # bytes that are fetched with an object's size: a Parquet file's footer is there
 BATCH = 1_000  # objects of one DeleteObjects (its limit)
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_ELSEWHERE = frozenset(
+    {
+        "301",
+        "AuthorizationHeaderMalformed",
+        "InvalidBucketName",
+        "NoSuchBucket",
+        "PermanentRedirect",
+    }
+)
 
 
 @lru_cache(maxsize=8)
@@ -99,7 +110,7 @@ class S3Storage:
         return {
             f"s3://{bucket}/{one['Key']}": int(one["Size"])
             for page in self._pages(folder)
-            for one in page.get("Contents", [])
+            for one in _contents(page)
         }
 
     def list(self, folder: str) -> list[str]:
@@ -302,13 +313,21 @@ def hadoop(settings: Settings, *places: str) -> dict[str, str]:
     default chain finds, as for boto3.
 
     Args:
-        settings: Names lake, state and sources; a table of the catalogue on AWS lies on S3.
+        settings: Names lake, state and sources; a table of AWS's own catalogue lies on S3.
         places: Others that Spark reads or writes.
+
+    Raises:
+        ConfigError: Lake, state or one of the places is there, and AWS is the embedded one.
     """
+    near = settings.aws.embedded or settings.aws.endpoint_url is not None
+    of_sources = [
+        ("s3://" if one.table and not near else one.path or "") for one in settings.sources.values()
+    ]
     found = [settings.lake, settings.state, *places]
-    for one in settings.sources.values():
-        found.append("s3://" if one.table and not settings.aws.embedded else one.path or "")
-    if not any(one.startswith("s3://") for one in found):
+    none = settings.aws.embedded and settings.aws.s3_endpoint_url is None
+    if not none:  # else a source that is on S3 is refused where it is read
+        found += of_sources
+    if not any(one.startswith(("s3://", "s3a://")) for one in found):
         return {}
     endpoint = aws.storage_endpoint(settings)
     told = {
@@ -329,7 +348,12 @@ def _place(path: str) -> dict[str, str]:
 
 def _below(folder: str, page: Any) -> Iterator[str]:
     bucket = _place(folder)["Bucket"]
-    return (f"s3://{bucket}/{one['Key']}" for one in page.get("Contents", []))
+    return (f"s3://{bucket}/{one['Key']}" for one in _contents(page))
+
+
+def _contents(page: Any) -> Iterator[Any]:
+    """Objects of a listing; one whose name ends in a slash stands for a folder and is no file."""
+    return (one for one in page.get("Contents", []) if not one["Key"].endswith("/"))
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:
@@ -344,12 +368,15 @@ def _explained(path: str) -> Iterator[None]:
     except botocore.exceptions.ClientError as error:
         code = _code(error)
         if code in _ABSENT:
-            raise FileNotFoundError(path) from error
-        if code == "NoSuchBucket":
-            message = f"{path}: there is no such bucket"
-            raise ConfigError(message, "Make it, or correct conf") from error
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+        if code in _ELSEWHERE:
+            message = f"{path}: there is no such bucket in this region: {code}"
+            raise ConfigError(message, "Make it, or correct the place or aws.region") from error
         if code in ("PreconditionFailed", "ConditionalRequestConflict", "InvalidRange"):
             raise
         raise (aws.explained(error) or error) from error
+    except botocore.exceptions.ParamValidationError as error:
+        message = f"{path}: not a place on S3"
+        raise ConfigError(message, "Write s3://BUCKET/FOLDER") from error
     except botocore.exceptions.BotoCoreError as error:
         raise (aws.explained(error) or error) from error

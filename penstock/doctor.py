@@ -93,13 +93,11 @@ def _package(name: str, remedy: str) -> Finding:
 
 
 def _place(what: str, uri: str, settings: Settings) -> Finding:
-    return _bucket(what, uri, settings) if is_s3(uri) else _folder(what, Path(local_path(uri)))
-
-
-def _bucket(what: str, uri: str, settings: Settings) -> Finding:
-    """Written and deleted again."""
-    path = f"{absolute(uri)}/.penstock-doctor-{uuid.uuid4().hex}"
+    """A folder, or a place on S3, which is written to and cleared again."""
     try:
+        if not is_s3(uri):
+            return _folder(what, Path(local_path(uri)))
+        path = f"{absolute(uri)}/.penstock-doctor-{uuid.uuid4().hex}"
         storage = storage_of(uri, settings)
         storage.write(path, b"")
         storage.delete(path)

@@ -133,9 +133,7 @@ def workspace_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def spark_context(
-    workspace: Workspace, *places: str, takeover: bool = False
-) -> Iterator[Context]:
+def spark_context(workspace: Workspace, *places: str, takeover: bool = False) -> Iterator[Context]:
     """What a run needs: AWS reached or embedded, Spark started when it is asked for.
 
     Args:

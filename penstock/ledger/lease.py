@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -88,8 +88,9 @@ def held(
         with ticking("penstock-lease", renew_s, renew):
             yield
     finally:
-        if still_ours():
-            write(0.0)
+        with suppress(OSError, TemporaryError):  # it ends by itself; what the run says counts more
+            if still_ours():
+                write(0.0)
 
 
 def _holder(storage: Storage, path: str) -> Holder | None:

@@ -15,7 +15,7 @@ from penstock import aws
 from penstock.commits import check_installed
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.difference import remedy, store_conflicts
-from penstock.errors import DataGateError, PenstockError, UsageError
+from penstock.errors import DataGateError, PenstockError, TemporaryError, UsageError
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import check_free, held, owner
 from penstock.ledger.window import Window
@@ -30,7 +30,7 @@ from penstock.run.steps import STEPS, done_figures
 from penstock.run.undo import check_none
 from penstock.run.work import Feed, Work
 from penstock.session import raised
-from penstock.storage import absolute
+from penstock.storage import absolute, is_s3
 
 __all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
 
@@ -243,6 +243,13 @@ def _result(
     return Result(places.group, places.window.name, state, found)
 
 
+def _unanswered(error: Exception, lake: str) -> TemporaryError | None:
+    """The error of delta-rs, or of a file system over the network, that is S3's; None elsewhere."""
+    if not is_s3(lake) or not isinstance(error, OSError):
+        return None
+    return TemporaryError(f"{lake}: S3 did not answer: {error}", "Run the same command again")
+
+
 def _explained(context: Context, act: Callable[[], _T]) -> _T:
     """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
     try:
@@ -254,6 +261,7 @@ def _explained(context: Context, act: Callable[[], _T]) -> _T:
         settings = context.settings
         folders = (absolute(settings.state), absolute(settings.lake), tempfile.gettempdir())
         ours = raised(error) or aws.explained(error) or full(error, folders) or lost(error)
+        ours = ours or _unanswered(error, settings.lake)
         if ours is None:
             raise
         raise ours from error

@@ -151,7 +151,7 @@ def _piece(text: str) -> str:
 def _is_data(file: str, folder: str) -> bool:
     """Names that start with ``_`` or ``.`` are markers and temporary files, as Spark has it."""
     names = file.removeprefix(folder).strip("/").split("/")
-    return not any(one.startswith(("_", ".")) for one in names)
+    return not any(one.startswith(("_", ".")) or one.endswith("_$folder$") for one in names)
 
 
 def _pin(path: str, storage: Storage) -> Pin | None:

@@ -139,7 +139,7 @@ def _places(codes: Longs, events: Longs, labels: Longs) -> Longs:
     both = np.concatenate([events, labels])
     steps = both.view(np.uint64) - both.min().view(np.uint64)  # up to 584 years: more than 63 bits
     unit = next(one for one in _UNITS if not (steps % one).any())
-    span = int(steps.max()) // unit + 1
+    span = int(steps.max()) // int(unit) + 1
     if (int(codes.max()) + 1) * span < _BOUND:
         ranks = (steps // unit).view(np.int64)
     else:  # sorting costs more than all the rest

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KEY = "_key"
-HELD_ROWS = 1 << 17  # by a task, before it packs them
+HELD_ROWS, HELD_BYTES = 1 << 17, 1 << 26  # by a task, about, before it packs them
 #: Spark hands on 10,000 rows at once (spark.sql.execution.arrow.maxRecordsPerBatch), of which Arrow
 #: wants less than 2 GiB a column.
 PACK_BYTES = 1 << 16
@@ -110,13 +110,13 @@ class _Packing:
     _held: list[pa.RecordBatch] = field(default_factory=list)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = 0
+        rows = size = 0
         for batch in batches:
             self._held.append(batch)
-            rows += batch.num_rows
-            if rows >= HELD_ROWS:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows >= HELD_ROWS or size >= HELD_BYTES:
                 yield self._packs()
-                rows = 0
+                rows = size = 0
         if rows:
             yield self._packs()
 

@@ -181,9 +181,9 @@ class _Work:
         deleted = _numpy(events["_deleted"])
         features = events.select([f"_f{n}" for n in range(len(plan.chosen))])
         answer = found(
-            Labels(labels["_key"].combine_chunks(), moments),
+            Labels(labels[KEY].combine_chunks().cast(events[KEY].type), moments),
             Events(
-                events["_key"].combine_chunks(),
+                events[KEY].combine_chunks(),
                 times,
                 _numpy(events["_invoked"]),
                 _numpy(events["_written"]),

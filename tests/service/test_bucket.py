@@ -27,7 +27,13 @@ from penstock.cli.program import run
 from penstock.commits import Commit, Log, Part, Transaction
 from penstock.config import Aws, Location, Settings
 from penstock.contract import Column, Source
-from penstock.errors import ConfigError, ContractError, TemporaryError
+from penstock.errors import (
+    ConfigError,
+    ContractError,
+    CredentialsError,
+    PenstockError,
+    TemporaryError,
+)
 from penstock.ledger.compaction import compact
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import State
@@ -196,6 +202,51 @@ def test_a_stamp_tells_versions_apart(place: tuple[Storage, str]) -> None:
     for none in ("in", "in/none"):
         with pytest.raises(FileNotFoundError):
             storage.stamp(f"{root}/{none}")
+
+
+def test_what_stands_for_a_folder_is_no_file(account: Account) -> None:
+    """As the console makes it: an object of no bytes whose name ends in a slash."""
+    root = "s3://state/made-by-hand"
+    for key in ("made-by-hand/", "made-by-hand/in/", "made-by-hand/in_$folder$"):
+        account.client.put_object(Bucket="state", Key=key, Body=b"")
+    account.storage.write(f"{root}/in/a.csv", b"id\n1\n")
+    assert account.storage.walk(root) == [f"{root}/in/a.csv", f"{root}/in_$folder$"]
+    assert account.storage.list(f"{root}/in") == [f"{root}/in/a.csv"]
+    for path in (root, f"{root}/in", f"{root}/in/*", f"{root}/**/*.csv"):
+        assert [one.path for one in pins("s", path, account.storage)] == [f"{root}/in/a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("403", CredentialsError),
+        ("InvalidAccessKeyId", CredentialsError),
+        ("ExpiredToken", CredentialsError),
+        ("PermanentRedirect", ConfigError),
+        ("NoSuchBucket", ConfigError),
+        ("SlowDown", TemporaryError),
+    ],
+)
+def test_who_is_to_act_is_told(
+    code: str, kind: type[PenstockError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role, the configuration, or nobody but time."""
+    answer = Answers()
+
+    def refuses(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code}}, "HeadObject")
+
+    answer.head_object = refuses  # type: ignore[attr-defined]  # one more operation
+    monkeypatch.setattr(bucket, "_client", lambda _: answer)
+    with pytest.raises(kind):
+        S3Storage(aws.Endpoint("eu-west-1")).stamp("s3://b/k")
+
+
+def test_no_place_is_one_line(account: Account) -> None:
+    """An empty name of a bucket or an object."""
+    for path in ("s3://", "s3://state"):
+        with pytest.raises(ConfigError, match="not a place on S3"):
+            account.storage.stamp(path)
 
 
 def test_what_is_appended_comes_after(place: tuple[Storage, str]) -> None:
@@ -389,7 +440,9 @@ def test_where_state_may_be(tmp_path: Path, account: Account) -> None:
     assert hadoop(settings.model_copy(update={"state": "/state"}), "s3://elsewhere/sets") != {}
     tables = {"one": Location(format="table", table="a.b")}
     assert hadoop(near.model_copy(update={"sources": tables})) == {}
-    far = settings.model_copy(update={"state": "/state", "sources": tables})
+    assert hadoop(settings.model_copy(update={"state": "/state", "sources": tables})) == {}
+    there = {"aws": Aws(region="eu-west-1"), "state": "/state", "sources": tables}
+    far = settings.model_copy(update=there)
     assert hadoop(far)["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-1"
     told = hadoop(settings)
     assert told["spark.hadoop.fs.s3a.endpoint"] == account.url

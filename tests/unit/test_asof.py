@@ -70,6 +70,28 @@ def rank(row: Row) -> tuple[Any, ...]:
 
 
 @pytest.mark.shows("6.2")
+@pytest.mark.parametrize("keys", [1, 1_000, 40_000])
+@pytest.mark.parametrize("step", [1, 1_000, SECOND], ids=["ns", "us", "s"])
+@pytest.mark.parametrize("years", [1, 13, 580])
+def test_instants_that_lie_close_stay_apart(keys: int, step: int, years: int) -> None:
+    """A step before an event is before it, whatever the span, the unit and how many keys."""
+    random = np.random.default_rng(7)
+    count, span = 20_000, years * 365 * 86_400 * SECOND // step
+    at = (random.choice(1_000_000, count, replace=False) * (span // 1_000_000) - span // 2) * step
+    who = pa.array(random.integers(0, keys, count))
+    none, nothing = np.zeros(count, np.int64), np.zeros(count, np.bool_)
+    table = pa.table({"n": np.arange(count)})
+    history = Events(who, at, none, none, nothing, table)
+    there = found(Labels(who, at), history)
+    assert (there.rows == np.arange(count)).all()
+    earlier = found(Labels(who, at - step), history)
+    kept = earlier.rows[earlier.rows != NONE]
+    assert (at[kept] < at[earlier.rows != NONE]).all()
+    assert earlier.later.all()
+    assert len(kept) >= count - keys
+
+
+@pytest.mark.shows("6.2")
 @given(st.lists(rows, max_size=30), st.lists(asked, max_size=12), st.booleans(), st.booleans())
 @settings(max_examples=400, deadline=None)
 def test_equals_brute_force(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,3 +69,44 @@ def test_the_second_driver_is_told_and_after_the_lease_fences_the_first(tmp_path
         (State.STAGED, 2),
     ]
     check_free(STORAGE, lease, clock())
+
+
+@dataclass
+class Away(LocalStorage):
+    """A folder that cannot be reached for a while."""
+
+    away: bool = False
+    refused: int = 0
+
+    def read(self, path: str) -> bytes:
+        """Unless it is away."""
+        if self.away:
+            self.refused += 1
+            raise TemporaryError("nobody answers", "Run the same command again")
+        return super().read(path)
+
+
+def test_a_lease_outlasts_a_storage_that_is_away(tmp_path: Path) -> None:
+    """It is renewed afterwards; what ends the run is not hidden by a lease that cannot be ended."""
+    storage, clock, lease = Away(), Clock(), str(tmp_path / "lease.json")
+
+    def until() -> float:
+        found: float = json.loads(STORAGE.read(lease))["until"]
+        return found
+
+    def run() -> None:
+        with held(storage, lease, clock, renew_s=0.01):
+            storage.away = True
+            while storage.refused < 3:
+                time.sleep(0.01)
+            clock.now += 30
+            storage.away = False
+            while until() < clock.now + LEASE_S:
+                time.sleep(0.01)
+            storage.away = True
+            raise KeyError("the run's own")
+
+    with pytest.raises(KeyError, match="the run's own"):
+        run()
+    with pytest.raises(TemporaryError, match="owned by"):
+        check_free(STORAGE, lease, clock())
