@@ -349,19 +349,22 @@ def test_a_table_is_committed_to_alike(place: tuple[Storage, str]) -> None:
 
 
 @pytest.mark.shows("6.6")
-def test_two_who_commit_at_once_lose_nothing(place: tuple[Storage, str]) -> None:
-    """Twenty-five commits each, one after the other and side by side: fifty, rows their sum."""
+@pytest.mark.parametrize("times", [5, pytest.param(25, marks=pytest.mark.prove)])
+def test_two_who_commit_at_once_lose_nothing(place: tuple[Storage, str], times: int) -> None:
+    """So many commits each, side by side: all of them are there, rows their sum."""
     storage, root = place
     start, failed = threading.Barrier(2), []
+
+    def rows(racer: int, n: int) -> list[int]:
+        return [racer * 1_000 + n * 10 + one for one in range(n % 3 + 1)]
 
     def commits(racer: int) -> None:
         log = Log(root, storage)
         start.wait()
         try:
-            for n in range(25):
-                rows = [racer * 1_000 + n * 10 + one for one in range(n % 3 + 1)]
+            for n in range(times):
                 name = Transaction(f"penstock:readings:{racer}-{n}", 0)
-                assert log.append(parts(storage, root, *rows), SCHEMA, name)
+                assert log.append(parts(storage, root, *rows(racer, n)), SCHEMA, name)
         except BaseException as error:  # noqa: BLE001 - told to the test, which fails by it
             failed.append(error)
 
@@ -371,10 +374,8 @@ def test_two_who_commit_at_once_lose_nothing(place: tuple[Storage, str]) -> None
     for one in threads:
         one.join()
     assert failed == []
-    assert Log(root, storage).version() == 49
-    wanted = [
-        r * 1_000 + n * 10 + one for r in range(2) for n in range(25) for one in range(n % 3 + 1)
-    ]
+    assert Log(root, storage).version() == 2 * times - 1
+    wanted = [one for racer in range(2) for n in range(times) for one in rows(racer, n)]
     assert numbers(storage, root) == sorted(wanted)
 
 
