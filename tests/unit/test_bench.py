@@ -154,7 +154,13 @@ def test_what_is_known_of_a_miss_is_on_the_page() -> None:
     """A missed target comes with the next idea; where none is missed nothing is said."""
     heading = "Missed, and the next idea"
     assert heading not in report.page(made())
-    assert "the connector" in report.page(made(online_put=0.09)).split(heading)[1]
+    found = made(online_put=0.09)
+    missed = [one["what"] for one in found["targets"] if one["hit"] is False]
+    after = report.page(found).split(heading)[1]
+    assert "online put, CPU s per 1,000 records" in missed
+    for one in missed:
+        assert report.ideas(one)
+        assert all(text in after for text in report.ideas(one)), one
 
 
 @pytest.mark.parametrize("features", [10, 20, 50, 200])
