@@ -25,6 +25,7 @@ from botocore.config import Config
 
 from penstock.config import Settings, endpoint_problem
 from penstock.errors import ConfigError, CredentialsError, PenstockError, TemporaryError
+from penstock.storage import is_s3, local_path
 
 #: Codes that say who we are or what we may do is the trouble (facts: reliability, retry rules).
 _DENIED = frozenset(
@@ -89,6 +90,19 @@ def _models() -> Any:
     return botocore.session.Session().get_component("data_loader")
 
 
+def credentials(endpoint: Endpoint) -> Any:
+    """What botocore found; they refresh by themselves.
+
+    Raises:
+        CredentialsError: There are none.
+    """
+    found: Any = session(endpoint).get_credentials()
+    if found is None:
+        remedy = "Set a profile or role; 'penstock doctor' shows what is seen"
+        raise CredentialsError("no AWS credentials were found", remedy)
+    return found
+
+
 def client(endpoint: Endpoint, service: str) -> Any:
     """A boto3 client of a control-plane service, with standard retries.
 
@@ -96,18 +110,15 @@ def client(endpoint: Endpoint, service: str) -> Any:
         CredentialsError: No credentials were found.
         ConfigError: The environment names an endpoint that is neither AWS over https nor loopback.
     """
-    found = session(endpoint)
-    if found.get_credentials() is None:
-        message = "no AWS credentials were found"
-        raise CredentialsError(
-            message, "Set a profile or role; 'penstock doctor' shows what is seen"
-        )
+    credentials(endpoint)
     config = Config(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
     import boto3  # a tenth of the start of a command that does not need it
 
-    made: Any = boto3.Session(botocore_session=found)  # the stubs want the service's name literally
+    made: Any = boto3.Session(
+        botocore_session=session(endpoint)
+    )  # the stubs want the service's name literally
     with _MAKING:
         one = made.client(service, endpoint_url=endpoint.url, config=config)
     _check(one.meta.endpoint_url)
@@ -174,8 +185,8 @@ def connected(settings: Settings) -> Iterator[Endpoint]:
         TemporaryError: The embedded AWS did not start.
     """
     if settings.aws.embedded:
-        beside = settings.state.removeprefix("file://")
-        data = Path(".penstock/state" if "://" in beside else beside).resolve().parent / "aws"
+        state = ".penstock/state" if is_s3(settings.state) else local_path(settings.state)
+        data = Path(state).resolve().parent / "aws"
         with embedded(data, settings.aws.region or "us-east-1") as endpoint:
             yield endpoint
         return

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from penstock import aws
 from penstock.config import Settings
-from penstock.errors import ConfigError, CredentialsError, TemporaryError
+from penstock.errors import ConfigError, TemporaryError
 from penstock.storage import LocalStorage, Stamp, Storage, is_s3
 
 ATTEMPTS = 8  # of a conditional put that meets others
@@ -192,11 +192,7 @@ class S3Storage:
         Raises:
             CredentialsError: There are none.
         """
-        found: Any = aws.session(self.endpoint).get_credentials()
-        if found is None:
-            remedy = "Set a profile or role; 'penstock doctor' shows what is seen"
-            raise CredentialsError("no AWS credentials were found", remedy)
-        frozen = found.get_frozen_credentials()
+        frozen = aws.credentials(self.endpoint).get_frozen_credentials()
         told = {
             "AWS_REGION": self.endpoint.region,
             "AWS_ACCESS_KEY_ID": frozen.access_key,

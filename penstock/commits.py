@@ -94,6 +94,12 @@ def check_installed() -> None:
         raise UsageError(message, "pip install deltalake, on the driver; executors need none")
 
 
+def beaten(path: str, times: int) -> TemporaryError:
+    """The error for a table whose other writers came first, so many times."""
+    message = f"{path}: other commits came first, {times} times"
+    return TemporaryError(message, "Run the same command again")
+
+
 class Log:
     """The log of the Delta table at ``path``, a folder; there may be none yet.
 
@@ -114,7 +120,8 @@ class Log:
 
     def version(self) -> int | None:
         """The table's version; None where there is no table."""
-        return self._table().version() if self.exists else None
+        table = self._newest()
+        return None if table is None else table.version()
 
     def files(self, version: int) -> Files | None:
         """The files at a version.
@@ -137,7 +144,7 @@ class Log:
 
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made, or the log forgot it."""
-        table = self._table() if self.exists else None
+        table = self._newest()
         if table is None or not _has(table, transaction):
             return None
         for newest in LOOKS:
@@ -175,7 +182,7 @@ class Log:
             TemporaryError: Others came first again and again.
         """
         for _ in range(ATTEMPTS):
-            table = self._table() if self.exists else None
+            table = self._newest()
             version = None if table is None else table.version()
             if transaction is not None and table is not None and _has(table, transaction):
                 return True
@@ -183,7 +190,7 @@ class Log:
                 return False
             if self._commits(table, parts, schema, transaction, present):
                 return True
-        raise self._beaten()
+        raise beaten(self._path, ATTEMPTS)
 
     def widen(self, schema: pa.Schema) -> None:
         """Add the columns the table lacks; nothing else of it changes.
@@ -197,7 +204,7 @@ class Log:
 
         wanted = Schema.from_arrow(schema).fields
         for _ in range(ATTEMPTS):
-            table = self._table() if self.exists else None
+            table = self._newest()
             there = {} if table is None else {one.name: one for one in table.schema().fields}
             self._check_types(there, wanted)
             lacking = [one for one in wanted if one.name not in there]
@@ -208,7 +215,7 @@ class Log:
             except CommitFailedError:
                 continue
             return
-        raise self._beaten()
+        raise beaten(self._path, ATTEMPTS)
 
     def delete(self, condition: str, rows: int) -> None:
         """Delete so many rows, in one commit; none where there are none left.
@@ -236,7 +243,7 @@ class Log:
             except CommitFailedError:
                 continue
             return
-        raise self._beaten()
+        raise beaten(self._path, ATTEMPTS)
 
     def _commits(
         self,
@@ -284,9 +291,9 @@ class Log:
 
         return DeltaTable(self._path, storage_options=self._storage.options())
 
-    def _beaten(self) -> TemporaryError:
-        message = f"{self._path}: other commits came first, {ATTEMPTS} times"
-        return TemporaryError(message, "Run the same command again")
+    def _newest(self) -> DeltaTable | None:
+        """None where there is no table."""
+        return self._table() if self.exists else None
 
 
 def _type(field: Field) -> str:

@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
 from penstock import encoding
-from penstock.commits import Log
+from penstock.commits import Log, beaten
 from penstock.contract import DELETED, TTL_S, FeatureGroup
-from penstock.errors import MismatchError, TemporaryError
+from penstock.errors import MismatchError
 from penstock.parts import write
 from penstock.storage import Storage
 
@@ -171,8 +171,7 @@ class Quarantine:
             parts = write(complete.coalesce(1), _TABLE, self.path, self._storage)
             if not parts or self._log.append(parts, _TABLE, read=read, blind=False):
                 return
-        message = f"{self.path}: other commits came first, {ATTEMPTS} times"
-        raise TemporaryError(message, "Run the same command again")
+        raise beaten(self.path, ATTEMPTS)
 
     def _check(self, rows: DataFrame, entry: Entry) -> None:
         """The table is asked whether it has every row, not who wrote it."""

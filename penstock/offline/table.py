@@ -17,10 +17,10 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
 from penstock import encoding
-from penstock.commits import Commit, Files, Log, Transaction
+from penstock.commits import Commit, Files, Log, Transaction, beaten
 from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
-from penstock.errors import MismatchError, TemporaryError
+from penstock.errors import MismatchError
 from penstock.offline.comparison import OLDER, TIE, Comparison, Means
 from penstock.parts import write
 from penstock.storage import Storage
@@ -177,8 +177,7 @@ class OfflineTable:
                     return done
                 raise
         else:
-            message = f"{self.path}: other commits came first, {ATTEMPTS} times"
-            raise TemporaryError(message, "Run the same command again")
+            raise beaten(self.path, ATTEMPTS)
         done = self.find(transaction)
         if done is None:
             message = f"{self.path}: commit {transaction.application} is not in the table's history"

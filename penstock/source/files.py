@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import importlib.util
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,7 @@ def pins(name: str, path: str, storage: Storage) -> tuple[Pin, ...]:
     if not found:
         message = f"source {name!r}: there is no file at {path!r}"
         raise ContractError(message, "Correct sources.<name>.path in conf, or put the files there")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        seen = [pool.submit(_pin, one, storage) for one in found]
-        known = [one.result() for one in seen]
-    return tuple(one for one in known if one is not None)
+    return tuple(one for one in _pinned(found, storage) if one is not None)
 
 
 def check_unchanged(pinned: tuple[Pin, ...], storage: Storage) -> None:
@@ -57,8 +55,7 @@ def check_unchanged(pinned: tuple[Pin, ...], storage: Storage) -> None:
     Raises:
         TemporaryError: A file was changed or removed since it was pinned.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        now = list(pool.map(lambda pin: _pin(pin.path, storage), pinned))
+    now = _pinned([one.path for one in pinned], storage)
     for pin, found in zip(pinned, now, strict=True):
         if found != pin:
             message = f"{pin.path}: changed while it was read"
@@ -152,6 +149,12 @@ def _is_data(file: str, folder: str) -> bool:
     """Names that start with ``_`` or ``.`` are markers and temporary files, as Spark has it."""
     names = file.removeprefix(folder).strip("/").split("/")
     return not any(one.startswith(("_", ".")) or one.endswith("_$folder$") for one in names)
+
+
+def _pinned(paths: Sequence[str], storage: Storage) -> list[Pin | None]:
+    """As they are now, in their order."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(lambda path: _pin(path, storage), paths))
 
 
 def _pin(path: str, storage: Storage) -> Pin | None:

@@ -204,9 +204,9 @@ def _hashes(values: pa.Array) -> Any:
 
 
 def _slots(partitions: int) -> tuple[int, ...]:
-    """A number for each partition that Spark puts there: by turns would be by its hash.
+    """A number for each partition, by whose hash Spark puts rows there.
 
-    Were that another one, rows would still meet; some partitions would be larger than others.
+    Were it another one, rows would still meet; some partitions would be larger than others.
     """
     found: dict[int, int] = {}
     number = 0

@@ -9,7 +9,7 @@ import json
 import pickle
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -121,6 +121,15 @@ def test_a_name_that_exists_is_left_alone(place: tuple[Storage, str]) -> None:
     assert storage.exists(path)
 
 
+def together(act: Callable[[int], None], count: int) -> None:
+    """So many threads, each with its number, to their end."""
+    threads = [threading.Thread(target=act, args=(n,)) for n in range(count)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+
+
 def test_of_eight_threads_exactly_one_wins(place: tuple[Storage, str]) -> None:
     """Moto takes requests one after the other, so on S3 this shows the answer, not the race."""
     storage, root = place
@@ -131,11 +140,7 @@ def test_of_eight_threads_exactly_one_wins(place: tuple[Storage, str]) -> None:
         if storage.put_if_absent(f"{root}/name", b"%d" % racer):
             wins.append(racer)
 
-    threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    together(race, 8)
     assert [str(one).encode() for one in wins] == [storage.read(f"{root}/name")]
 
 
@@ -368,11 +373,7 @@ def test_two_who_commit_at_once_lose_nothing(place: tuple[Storage, str], times: 
         except BaseException as error:  # noqa: BLE001 - told to the test, which fails by it
             failed.append(error)
 
-    threads = [threading.Thread(target=commits, args=(n,)) for n in range(2)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    together(commits, 2)
     assert failed == []
     assert Log(root, storage).version() == 2 * times - 1
     wanted = [one for racer in range(2) for n in range(times) for one in rows(racer, n)]
