@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
@@ -25,11 +24,11 @@ dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 _INTEGRAL = re.compile(r"[+-]?[0-9]+")
 _FRACTIONAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-#: What is plainly good: few enough digits that neither type can overflow, no separator.
+#: What is plainly good: few enough digits that neither type can overflow, nothing JSON escapes.
 _PLAIN = {
-    "Integral": "[+-]?[0-9]{1,18}",
-    "Fractional": r"[+-]?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?",
-    "String": "[^\x1f]*",
+    "Integral": "[+-]?[0-9]{1,18}+",
+    "Fractional": r"[+-]?[0-9]{1,20}+(?:\.[0-9]*+)?+(?:[eE][+-]?[0-9]{1,2})?+",
+    "String": r"[ !#-\[\]-~]*+",
 }
 _QUICK: Mapping[str, Callable[[Any], object] | None] = {
     "Integral": re.compile(_PLAIN["Integral"]).fullmatch,
@@ -80,6 +79,28 @@ class Layout:
         object.__setattr__(self, "instant", text_key if kind == "String" else number_key)
 
 
+class Record:
+    """A record whose names and values were cut out of its JSON; its items are made when asked for.
+
+    Args:
+        names: Of the features, in their order.
+        values: Their values, single texts all.
+    """
+
+    __slots__ = ("names", "values")
+
+    def __init__(self, names: tuple[str, ...], values: list[str]) -> None:
+        self.names = names
+        self.values = values
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The items as JSON has them."""
+        return iter(
+            {"FeatureName": name, "ValueAsString": value}
+            for name, value in zip(self.names, self.values, strict=True)
+        )
+
+
 class Checked(NamedTuple):
     """A record that fits: identifier, event time, its ordering key, and the JSON text to keep."""
 
@@ -108,21 +129,25 @@ class _Plan(NamedTuple):
 def quick(layout: Layout, record: Any) -> Checked | None:
     """The record if it is plainly good, else None: then ``careful`` decides."""
     try:
-        names = tuple([feature["FeatureName"] for feature in record])
-        values = [feature["ValueAsString"] for feature in record]
+        names, values = _taken(record)
         plan = layout.plans.get(names) or _plan(layout, names)
-        if sum(map(len, record)) != 2 * len(names):  # the two just read, no more
-            return None
-        if plan is None:
+        if plan is None or plan.matches("\x1f".join(values)) is None:
             return _unplanned(layout, names, values)
-        if plan.matches("\x1f".join(values)) is None:
-            return None
         identifier, event_time = values[plan.identifier], values[plan.event_time]
         instant = layout.instant(event_time)
     except (KeyError, TypeError, ValueError):
         return None
-    body = plan.template % tuple(map(encode_basestring_ascii, values))
-    return _checked(identifier, event_time, instant, body)
+    return _checked(identifier, event_time, instant, plan.template % tuple(values))
+
+
+def _taken(record: Any) -> tuple[tuple[str, ...], list[str]]:
+    """Names and values; as ``_unplanned``, may raise for what is not plainly good."""
+    if type(record) is Record:
+        return record.names, record.values
+    names = tuple([feature["FeatureName"] for feature in record])
+    if sum(map(len, record)) != 2 * len(names):  # the two that are read here, no more
+        raise ValueError
+    return names, [feature["ValueAsString"] for feature in record]
 
 
 def _plan(layout: Layout, names: tuple[str, ...]) -> _Plan | None:
@@ -138,7 +163,7 @@ def _plan(layout: Layout, names: tuple[str, ...]) -> _Plan | None:
         return None
     made = plans[names] = _Plan(
         re.compile("\x1f".join(_PLAIN[feature.type] for feature in features)).fullmatch,
-        "{" + ",".join(f'"{name}":%s' for name in names) + "}",
+        "{" + ",".join(f'"{name}":"%s"' for name in names) + "}",
         names.index(layout.identifier),
         names.index(layout.event_time),
     )
@@ -167,7 +192,7 @@ def _checked(identifier: str, event_time: str, instant: Key, body: str) -> Check
     return None if "\\ud" in body else Checked(identifier, event_time, instant, body)
 
 
-def careful(layout: Layout, record: list[dict[str, Any]]) -> Checked:
+def careful(layout: Layout, record: Iterable[dict[str, Any]]) -> Checked:
     """The record, or the reason why not. Its JSON shape must have been checked.
 
     Raises:
@@ -185,7 +210,7 @@ def careful(layout: Layout, record: list[dict[str, Any]]) -> Checked:
     return Checked(identifier, event_time, event_instant(layout, event_time), dumps(values))
 
 
-def feature_values(layout: Layout, record: list[dict[str, Any]]) -> dict[str, Any]:
+def feature_values(layout: Layout, record: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Name to value of each feature, every one checked against its definition."""
     values: dict[str, Any] = {}
     for item in record:

@@ -16,6 +16,7 @@ from penstock.emulator.instants import iso_text
 from penstock.emulator.quotas import units
 from penstock.emulator.records import (
     Checked,
+    Record,
     careful,
     check_identifier,
     event_instant,
@@ -98,7 +99,7 @@ class Runtime:
             str(item.get("FeatureName")): str(
                 item.get("ValueAsString") or item.get("ValueAsStringList")
             )
-            for item in (record if isinstance(record, list) else [])
+            for item in (record if isinstance(record, list | Record) else [])
             if isinstance(item, dict)
         }
         size = sum(len(one) + len(text.encode("utf-8", "replace")) for one, text in texts.items())
@@ -273,8 +274,9 @@ class Runtime:
         return group
 
     def _careful(self, group: Group, record: Any, index: int | str) -> Checked:
-        self._check_shape(record, f"entries.{index + 1}.member.record" if index != "" else "record")  # type: ignore[operator] # int unless empty
-        return careful(group.layout, record)
+        items = list(record) if type(record) is Record else record
+        self._check_shape(items, f"entries.{index + 1}.member.record" if index != "" else "record")  # type: ignore[operator] # int unless empty
+        return careful(group.layout, items)
 
     def _check_shape(self, record: Any, path: str) -> None:
         problems: list[str] = []

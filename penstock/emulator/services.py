@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 from botocore.loaders import Loader
 
+from penstock.emulator.forms import Forms
 from penstock.emulator.refusal import Refusal
 from penstock.emulator.shapes import Check, Shapes
 from penstock.emulator.wire import Request, Response
@@ -184,6 +185,7 @@ class Router:
 
     def __init__(self, services: Mapping[str, Service]) -> None:
         self._services = services
+        self._forms = Forms()
 
     def service(self, request: Request) -> Service:
         """The service by headers alone, so that refused requests are answered in its protocol."""
@@ -211,8 +213,14 @@ class Router:
         if scope != signing:
             text = f"Credential should be scoped to correct service: '{signing}'."
             raise Refusal("InvalidSignatureException", text, 403)
+        cut = self._forms.cut(request) if service.name == RUNTIME and request.body else None
+        known = None if cut is None else self._forms.read(cut)
+        if known is not None:
+            return Call(service, *known, request_id)
         operation, parameters = self._read(service, request)
         service.validate(operation, parameters)
+        if cut is not None and operation in {"PutRecord", "BatchWriteRecord"}:
+            self._forms.learn(cut, operation, parameters)
         return Call(service, operation, parameters, request_id)
 
     def _read(self, service: Service, request: Request) -> tuple[str, Any]:

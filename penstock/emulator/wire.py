@@ -241,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
         if end >= 0:
             bare, length = parse_head(data[:end].decode("latin-1"))
             if len(data) == end + 4 + length:
-                return bare._replace(body=data[end + 4 :])
+                return Request(*bare[:4], data[end + 4 :])
         self._buffer += data
         return None
 
