@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
                         help="how long creating a feature group takes")  # fmt: skip
     parser.add_argument("--replication-delay", type=float, default=5.0, metavar="SECONDS",
                         help="how long a write waits for the offline store")  # fmt: skip
-    parser.add_argument("--expiry", choices=["forget", "keep"], default="forget",
+    parser.add_argument("--expiry", choices=["forget", "guard"], default="forget",
                         help="what becomes of the event time of an expired record")  # fmt: skip
     parser.add_argument("--faults", type=Path, metavar="FILE",
                         help="fault script, read again when it changes "

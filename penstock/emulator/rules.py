@@ -93,7 +93,7 @@ _EXPIRY = (
     _kept("GetRecord", "an expired record is absent at once", _INFERRED,
          "AWS deletes within days; what it shows until then is not documented"),
     _kept("PutRecord", "an expired record no longer guards, or still does", _INFERRED,
-         "setting expiry: forget or keep"),
+         "setting expiry: forget or guard"),
     _kept("PutRecord", "expiry deletes the record and adds a deletion offline", _TTL,
          "within seconds; its event time is the moment of expiry (inferred)"),
 )  # fmt: skip
