@@ -232,14 +232,14 @@ class Log:
 
         for _ in range(ATTEMPTS):
             table = self._table()
-            found = _count(table, condition)
+            found = count(table, condition)
             if not found:
                 return
             if found != rows:
                 message = f"{self._path}: the run wrote {rows} rows, {found} of them are there"
                 raise MismatchError(message, "Nothing was deleted; look at the table's history")
             try:
-                table.delete(condition, commit_properties=_once({}))
+                table.delete(condition, commit_properties=once({}))
             except CommitFailedError:
                 continue
             return
@@ -339,14 +339,14 @@ def _properties(
 ) -> CommitProperties:
     """What is noted beside a commit; its rows are those of the files it names."""
     if transaction is None:
-        return _once({})
+        return once({})
     rows = sum(json.loads(one.stats)["numRecords"] for one in actions)
     mark = json.dumps({**transaction.mark, "present": present, "rows": rows})
-    return _once({"userMetadata": mark}, transaction)
+    return once({"userMetadata": mark}, transaction)
 
 
-def _once(metadata: Mapping[str, Any], transaction: Transaction | None = None) -> CommitProperties:
-    """One attempt: what comes between is looked at before the next."""
+def once(metadata: Mapping[str, Any], transaction: Transaction | None = None) -> CommitProperties:
+    """Properties of one attempt: what comes between is looked at before the next."""
     from deltalake import CommitProperties
     from deltalake.transaction import Transaction as Named
 
@@ -354,9 +354,10 @@ def _once(metadata: Mapping[str, Any], transaction: Transaction | None = None) -
     return CommitProperties(dict(metadata), max_commit_retries=0, app_transactions=named)
 
 
-def _count(table: DeltaTable, condition: str) -> int:
+def count(table: DeltaTable, condition: str) -> int:
+    """Rows of a table that meet a condition, in DataFusion's SQL."""
     from deltalake import QueryBuilder
 
-    text = f"SELECT count(*) AS n FROM rows WHERE {condition}"  # noqa: S608 - two instants of ours
+    text = f"SELECT count(*) AS n FROM rows WHERE {condition}"  # noqa: S608 - made by us, without texts of others
     found = QueryBuilder().register("rows", table).execute(text).read_all()
     return int(found["n"][0].as_py())

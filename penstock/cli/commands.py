@@ -4,6 +4,7 @@ from penstock.cli.adopting import adopt
 from penstock.cli.backfilling import backfill, plan
 from penstock.cli.crawling import crawler
 from penstock.cli.datasets import dataset
+from penstock.cli.forgetting import forget
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.ledgers import ledger
 from penstock.cli.local import doctor, init, local
@@ -30,6 +31,7 @@ COMMANDS = (
     quarantine,
     ledger,
     dataset,
+    forget,
     schedule,
     crawler,
 )

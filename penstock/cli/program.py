@@ -34,6 +34,7 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock schedule show        what runs by itself, and when
   penstock crawler show         a Glue crawler over the offline tables, and its role
   penstock ledger verify        whether the ledger is whole
+  penstock forget GROUP ID      remove every trace of a record
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
 not agree, 75 run the same command again, 77 credentials.

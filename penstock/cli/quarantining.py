@@ -66,8 +66,8 @@ def _choosing(command: _Command) -> _Command:
 def quarantine() -> None:
     """Rows that were put aside: which, from where, why, and what became of them.
 
-    Nothing is ever deleted. A row is open until it is replayed, its window was read again without
-    meeting it (resolved), or somebody discards it.
+    Nothing is deleted but by 'penstock forget'. A row is open until it is replayed, its window was
+    read again without meeting it (resolved), or somebody discards it.
     """
 
 

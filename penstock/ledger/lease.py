@@ -40,10 +40,17 @@ class Holder:
     until: float
 
 
-def check_free(storage: Storage, path: str, now: float) -> None:
+def check_free(
+    storage: Storage,
+    path: str,
+    now: float,
+    what: str = "this window",
+    remedy: str = "Wait for that run, or run again with --takeover",
+) -> None:
     """Return when nobody holds the lease.
 
-    A holder on this host whose process has died holds nothing.
+    A holder on this host whose process has died holds nothing. ``what`` is held, and ``remedy``
+    what to do about it, are for the error.
 
     Raises:
         TemporaryError: Somebody holds it.
@@ -54,8 +61,8 @@ def check_free(storage: Storage, path: str, now: float) -> None:
     if holder.until <= now or (holder.host == socket.gethostname() and not _lives(holder)):
         return
     left = holder.until - now
-    message = f"this window is owned by {holder.host}, process {holder.pid}, for {left:.0f} s more"
-    raise TemporaryError(message, "Wait for that run, or run again with --takeover")
+    message = f"{what} is owned by {holder.host}, process {holder.pid}, for {left:.0f} s more"
+    raise TemporaryError(message, remedy)
 
 
 def owner() -> str:

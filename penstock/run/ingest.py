@@ -17,10 +17,11 @@ from penstock.contract import FeatureGroup, Pipeline
 from penstock.difference import remedy, store_conflicts
 from penstock.errors import DataGateError, PenstockError, TemporaryError, UsageError
 from penstock.ledger.journal import Journal, State
-from penstock.ledger.lease import check_free, held, owner
+from penstock.ledger.lease import check_free, owner
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
+from penstock.run.holding import holding
 from penstock.run.inputs import inputs
 from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
@@ -176,7 +177,7 @@ def _walk(work: Work) -> None:
     from_manifest = context.storage.exists(work.places.manifest(work.generation))
     if from_manifest:
         work.note("finishing an interrupted run from what it had staged")
-    with held(context.storage, work.places.lease, lambda: context.now().timestamp()):
+    with holding(context, work.places):
         reached = (
             _ORDER.index(work.journal.state)
             if from_manifest and work.journal.state in _ORDER

@@ -21,11 +21,12 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from penstock.contract import CORRECT, REPLACED, FeatureGroup
 from penstock.errors import DataGateError, UsageError
 from penstock.ledger.journal import UNDOES, Journal, State
-from penstock.ledger.lease import check_free, held, owner
+from penstock.ledger.lease import check_free, owner
 from penstock.offline.restoration import Restoration
 from penstock.online import fold
 from penstock.run.context import Context
 from penstock.run.figures import Figures
+from penstock.run.holding import holding
 from penstock.run.manifest import pinned_instant, read_manifest
 from penstock.run.places import Places, ledger_of
 from penstock.run.removal import remove
@@ -151,7 +152,7 @@ class _Undo:
         )
         reached = [state for state, _ in steps]
         done = reached.index(self._journal.state) + 1 if self._journal.state in reached else 0
-        with held(context.storage, places.lease, lambda: context.now().timestamp()):
+        with holding(context, places):
             work = self._work(epoch, name)
             for state, act in steps[done:]:
                 self._journal.append(state, epoch, act(work), context.now())

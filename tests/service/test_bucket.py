@@ -27,6 +27,7 @@ from penstock.cli.program import run
 from penstock.commits import Commit, Log, Part, Transaction
 from penstock.config import Aws, Location, Settings
 from penstock.contract import Column, Source
+from penstock.erasure import Erasure, is_one_of
 from penstock.errors import (
     ConfigError,
     ContractError,
@@ -351,6 +352,24 @@ def test_a_table_is_committed_to_alike(place: tuple[Storage, str]) -> None:
     log.delete("n < 2", 1)
     assert numbers(storage, root) == [2, 5]
     assert log.version() == 3
+
+
+@pytest.mark.shows("6.7")
+def test_rows_leave_a_table_alike(place: tuple[Storage, str]) -> None:
+    """No file that is left names them; one checkpoint stands for the log before it."""
+    storage, root = place
+    log = Log(root, storage)
+    for rows in ((1, 77_777), (77_777,), (2, 3)):
+        assert log.append(parts(storage, root, *rows), SCHEMA)
+    erasure = Erasure(root, storage, is_one_of("n", ["77777"]))
+    erasure.check()
+    assert (erasure.rows(), erasure.carry_out(), erasure.rows()) == (2, 2, 0)
+    assert numbers(storage, root) == [1, 2, 3]
+    left = [one for one in storage.walk(root) if "/_delta_log/" in one and one.endswith(".json")]
+    assert len(left) == 1
+    assert not [one for one in left if b"77777" in storage.read(one)]
+    assert log.append(parts(storage, root, 4), SCHEMA)
+    assert numbers(storage, root) == [1, 2, 3, 4]
 
 
 @pytest.mark.shows("6.6")

@@ -1,0 +1,283 @@
+"""Forgetting records: every place of penstock's where a record identifier may be, and how it goes.
+
+Online goes first, so that nobody is served it any more; then the offline table with its history,
+what finished runs have staged, rows put aside, and what was made from the table. An order that is
+interrupted is given again: each place is looked at anew. At the end every place is read back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock import encoding, lake
+from penstock.aside import PROBLEM
+from penstock.bucket import storage_of
+from penstock.contract import FeatureGroup, FeatureType
+from penstock.erasure import Erasure, is_one_of
+from penstock.errors import MismatchError, UsageError
+from penstock.ledger.history import Ledger
+from penstock.ledger.journal import State
+from penstock.run.collection import collect
+from penstock.run.context import Context
+from penstock.run.holding import holding_all
+from penstock.run.places import docs_path, offline_path, quarantine_path, state_folder
+from penstock.run.quarantined import decisions_of
+from penstock.storage import absolute
+
+NAMED = 3  # windows in an error
+_FAR = datetime(9999, 12, 31, tzinfo=timezone.utc)
+#: A retention: whatever the clock said of the driver that ended a window.
+_WHENEVER = timedelta(days=-36_500)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+#: What no command of ours comes to; every report says so.
+BEYOND = (
+    "sources: take the record out of them, or the next run brings it back",
+    "an offline store that the service writes, and its Iceberg or Hive files",
+    "data sets written to another folder than the lake's, and whatever was copied or trained",
+    "backups, versions of objects that a bucket keeps, log files, and reasons people wrote down",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place where the identifiers were.
+
+    Args:
+        what: Its kind.
+        where: Folder, or name of the feature group.
+        found: How many were, or where it was only looked are, there.
+        unit: Of what.
+    """
+
+    what: str
+    where: str
+    found: int
+    unit: str
+
+
+def forget(
+    context: Context, group: FeatureGroup, identifiers: Sequence[str], *, look_only: bool
+) -> list[Place]:
+    """Remove every trace of records; doing it again is safe. Needs no Spark.
+
+    Args:
+        context: The surroundings.
+        group: The contract.
+        identifiers: Texts of record identifiers.
+        look_only: Only say what would go.
+
+    Returns:
+        Each place that was looked at.
+
+    Raises:
+        UsageError: An identifier cannot be one, a window is not done, or the offline table is not
+            as penstock writes it. Nothing was done.
+        TemporaryError: A run works on the project.
+        MismatchError: Something is still there afterwards.
+    """
+    order = _Order(context, group, [_text(group, one) for one in identifiers])
+    with holding_all(context):
+        order.check()
+        places = order.look()
+        if look_only:
+            return places
+        order.carry_out()
+        left = [one for one in order.look() if one.found]
+    if left:
+        names = ", ".join(f"{one.found} {one.unit} in {one.where}" for one in left)
+        message = f"{group.name}: still there after they were removed: {names}"
+        raise MismatchError(message, "Run it again; if that does not help, report it")
+    return places
+
+
+class _Order:
+    """One order to forget, whose project is held."""
+
+    def __init__(self, context: Context, group: FeatureGroup, identifiers: Sequence[str]) -> None:
+        self._context, self._group, self._identifiers = context, group, identifiers
+        settings, state = context.settings, state_folder(context.settings)
+        self._place = settings.group(group.name)
+        self._physical = self._place.physical or group.name
+        self._ledger = Ledger(context.storage, state, group.name)
+        self._replays = f"{state}/replays/{group.name}"
+        self._quarantine = quarantine_path(settings)
+        self._lake = storage_of(settings.lake, settings)
+        path = offline_path(settings, group.name)
+        self._table = Erasure(path, self._lake, is_one_of(group.record_identifier, identifiers))
+        self._offline = path
+
+    def check(self) -> None:
+        """Return where everything can go."""
+        undone = [one.window for one in self._ledger.heads() if one.state is not State.DONE]
+        if undone:
+            more = f" and {len(undone) - NAMED} more" if len(undone) > NAMED else ""
+            message = f"{self._group.name}: not done: {', '.join(undone[:NAMED])}{more}"
+            remedy = f"Finish them first, see penstock status {self._group.name}: what is begun"
+            raise UsageError(message, f"{remedy} needs what it has staged. Nothing was done")
+        if decisions_of(self._context.settings, self._group.name).pending is not None:
+            message = f"{self._group.name}: a replay of its quarantine is not finished"
+            remedy = f"First: penstock quarantine replay {self._group.name}. Nothing was done"
+            raise UsageError(message, remedy)
+        self._table.check()
+        self._erasure([]).check()
+
+    def look(self) -> list[Place]:
+        """What is there."""
+        name, staged = self._group.name, self._collect(dry_run=True)
+        replays = self._context.storage.walk(self._replays)
+        return [
+            Place("online store", self._physical, len(self._online()), "records"),
+            Place("offline table", self._offline, self._table.rows(), "rows"),
+            Place("staged by runs", f"{self._ledger.state}/staged/{name}", staged, "files"),
+            Place("replayed rows", self._replays, len(replays), "files"),
+            Place("quarantine", self._quarantine, len(self._aside()), "rows"),
+            Place("data sets", self._datasets_folder, len(self._datasets()), "data sets"),
+            Place("Data Docs", self._docs, len(self._lake.walk(self._docs)), "files"),
+        ]
+
+    def carry_out(self) -> None:
+        """Remove it all."""
+        context, say = self._context, self._say
+        say("removing records from the online store")
+        self._delete()
+        say("rewriting the offline table")
+        self._table.carry_out()
+        say("removing what was staged, put aside, and made from it")
+        self._collect(dry_run=False)
+        context.storage.remove(self._replays)
+        self._erasure(self._aside()).carry_out()
+        for folder in self._datasets():
+            self._lake.remove(folder)
+        self._lake.remove(self._docs)
+
+    def _say(self, text: str) -> None:
+        self._context.progress.step(self._group.name, text)
+
+    @property
+    def _docs(self) -> str:
+        return docs_path(self._context.settings, self._group.name)
+
+    @property
+    def _datasets_folder(self) -> str:
+        return f"{absolute(self._context.settings.lake)}/datasets"
+
+    def _online(self) -> dict[str, str]:
+        """Event time of each record that is there."""
+        if not self._place.is_online:
+            return {}
+        runtime = self._runtime()
+        found = {}
+        for identifier in self._identifiers:
+            answer = runtime.get_record(
+                FeatureGroupName=self._physical,
+                RecordIdentifierValueAsString=identifier,
+                FeatureNames=[self._group.event_time],
+            )
+            if answer.get("Record"):
+                found[identifier] = str(answer["Record"][0]["ValueAsString"])
+        return found
+
+    def _delete(self) -> None:
+        """Removed for good; also where none shows: a soft deletion has kept the identifier."""
+        if not self._place.is_online:
+            return
+        runtime, there, now = self._runtime(), self._online(), self._context.now()
+        for identifier in self._identifiers:
+            runtime.delete_record(
+                FeatureGroupName=self._physical,
+                RecordIdentifierValueAsString=identifier,
+                EventTime=_later(self._group, there.get(identifier), now),
+                TargetStores=["OnlineStore"],
+                DeletionMode="HardDelete",
+            )
+
+    def _runtime(self) -> Any:
+        return self._context.client("sagemaker-featurestore-runtime")
+
+    def _collect(self, *, dry_run: bool) -> int:
+        """Files that windows have staged, all of them, whenever they were done."""
+        found = collect(self._ledger, self._context.now(), _WHENEVER, dry_run=dry_run)
+        if found.kept or found.damaged:
+            why = "; ".join([*found.kept, *found.damaged])
+            message = f"{self._group.name}: what its runs have staged cannot be removed: {why}"
+            raise UsageError(message, f"See: penstock ledger verify {self._group.name}")
+        return found.taken.files
+
+    def _aside(self) -> list[str]:
+        """Keys of rows put aside that are of the identifiers, or may be."""
+        rows = lake.quarantined(self._quarantine, self._lake, self._group.name)
+        name, wanted = self._group.record_identifier, set(self._identifiers)
+        return [one["row_key"] for one in rows if _holds(one["payload"], name, wanted)]
+
+    def _erasure(self, keys: Sequence[str]) -> Erasure:
+        return Erasure(self._quarantine, self._lake, is_one_of("row_key", keys or [""]))
+
+    def _datasets(self) -> list[str]:
+        """Folders of data sets that were made from the group, and of those nobody finished."""
+        return [
+            folder
+            for dataset in self._lake.list(self._datasets_folder)
+            for folder in self._lake.list(dataset)
+            if self._is_made_from_group(folder)
+        ]
+
+    def _is_made_from_group(self, folder: str) -> bool:
+        try:
+            manifest = json.loads(self._lake.read(f"{folder}/manifest.json"))
+        except FileNotFoundError:
+            return True
+        return any(one["group"] == self._group.name for one in manifest["lineage"])
+
+
+def _text(group: FeatureGroup, identifier: str) -> str:
+    """The identifier as both stores write it.
+
+    Raises:
+        UsageError: No record can have it.
+    """
+    feature = group.feature(group.record_identifier)
+    kind = encoding.STORAGE[feature.type][0]
+    try:
+        value = pc.cast(pa.array([identifier], pa.string()), kind)[0].as_py()
+    except (pa.ArrowInvalid, UnicodeEncodeError):
+        value = None
+    if value is None or identifier == "":
+        message = f"{group.name}: {identifier!a} is no {feature.type.value} record identifier"
+        raise UsageError(message, "Nothing was done")
+    return str(value)
+
+
+def _later(group: FeatureGroup, event_time: str | None, now: datetime) -> str:
+    """An event time after this one: an older or equal one deletes nothing."""
+    kind = group.feature(group.event_time).type
+    if event_time is None:
+        there = now
+    elif kind is FeatureType.STRING:
+        there = encoding.to_instant(pa.array([event_time])).values[0].as_py() or now
+    else:
+        there = _EPOCH + timedelta(seconds=float(event_time))
+    after = pa.array([max(now, there + timedelta(seconds=1))], pa.timestamp("us", "UTC"))
+    made = encoding.event_time(after, kind, group.fraction_digits, _FAR).values[0].as_py()
+    return made if isinstance(made, str) else repr(made)
+
+
+def _holds(payload: str, name: str, wanted: set[str]) -> bool:
+    """Whether a row that was put aside is of an identifier.
+
+    A row that a source's gate put aside need not have the identifier under its own name: there any
+    value that is it counts, and in a line that could not be read any place of it.
+    """
+    values: dict[str, Any] = json.loads(payload)
+    if PROBLEM in values:
+        return any(one in str(values[PROBLEM]) for one in wanted)
+    if name in values:
+        return str(values[name]) in wanted
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in values.values())
+    return any(text in wanted for text in texts)
