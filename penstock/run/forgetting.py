@@ -39,6 +39,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 #: What no command of ours comes to; every report says so.
 BEYOND = (
     "sources: take the record out of them, or the next run brings it back",
+    "other feature groups, what they have staged of the same sources too: forget it in each",
     "an offline store that the service writes, and its Iceberg or Hive files",
     "data sets written to another folder than the lake's, and whatever was copied or trained",
     "backups, versions of objects that a bucket keeps, log files, and reasons people wrote down",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from penstock import aws
 from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.difference import create_request
+from penstock.emulator.buckets import folder
 from penstock.emulator.server import Emulator
 from penstock.errors import ContractError, UsageError
 from penstock.ledger.window import Window
@@ -45,7 +48,9 @@ ONLINE = {
 @pytest.fixture
 def kept(spark: SparkSession, tmp_path: Path) -> Iterator[Lab]:
     """A laboratory whose embedded AWS keeps a journal of what was written."""
-    with Emulator(data=tmp_path / "aws", region="us-east-1", journal=True) as emulator:
+    with Emulator(
+        data=tmp_path / "aws", region="us-east-1", journal=True, replication_delay=0
+    ) as emulator:
         yield Lab(spark, emulator, tmp_path)
 
 
@@ -72,6 +77,35 @@ def test_the_service_gets_every_row_and_penstock_writes_no_table(kept: Lab) -> N
     with pytest.raises(UsageError, match="offline store of its own") as caught:
         kept.ingest(PIPELINE, {}, **_flags({}))
     assert "groups.readings.owner: service" in str(caught.value)
+
+
+@pytest.mark.shows("6.5")
+def test_what_the_service_writes_offline_are_the_valid_rows(kept: Lab) -> None:
+    """All versions, the loser of a tie too, and the deletion: read off the files of its store."""
+    valid = _ingest(kept, SERVICE).figures.valid
+    described = aws.client(kept.endpoint, "sagemaker").describe_feature_group(
+        FeatureGroupName=GROUP.name
+    )
+    place = described["OfflineStoreConfig"]["S3StorageConfig"]["ResolvedOutputS3Uri"]
+    where, until = folder(kept.root / "aws", place), time.monotonic() + 20
+    rows: list[dict[str, Any]] = []
+    while len(rows) < valid and time.monotonic() < until:
+        time.sleep(0.1)
+        files = list(where.rglob("*.parquet"))
+        rows = [row for one in files for row in pq.read_table(one).to_pylist()]
+    found = [(one["sensor"], one["at"][:10], one["level"], one["is_deleted"]) for one in rows]
+    assert sorted(found, key=str) == [
+        ("a", "2024-01-01", 1, False),
+        ("a", "2024-01-02", 2, False),
+        ("b", "2024-01-01", 3, False),
+        ("b", "2024-01-01", 4, False),
+        ("c", "2024-01-01", 5, False),
+        ("c", "2024-01-02", None, True),
+    ]
+    tied = sorted(
+        (row["api_invocation_time"], row["level"]) for row in rows if row["sensor"] == "b"
+    )
+    assert [level for _, level in tied] == [3, 4]
 
 
 def test_an_online_group_has_no_table(lab: Lab) -> None:
@@ -104,6 +138,7 @@ def test_an_offline_group_is_unknown_to_the_service(lab: Lab) -> None:
     assert _ingest(lab, {"stores": "offline"}).state == "unchanged"
 
 
+@pytest.mark.shows("6.5")
 def test_a_feed_is_never_ended_in_silence(lab: Lab) -> None:
     """A group with an offline store of its own is written directly only if somebody says so."""
     sagemaker = aws.client(lab.endpoint, "sagemaker")

@@ -87,6 +87,20 @@ def test_a_table_is_created_evolved_and_left_alone(world: World) -> None:
     assert not world.slept
 
 
+@pytest.mark.shows("6.4")
+def test_a_second_run_only_looks(world: World) -> None:
+    """No call that changes anything, and nobody else's change is undone by the looking."""
+    register(world.glue, DB, _wanted(), world.retry())
+    asked: list[str] = []
+    world.glue.meta.events.register(
+        "before-send.glue", lambda event_name, **_: asked.append(event_name.rpartition(".")[2])
+    )
+    assert register(world.glue, DB, _wanted(), world.retry()).action == "unchanged"
+    assert asked
+    assert {one for one in asked if not one.startswith("Get")} == set()
+
+
+@pytest.mark.shows("6.4")
 def test_refusals_write_nothing(world: World) -> None:
     """A lost column and a table of somebody else leave the version as it was."""
     version = register(world.glue, DB, _wanted(_with("gate")), world.retry()).version
@@ -100,6 +114,7 @@ def test_refusals_write_nothing(world: World) -> None:
     assert world.glue.get_table(DatabaseName=DB, Name="status")["Table"]["VersionId"] == version
 
 
+@pytest.mark.shows("6.4")
 def test_two_writers_lose_nothing(world: World) -> None:
     """Writers that race with different additions end with all of them: the version is a lock."""
     register(world.glue, DB, _wanted(), world.retry())
@@ -121,6 +136,8 @@ def test_two_writers_lose_nothing(world: World) -> None:
 
 
 @pytest.mark.shows("5.6")
+@pytest.mark.shows("6.4")
+@pytest.mark.shows("6.6")
 def test_t35_glue_faults_stale_version(world: World) -> None:
     """A change between look and write is refused by Glue, and the next try builds on it."""
     register(world.glue, DB, _wanted(), world.retry())
@@ -131,6 +148,7 @@ def test_t35_glue_faults_stale_version(world: World) -> None:
 
 
 @pytest.mark.shows("5.6")
+@pytest.mark.shows("6.6")
 @pytest.mark.parametrize("code", ["AlreadyExistsException", "ThrottlingException"])
 def test_t35_glue_faults_while_creating(world: World, code: str) -> None:
     """Whoever comes second compares with what the first made."""
@@ -139,6 +157,7 @@ def test_t35_glue_faults_while_creating(world: World, code: str) -> None:
 
 
 @pytest.mark.shows("5.6")
+@pytest.mark.shows("6.6")
 def test_t35_glue_faults_that_do_not_pass(world: World) -> None:
     """After the last attempt: a temporary error, the sleeps as documented and no more."""
     world.faults.add(Rule(_error("ConcurrentModificationException"), operation="CreateTable"))

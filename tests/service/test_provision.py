@@ -219,6 +219,7 @@ def test_a_group_with_an_offline_store_of_its_own_is_refused(world: World) -> No
 
 
 @pytest.mark.shows("4.3")
+@pytest.mark.shows("6.5")
 def test_a_feed_that_would_end_is_refused_with_both_ways_out(world: World) -> None:
     """Either the service keeps its store, or somebody says that it is to go without."""
     world.sagemaker.create_feature_group(**create_request(GROUP, _settings(**SERVICE)))

@@ -54,6 +54,7 @@ def _with(group: FeatureGroup, *features: Feature) -> FeatureGroup:
     return replace(group, features=group.features + features)
 
 
+@pytest.mark.shows("6.4")
 def test_a_delta_table_is_registered_as_this() -> None:
     """The golden definition: columns in lower case, Delta's parameters, and our own."""
     assert _wanted() == {
@@ -162,6 +163,7 @@ def test_a_new_meaning_is_an_update() -> None:
     assert after["Parameters"]["penstock.meaning"] == "f" * 16
 
 
+@pytest.mark.shows("6.4")
 @pytest.mark.parametrize(
     ("group", "location", "finding"),
     [
