@@ -167,6 +167,9 @@ class S3Storage:
                 message = f"{failed['Key']} could not be deleted: {failed['Code']}"
                 raise TemporaryError(message, "Run the same command again")
 
+    def sweep(self, folder: str) -> None:
+        """Nothing: an object is there whole or not at all."""
+
     def move(self, folder: str, target: str) -> None:
         """``CopyObject`` of each, then all are deleted."""
         for path in self.walk(folder):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -148,11 +149,28 @@ class Log:
         if table is None or not _has(table, transaction):
             return None
         for newest in LOOKS:
-            for one in table.history(newest):
+            for one in self.history(newest):
                 mark = _mark(one)
                 if {key: mark.get(key) for key in transaction.mark} == transaction.mark:
                     return _commit(one, mark)
         return None
+
+    def history(self, newest: int | None = None) -> list[dict[str, Any]]:
+        """What is noted beside the newest commits, each with its version.
+
+        delta-rs counts versions down from that of the table it has loaded, but lists what is there:
+        a commit that came between moves them all. So it is looked whether one did.
+
+        Raises:
+            TemporaryError: Others came between again and again.
+        """
+        for _ in range(ATTEMPTS):
+            table = self._table()
+            found, version = table.history(newest), table.version()
+            table.update_incremental()
+            if table.version() == version:
+                return found
+        raise beaten(self._path, ATTEMPTS)
 
     def append(
         self,
@@ -258,6 +276,7 @@ class Log:
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import create_table_with_add_actions
 
+        self._check_there(parts)
         actions = [_action(one) for one in parts]
         properties = _properties(actions, transaction, present)
         try:
@@ -278,6 +297,18 @@ class Log:
                 raise  # nobody came first
             return False
         return True
+
+    def _check_there(self, parts: Sequence[Part]) -> None:
+        """A commit that names files that are gone would make the table unreadable.
+
+        They go where this process slept so long that others thought it dead and cleaned up.
+        """
+        with ThreadPoolExecutor(8) as pool:
+            there = pool.map(lambda one: self._storage.exists(f"{self._path}/{one.name}"), parts)
+            lost = sum(not one for one in there)
+        if lost:
+            message = f"{self._path}: {lost} of {len(parts)} files that were written are gone"
+            raise TemporaryError(message, "Run the same command again: it writes them anew")
 
     def _check_types(self, there: Mapping[str, Field], wanted: Sequence[Field]) -> None:
         for one in wanted:

@@ -1,37 +1,46 @@
 """Rows that leave a Delta table for good: the table, the files of older versions, and its log.
 
 A deletion in Delta hides rows from the newest version only: older files keep them, and the log has
-the bounds of every file's columns as text. So after the deletion the table's state is put into one
-checkpoint, and everything goes that it does not name. Nobody may write meanwhile; who reads an
-older version, or is in the midst of reading, meets files that are gone.
+the bounds of every file's columns and the condition of every deletion as text. So after the
+deletion there is an empty commit, the table's state is put into one checkpoint there, and all goes
+that it does not name. Nobody may write meanwhile; who reads an older version, or is in the midst of
+reading, meets files that are gone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.commits import Log, beaten, check_installed, count, once
-from penstock.errors import UsageError
+from penstock.errors import MismatchError, UsageError
 from penstock.storage import Storage
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 ATTEMPTS = 10
-_VERSION = re.compile(r"_delta_log/(\d{20})\.")
+_LOG = re.compile(r"_delta_log/(\d{20})\.(json|crc|checkpoint\.[0-9.]*parquet)")
 
 
 def is_one_of(column: str, texts: Sequence[str]) -> str:
     """Rows whose ``column``, as text, is one of ``texts``: a condition in DataFusion's SQL.
 
-    It names digests, for Delta's log keeps the condition of every deletion.
+    It names digests: no text has to be quoted. As text every engine writes a double in its own way,
+    so doubles are compared by :func:`is_number`.
     """
     digests = ", ".join(f"'{hashlib.sha256(one.encode()).hexdigest()}'" for one in texts)
     quoted = column.replace('"', '""')
     return f"encode(sha256(CAST(\"{quoted}\" AS STRING)), 'hex') IN ({digests})"
+
+
+def is_number(column: str, numbers: Sequence[float]) -> str:
+    """Rows whose ``column`` is one of these doubles: a condition in DataFusion's SQL."""
+    literals = ", ".join(f"CAST('{one!r}' AS DOUBLE)" for one in numbers)
+    quoted = column.replace('"', '""')
+    return f'"{quoted}" IN ({literals})'
 
 
 class Erasure:
@@ -53,33 +62,42 @@ class Erasure:
 
         Raises:
             UsageError: Its rows are not plainly those of its files.
+            MismatchError: Files of the newest version are not there.
         """
         version = self._log.version()
-        if version is not None and self._log.files(version) is None:
-            message = f"{self._path}: has features of Delta that penstock does not write"
-            raise UsageError(
-                message, "Delete the rows with Spark, then VACUUM; nothing was done here"
-            )
+        if version is not None:
+            self._live(version, self._storage.walk(self._path))
 
     def rows(self) -> int:
         """How many such rows the newest version has."""
         return count(self._table(), self._condition) if self._log.exists else 0
 
-    def carry_out(self) -> int:
+    def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
         """Delete them, and whatever the newest version does not need. Doing it again is safe.
+
+        Args:
+            check: Raises where somebody may write meanwhile; called before files are deleted.
 
         Returns:
             Rows that left the newest version.
 
         Raises:
-            TemporaryError: Others came first again and again.
+            TemporaryError: Others came first, again and again or in between.
+            MismatchError: Files of the newest version are not there; no file was deleted.
         """
         if not self._log.exists:
             return 0
         gone = self._delete()
-        version = self._table().version()
-        self._table().create_checkpoint()
-        self._storage.delete_all(self._needless(version))
+        table = self._table()
+        table.create_write_transaction([], "append", table.schema(), commit_properties=once({}))
+        table = self._table()
+        table.create_checkpoint()
+        needless = self._needless(table.version())
+        if self._log.version() != table.version():
+            raise beaten(self._path, 1)
+        check()
+        self._storage.delete_all(needless)
+        self._storage.sweep(self._path)
         return gone
 
     def _delete(self) -> int:
@@ -99,13 +117,24 @@ class Erasure:
 
     def _needless(self, version: int) -> list[str]:
         """Files that the checkpoint at ``version`` does not name; the log before it."""
-        live = self._log.files(version)
-        assert live is not None  # by ``check``
+        there = self._storage.walk(self._path)
+        live = self._live(version, there)
         return [
             one
-            for one in self._storage.walk(self._path)
-            if one not in live.sizes and _before(one.removeprefix(f"{self._path}/"), version)
+            for one in there
+            if one not in live and _goes(one.removeprefix(f"{self._path}/"), version)
         ]
+
+    def _live(self, version: int, there: Sequence[str]) -> Collection[str]:
+        files = self._log.files(version)
+        if files is None:
+            message = f"{self._path}: has features of Delta that penstock does not write"
+            raise UsageError(message, "Delete the rows with Spark, then VACUUM")
+        lost = files.sizes.keys() - set(there)
+        if lost:
+            message = f"{self._path}: {len(lost)} files of the newest version are not there"
+            raise MismatchError(message, "Restore them; no file was deleted")
+        return files.sizes.keys()
 
     def _table(self) -> DeltaTable:
         from deltalake import DeltaTable
@@ -113,9 +142,9 @@ class Erasure:
         return DeltaTable(self._path, storage_options=self._storage.options())
 
 
-def _before(name: str, version: int) -> bool:
-    """Whether a file that is not live may go: entries of the log only where they are older."""
-    if not name.startswith("_delta_log/"):
-        return True
-    found = _VERSION.match(name)
-    return found is not None and int(found[1]) < version
+def _goes(name: str, version: int) -> bool:
+    """Whether a file that is not live goes: of the log all but its end."""
+    found = _LOG.fullmatch(name)
+    if found is not None:
+        return int(found[1]) < version
+    return name != "_delta_log/_last_checkpoint"

@@ -87,6 +87,12 @@ class Storage(Protocol):
         Not atomic: where it raises, some of them may be gone. It can be repeated.
         """
 
+    def sweep(self, folder: str) -> None:
+        """Delete what writers left below a folder that died before the end of a write.
+
+        Nobody may write there meanwhile.
+        """
+
     def move(self, folder: str, target: str) -> None:
         """Give all that is below a folder another place; not atomic, and can be repeated."""
 
@@ -188,6 +194,11 @@ class LocalStorage:
             with suppress(OSError):
                 for folder in Path(path).parents:
                     folder.rmdir()
+
+    def sweep(self, folder: str) -> None:
+        """All files whose names start with a dot."""
+        for where, _, names in os.walk(folder):
+            self.delete_all([f"{where}/{name}" for name in names if name.startswith(".")])
 
     def move(self, folder: str, target: str) -> None:
         """Each file by ``rename()``."""

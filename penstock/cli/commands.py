@@ -8,6 +8,7 @@ from penstock.cli.forgetting import forget
 from penstock.cli.ingesting import ingest, provision
 from penstock.cli.ledgers import ledger
 from penstock.cli.local import doctor, init, local
+from penstock.cli.maintaining import compact, expire
 from penstock.cli.quarantining import quarantine
 from penstock.cli.reading import get, query, status
 from penstock.cli.scheduling import schedule
@@ -31,6 +32,8 @@ COMMANDS = (
     quarantine,
     ledger,
     dataset,
+    compact,
+    expire,
     forget,
     schedule,
     crawler,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import click
 
 from penstock.bucket import storage_of
-from penstock.cli.options import Workspace, workspace_options
+from penstock.cli.options import Workspace, age_of, workspace_options
 from penstock.cli.tables import show, show_json
 from penstock.conf_ledger import NEVER
 from penstock.errors import UsageError
@@ -26,8 +25,6 @@ DAMAGED = 70
 _COMPACTED = ("feature group", "compacted now", "compacted", "left", "damaged")
 _COLLECTED = ("feature group", "what they staged", "windows", "files", "bytes")
 _EVERY = 100  # windows between two words on how far it is
-_AGE = re.compile(r"(\d{1,6})\s*(s|min|h|d)")
-_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 
 
 @click.group()
@@ -47,7 +44,7 @@ def ledger() -> None:
     "age",
     default="1h",
     show_default=True,
-    help="Only windows that have been done for so long: 30min, 1h, 7d.",
+    help="Only windows that have been done for so long: 30m, 1h, 7d.",
 )
 @workspace_options
 def compacted(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int:
@@ -61,7 +58,7 @@ def compacted(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int
       penstock ledger compact
       penstock ledger compact flight_status --older-than 7d
     """
-    before = datetime.now(timezone.utc) - _age(age)
+    before = datetime.now(timezone.utc) - age_of(age)
     found = [
         compact(one, before, _progress(workspace, one.group)) for one in _ledgers(workspace, groups)
     ]
@@ -94,7 +91,7 @@ def collection(
       penstock ledger collect --dry-run
       penstock ledger collect flight_status --older-than 30d
     """
-    retention = workspace.settings.ledger.retention if age is None else _age(age)
+    retention = workspace.settings.ledger.retention if age is None else age_of(age)
     if retention is None:
         place = workspace.settings.place("ledger.collect_after")
         click.echo(f"Nothing is collected: {place}: ledger.collect_after is {NEVER}.", err=True)
@@ -211,13 +208,6 @@ def _amounts(one: Collected, *, dry_run: bool) -> list[tuple[Any, ...]]:
         (one.group, what, amount.windows, amount.files, amount.bytes)
         for what, amount in ((did, one.taken), *kept)
     ]
-
-
-def _age(text: str) -> timedelta:
-    found = _AGE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{text!r} is no duration", "Write for example 30min, 1h or 7d")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 def _check_name(name: str) -> None:

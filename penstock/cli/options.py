@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ from penstock.errors import UsageError
 from penstock.progress import Progress, Silent, progress
 from penstock.project import Project, load_project
 from penstock.storage import is_s3, local_path
+from penstock.timetable import duration
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -80,6 +81,18 @@ correct_option = click.option(
 takeover_option = click.option(
     "--takeover", is_flag=True, help="Do not wait for the lease of another run."
 )
+
+
+def age_of(text: str) -> timedelta:
+    """What ``--older-than`` says.
+
+    Raises:
+        UsageError: It is no duration.
+    """
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise UsageError(f"--older-than {text!r} {error}", "Nothing was done") from None
 
 
 def workspace_options(command: _Command) -> _Command:

@@ -34,6 +34,8 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock schedule show        what runs by itself, and when
   penstock crawler show         a Glue crawler over the offline tables, and its role
   penstock ledger verify        whether the ledger is whole
+  penstock compact              small files of the offline tables into large ones
+  penstock expire               files of older versions go
   penstock forget GROUP ID      remove every trace of a record
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do

@@ -6,11 +6,13 @@ the same form only has its values cut out. Whatever looks otherwise is parsed as
 
 Sound because a value that is cut out stands between two quotes of JSON and has neither quote,
 backslash nor control character: exchanging it for another such leaves the rest of the document as
-it was. A form is kept only when the parsed document has exactly the values that were cut out.
+it was. A form is kept only when a document of this form with values of ours, no two of them equal,
+has each of them where it was put and no other: so nothing hides in keys that are given twice.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 from penstock.emulator.records import Record
 from penstock.emulator.wire import Request
 
-_VALUE = re.compile(rb'"ValueAsString":"([^"\\\x00-\x1f]*+)"')
+_VALUE = re.compile(rb'"ValueAsString":"([^"\\\x00-\x1f]*)"')
 #: Between values and between the texts around them; no JSON document has it bare.
 _BETWEEN = b"\x1f"
 #: Sparse records have any number of forms; all are forgotten when there are this many.
@@ -75,6 +77,8 @@ class Forms:
     @staticmethod
     def cut(request: Request) -> Cut | None:
         """The request taken apart; None when it has no plain value, or is too long to keep."""
+        if _BETWEEN in request.body:
+            return None
         parts = _VALUE.split(request.body)
         text = _BETWEEN.join(parts[::2])
         if len(parts) == 1 or len(text) > _MAX_BYTES:
@@ -98,14 +102,15 @@ class Forms:
             self._forms[cut.key] = None
             return
         entries = parameters["Entries"] if operation == "BatchWriteRecord" else None
-        owners = [parameters] if entries is None else entries
+        probe, wanted = _probe(cut.key[3])
+        owners = [probe] if entries is None else probe["Entries"]
         try:
             names = [tuple([item["FeatureName"] for item in one["Record"]]) for one in owners]
             values = [item["ValueAsString"] for one in owners for item in one["Record"]]
             plain = all(len(item) == 2 for one in owners for item in one["Record"])  # noqa: PLR2004 - the two just read
         except (KeyError, TypeError):
             return
-        if not plain or values != cut.values or not all(type(n) is str for ns in names for n in ns):
+        if not plain or values != wanted or not all(type(n) is str for ns in names for n in ns):
             return
         ends = [0, *accumulate(map(len, names))]
         self._forms[cut.key] = _Form(
@@ -115,6 +120,17 @@ class Forms:
             names,
             list(pairwise(ends)),
         )
+
+
+def _probe(text: bytes) -> tuple[Any, list[str]]:
+    """A document of a form, and its values, which are all different."""
+    first, *others = text.split(_BETWEEN)
+    values = [f"value {n}" for n in range(len(others))]
+    filled = [
+        f'"ValueAsString":"{value}"'.encode() + other
+        for value, other in zip(values, others, strict=True)
+    ]
+    return json.loads(first + b"".join(filled)), values
 
 
 def _without(given: dict[str, Any], *members: str) -> dict[str, Any]:

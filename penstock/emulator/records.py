@@ -26,9 +26,9 @@ _INTEGRAL = re.compile(r"[+-]?[0-9]+")
 _FRACTIONAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 #: What is plainly good: few enough digits that neither type can overflow, nothing JSON escapes.
 _PLAIN = {
-    "Integral": "[+-]?[0-9]{1,18}+",
-    "Fractional": r"[+-]?[0-9]{1,20}+(?:\.[0-9]*+)?+(?:[eE][+-]?[0-9]{1,2})?+",
-    "String": r"[ !#-\[\]-~]*+",
+    "Integral": "[+-]?[0-9]{1,18}",
+    "Fractional": r"[+-]?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?",
+    "String": r"[ !#-\[\]-~]*",
 }
 _QUICK: Mapping[str, Callable[[Any], object] | None] = {
     "Integral": re.compile(_PLAIN["Integral"]).fullmatch,

@@ -73,8 +73,12 @@ def owner() -> str:
 @contextmanager
 def held(
     storage: Storage, path: str, clock: Callable[[], float], renew_s: float = RENEW_S
-) -> Iterator[None]:
-    """Hold the lease while the context lives; one that was taken over is left to its new holder."""
+) -> Iterator[Callable[[], bool]]:
+    """Hold the lease while the context lives; one that was taken over is left to its new holder.
+
+    Yields:
+        Whether it is held at that moment: it has not been taken over and has not lapsed.
+    """
     own = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), 0.0)
 
     def write(until: float) -> None:
@@ -83,6 +87,14 @@ def held(
     def still_ours() -> bool:
         holder = _holder(storage, path)
         return holder is not None and replace(holder, until=0.0) == own
+
+    def is_held() -> bool:
+        holder = _holder(storage, path)
+        return (
+            holder is not None
+            and replace(own, until=holder.until) == holder
+            and holder.until > clock()
+        )
 
     def renew() -> bool:
         ours = still_ours()
@@ -93,7 +105,7 @@ def held(
     write(clock() + LEASE_S)
     try:
         with ticking("penstock-lease", renew_s, renew):
-            yield
+            yield is_held
     finally:
         with suppress(OSError, TemporaryError):  # it ends by itself; what the run says counts more
             if still_ours():

@@ -79,6 +79,7 @@ def collect(
     tell: Callable[[int, int], None] | None = None,
     *,
     dry_run: bool = False,
+    gated: bool = False,
 ) -> Collected:
     """Remove what windows have staged that were done so long ago. Doing it again changes nothing.
 
@@ -90,6 +91,8 @@ def collect(
         retention: How long a window must have been done, by the clock of the driver that ended it.
         tell: Is called with how many windows were looked at, and how many there are.
         dry_run: Only say what would go.
+        gated: Also of windows that a gate stopped before their manifest: nothing is finished from
+            what these have staged.
 
     Raises:
         MismatchError: The ledger's snapshot is damaged.
@@ -98,7 +101,7 @@ def collect(
     bulk = _bulk(ledger)
     taken, kept, damaged = Amount(), dict[str, Amount](), list[str]()
     for n, (window, files) in enumerate(sorted(bulk.items())):
-        one = _Collection(ledger, window, files, now, now - retention)
+        one = _Collection(ledger, window, files, now, now - retention, gated)
         try:
             journals = ledger.journals(window)
             why = one.reason(journals) or (None if dry_run else one.take(journals))
@@ -118,7 +121,7 @@ def collect(
 def collected(storage: Storage, places: Places, generation: int) -> Mapping[str, Any] | None:
     """The note of a generation whose bulk is or may be gone; None where all of it is there.
 
-    ``at`` says when, ``online`` what its ONLINE_DONE carries.
+    ``at`` says when, ``online`` what its ONLINE_DONE carries, ``offline`` what OFFLINE_COMMITTED.
 
     Raises:
         MismatchError: The note is damaged.
@@ -139,15 +142,16 @@ class _Collection:
     files: _Files
     now: datetime
     before: datetime
+    gated: bool
 
     def reason(self, journals: Mapping[int, Journal]) -> str | None:
         """Why the window is left; None where its bulk may go."""
         if not set(self.files) <= set(journals):
             return LOST
-        wanted = [journals[one] for one in {*self.files, max(journals)}]
-        if any(one.state is not State.DONE for one in wanted):
+        wanted = {number: journals[number] for number in {*self.files, max(journals)}}
+        if not all(self._has_ended(*one) for one in wanted.items()):
             return NOT_DONE
-        if max(map(_ended, wanted)) > self.before:
+        if max(map(_ended, wanted.values())) > self.before:
             return YOUNG
         if self._places.window.replays and self._replayed():
             return REPLAYED
@@ -157,13 +161,20 @@ class _Collection:
         """Note, look again, remove; why not, where a run came between."""
         storage = self.ledger.storage
         for number in self.files:
-            self._note(number, journals[number])
+            if journals[number].state is State.DONE:
+                self._note(number, journals[number])
         # Whoever needs these files, as an undo does, claims first and looks for the note then.
         newest, journal = self.ledger.newest(self.window)
-        if newest != max(journals) or journal.state is not State.DONE:
+        if newest != max(journals) or not self._has_ended(newest, journal):
             return MEANWHILE
         storage.delete_all([path for _, found in sorted(self.files.items()) for path in found])
         return None
+
+    def _has_ended(self, number: int, journal: Journal) -> bool:
+        """Whether nobody needs what a generation has staged."""
+        if journal.state is not State.GATED:
+            return journal.state is State.DONE
+        return self.gated and not self.ledger.storage.exists(self._places.manifest(number))
 
     @property
     def _places(self) -> Places:
@@ -178,15 +189,17 @@ class _Collection:
     def _note(self, number: int, journal: Journal) -> None:
         """What its markers said, durably; the first note stands."""
         storage, online = self.ledger.storage, dict(journal.data(State.ONLINE_DONE) or {})
+        offline = dict(journal.data(State.OFFLINE_COMMITTED) or {})
         path = self._places.pin(number, "collected")
-        storage.put_if_absent(path, sealed({"at": written(self.now), "online": online}))
+        told = {"at": written(self.now), "online": online, "offline": offline}
+        storage.put_if_absent(path, sealed(told))
         found = collected(storage, self._places, number)
         if found is None or found["online"] != online:
             raise MismatchError(f"{path}: is not of this journal", "Restore the file")
 
 
 def _ended(journal: Journal) -> datetime:
-    return parsed([one.at for one in journal.events if one.state is State.DONE][-1])
+    return parsed([one.at for one in journal.events if one.state is journal.state][-1])
 
 
 def _bulk(ledger: Ledger) -> dict[str, _Files]:

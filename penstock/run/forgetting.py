@@ -8,26 +8,34 @@ interrupted is given again: each place is looked at anew. At the end every place
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from botocore.exceptions import ClientError
 
-from penstock import encoding, lake
-from penstock.aside import PROBLEM
+from penstock import aws, encoding, lake
 from penstock.bucket import storage_of
 from penstock.contract import FeatureGroup, FeatureType
-from penstock.erasure import Erasure, is_one_of
-from penstock.errors import MismatchError, UsageError
-from penstock.ledger.history import Ledger
+from penstock.erasure import Erasure, is_number, is_one_of
+from penstock.errors import MismatchError, TemporaryError, UsageError
+from penstock.ledger.history import Head, Ledger
 from penstock.ledger.journal import State
+from penstock.ledger.window import Window
 from penstock.run.collection import collect
 from penstock.run.context import Context
 from penstock.run.holding import holding_all
-from penstock.run.places import docs_path, offline_path, quarantine_path, state_folder
+from penstock.run.identified import Held
+from penstock.run.places import (
+    Places,
+    docs_path,
+    offline_path,
+    quarantine_path,
+    state_folder,
+)
 from penstock.run.quarantined import decisions_of
 from penstock.storage import absolute
 
@@ -35,7 +43,10 @@ NAMED = 3  # windows in an error
 _FAR = datetime(9999, 12, 31, tzinfo=timezone.utc)
 #: A retention: whatever the clock said of the driver that ended a window.
 _WHENEVER = timedelta(days=-36_500)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+#: Far ahead, and in the years that all our event times can say (encoding: 1684 to 2255).
+_AHEAD = datetime(2250, 1, 1, tzinfo=timezone.utc)
+#: What a deletion is answered that is older than the record (API reference, DeleteRecord).
+_STALE = ("ValidationException", "ValidationError")
 #: What no command of ours comes to; every report says so.
 BEYOND = (
     "sources: take the record out of them, or the next run brings it back",
@@ -84,12 +95,13 @@ def forget(
         MismatchError: Something is still there afterwards.
     """
     order = _Order(context, group, [_text(group, one) for one in identifiers])
-    with holding_all(context):
+    if look_only:
+        order.check()
+        return order.look()
+    with holding_all(context) as check:
         order.check()
         places = order.look()
-        if look_only:
-            return places
-        order.carry_out()
+        order.carry_out(check)
         left = [one for one in order.look() if one.found]
     if left:
         names = ", ".join(f"{one.found} {one.unit} in {one.where}" for one in left)
@@ -111,12 +123,12 @@ class _Order:
         self._quarantine = quarantine_path(settings)
         self._lake = storage_of(settings.lake, settings)
         path = offline_path(settings, group.name)
-        self._table = Erasure(path, self._lake, is_one_of(group.record_identifier, identifiers))
+        self._table = Erasure(path, self._lake, _condition(group, identifiers))
         self._offline = path
 
     def check(self) -> None:
         """Return where everything can go."""
-        undone = [one.window for one in self._ledger.heads() if one.state is not State.DONE]
+        undone = [one.window for one in self._ledger.heads() if not self._has_ended(one)]
         if undone:
             more = f" and {len(undone) - NAMED} more" if len(undone) > NAMED else ""
             message = f"{self._group.name}: not done: {', '.join(undone[:NAMED])}{more}"
@@ -128,6 +140,13 @@ class _Order:
             raise UsageError(message, remedy)
         self._table.check()
         self._erasure([]).check()
+
+    def _has_ended(self, head: Head) -> bool:
+        """Whether nobody goes on from what the window has staged."""
+        if head.state is not State.GATED:
+            return head.state is State.DONE
+        places = Places(self._ledger.state, self._ledger.group, Window(label=head.window))
+        return not self._context.storage.exists(places.manifest(head.generation))
 
     def look(self) -> list[Place]:
         """What is there."""
@@ -143,17 +162,20 @@ class _Order:
             Place("Data Docs", self._docs, len(self._lake.walk(self._docs)), "files"),
         ]
 
-    def carry_out(self) -> None:
-        """Remove it all."""
-        context, say = self._context, self._say
+    def carry_out(self, check: Callable[[], None]) -> None:
+        """Remove it all; ``check`` raises once the project is not held any more."""
+        context, say, name = self._context, self._say, self._group.name
         say("removing records from the online store")
         self._delete()
         say("rewriting the offline table")
-        self._table.carry_out()
+        self._table.carry_out(check)
         say("removing what was staged, put aside, and made from it")
+        check()
         self._collect(dry_run=False)
+        for folder in ("staged", "online"):
+            context.storage.sweep(f"{self._ledger.state}/{folder}/{name}")
         context.storage.remove(self._replays)
-        self._erasure(self._aside()).carry_out()
+        self._erasure(self._aside()).carry_out(check)
         for folder in self._datasets():
             self._lake.remove(folder)
         self._lake.remove(self._docs)
@@ -190,32 +212,43 @@ class _Order:
         if not self._place.is_online:
             return
         runtime, there, now = self._runtime(), self._online(), self._context.now()
-        for identifier in self._identifiers:
+
+        def delete(identifier: str, at: str) -> None:
             runtime.delete_record(
                 FeatureGroupName=self._physical,
                 RecordIdentifierValueAsString=identifier,
-                EventTime=_later(self._group, there.get(identifier), now),
+                EventTime=at,
                 TargetStores=["OnlineStore"],
                 DeletionMode="HardDelete",
             )
+
+        for identifier in self._identifiers:
+            try:
+                delete(identifier, _later(self._group, there.get(identifier), now))
+            except ClientError as error:
+                # A soft deletion shows no event time, and this one may be of the future.
+                if identifier in there or aws.code(error) not in _STALE:
+                    raise
+                delete(identifier, _later(self._group, None, _AHEAD))
 
     def _runtime(self) -> Any:
         return self._context.client("sagemaker-featurestore-runtime")
 
     def _collect(self, *, dry_run: bool) -> int:
         """Files that windows have staged, all of them, whenever they were done."""
-        found = collect(self._ledger, self._context.now(), _WHENEVER, dry_run=dry_run)
+        found = collect(self._ledger, self._context.now(), _WHENEVER, dry_run=dry_run, gated=True)
         if found.kept or found.damaged:
             why = "; ".join([*found.kept, *found.damaged])
             message = f"{self._group.name}: what its runs have staged cannot be removed: {why}"
-            raise UsageError(message, f"See: penstock ledger verify {self._group.name}")
+            remedy = f"See: penstock ledger verify {self._group.name}"
+            raise (UsageError if dry_run else TemporaryError)(message, remedy)
         return found.taken.files
 
     def _aside(self) -> list[str]:
         """Keys of rows put aside that are of the identifiers, or may be."""
         rows = lake.quarantined(self._quarantine, self._lake, self._group.name)
-        name, wanted = self._group.record_identifier, set(self._identifiers)
-        return [one["row_key"] for one in rows if _holds(one["payload"], name, wanted)]
+        held = Held(self._group, self._identifiers)
+        return [one["row_key"] for one in rows if held.by(one["payload"])]
 
     def _erasure(self, keys: Sequence[str]) -> Erasure:
         return Erasure(self._quarantine, self._lake, is_one_of("row_key", keys or [""]))
@@ -226,15 +259,24 @@ class _Order:
             folder
             for dataset in self._lake.list(self._datasets_folder)
             for folder in self._lake.list(dataset)
-            if self._is_made_from_group(folder)
+            if self._lake.walk(folder) and self._is_made_from_group(folder)
         ]
 
     def _is_made_from_group(self, folder: str) -> bool:
+        """Also where its manifest does not say, or is not there: it was never finished."""
         try:
             manifest = json.loads(self._lake.read(f"{folder}/manifest.json"))
-        except FileNotFoundError:
+            return any(one["group"] == self._group.name for one in manifest["lineage"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return True
-        return any(one["group"] == self._group.name for one in manifest["lineage"])
+
+
+def _condition(group: FeatureGroup, identifiers: Sequence[str]) -> str:
+    """Rows of the offline table."""
+    name = group.record_identifier
+    if group.feature(name).type is FeatureType.FRACTIONAL:
+        return is_number(name, [float(one) for one in identifiers])
+    return is_one_of(name, identifiers)
 
 
 def _text(group: FeatureGroup, identifier: str) -> str:
@@ -257,28 +299,11 @@ def _text(group: FeatureGroup, identifier: str) -> str:
 
 def _later(group: FeatureGroup, event_time: str | None, now: datetime) -> str:
     """An event time after this one: an older or equal one deletes nothing."""
-    kind = group.feature(group.event_time).type
-    if event_time is None:
-        there = now
-    elif kind is FeatureType.STRING:
-        there = encoding.to_instant(pa.array([event_time])).values[0].as_py() or now
-    else:
-        there = _EPOCH + timedelta(seconds=float(event_time))
-    after = pa.array([max(now, there + timedelta(seconds=1))], pa.timestamp("us", "UTC"))
-    made = encoding.event_time(after, kind, group.fraction_digits, _FAR).values[0].as_py()
-    return made if isinstance(made, str) else repr(made)
-
-
-def _holds(payload: str, name: str, wanted: set[str]) -> bool:
-    """Whether a row that was put aside is of an identifier.
-
-    A row that a source's gate put aside need not have the identifier under its own name: there any
-    value that is it counts, and in a line that could not be read any place of it.
-    """
-    values: dict[str, Any] = json.loads(payload)
-    if PROBLEM in values:
-        return any(one in str(values[PROBLEM]) for one in wanted)
-    if name in values:
-        return str(values[name]) in wanted
-    texts = (value if isinstance(value, str) else json.dumps(value) for value in values.values())
-    return any(text in wanted for text in texts)
+    if group.feature(group.event_time).type is FeatureType.FRACTIONAL:
+        # Numbers, not instants: somebody may have written milliseconds.
+        return repr(max(now.timestamp(), float(event_time or 0) + 1))
+    there = None if event_time is None else encoding.to_instant(pa.array([event_time])).values[0]
+    after = now if there is None or not there.is_valid else there.as_py() + timedelta(seconds=1)
+    array = pa.array([max(now, after)], pa.timestamp("us", "UTC"))
+    found = encoding.event_time(array, FeatureType.STRING, group.fraction_digits, _FAR)
+    return str(found.values[0].as_py())

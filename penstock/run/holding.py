@@ -1,17 +1,22 @@
 """Who may work on what: a run holds its window, one that forgets records holds the whole project.
 
 Each takes its own lease first and looks at the other's then, so that at least one of two that begin
-together sees the other.
+together sees the other. A lease may lapse while its holder sleeps, so one that is about to delete
+what others may need looks whether it still has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from penstock.errors import TemporaryError
 from penstock.ledger.lease import check_free, held
 from penstock.run.context import Context
 from penstock.run.places import Places, state_folder
+
+_FORGETTING = "the project, in which records are forgotten,"
 
 
 @contextmanager
@@ -22,24 +27,58 @@ def holding(context: Context, places: Places) -> Iterator[None]:
         TemporaryError: Records are being forgotten.
     """
     with held(context.storage, places.lease, lambda: context.now().timestamp()):
-        _check(context, _whole(context), "the project, in which records are forgotten,")
+        check_whole(context)
         yield
 
 
 @contextmanager
-def holding_all(context: Context) -> Iterator[None]:
-    """Hold the project: no window of any group is worked on, and none is begun.
+def sharing(context: Context, what: str) -> Iterator[None]:
+    """Keep records from being forgotten meanwhile; any number may do so.
+
+    Args:
+        context: The surroundings.
+        what: Name of a group, or of something else that is worked on.
+
+    Raises:
+        TemporaryError: Records are being forgotten.
+    """
+    lease = f"{state_folder(context.settings)}/leases/{what}/shared-{uuid.uuid4().hex}.json"
+    try:
+        with held(context.storage, lease, lambda: context.now().timestamp()):
+            check_whole(context)
+            yield
+    finally:
+        context.storage.delete(lease)
+
+
+@contextmanager
+def holding_all(context: Context) -> Iterator[Callable[[], None]]:
+    """Hold the project: nothing of any group is worked on, and nothing is begun.
+
+    Yields:
+        Raises TemporaryError once the lease is lost: to be called before anything is deleted.
 
     Raises:
         TemporaryError: A run works on a window, or records are being forgotten.
     """
     whole = _whole(context)
-    _check(context, whole, "the project, in which records are forgotten,")
-    with held(context.storage, whole, lambda: context.now().timestamp()):
+    check_whole(context)
+    with held(context.storage, whole, lambda: context.now().timestamp()) as is_ours:
+
+        def check() -> None:
+            if not is_ours():
+                message = "the lease of the project was lost: this process slept, or another came"
+                raise TemporaryError(message, "Run the same command again")
+
         for folder in context.storage.list(f"{state_folder(context.settings)}/leases"):
             for lease in context.storage.list(folder):
                 _check(context, lease, lease.removesuffix(".json").rsplit("leases/", 1)[-1])
-        yield
+        yield check
+
+
+def check_whole(context: Context) -> None:
+    """Return where no records are being forgotten; raises TemporaryError."""
+    _check(context, _whole(context), _FORGETTING)
 
 
 def _check(context: Context, lease: str, what: str) -> None:

@@ -21,7 +21,7 @@ from penstock.ledger.lease import check_free, owner
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
-from penstock.run.holding import holding
+from penstock.run.holding import check_whole, holding
 from penstock.run.inputs import inputs
 from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
@@ -150,6 +150,7 @@ def _claimed(
     journal: Journal,
     mode: Mode,
 ) -> Work:
+    check_whole(context)
     if not context.takeover:
         check_free(context.storage, places.lease, context.now().timestamp())
     epoch = journal.epoch + 1

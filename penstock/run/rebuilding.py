@@ -182,8 +182,9 @@ class _Proof:
         path = offline_path(self.settings, self.places.group)
         log = Log(path, storage_of(path, self.settings))
         found = log.find(transaction_of(self.places, self.generation))
-        if found is None:
-            return None
+        if found is None:  # never committed, or the log has been forgotten: this is what it said
+            held = collected(self.ledger.storage, self.places, self.generation) or {}
+            return dict(held["offline"]) if held.get("offline") else None
         return {"offline": found.rows, "present": found.present, "version": found.version}
 
     def _table(self) -> str | None:

@@ -24,6 +24,7 @@ from penstock.expectation import ROW_TYPES, split
 from penstock.ledger.decisions import OPEN, Outcome, Verdict, verdicts
 from penstock.quarantine import Quarantine
 from penstock.run.context import Context
+from penstock.run.holding import sharing
 from penstock.run.ingest import Result
 from penstock.run.payload import KEY, judged
 from penstock.run.quarantined import EVENT_KEYS, Choice, decisions_of
@@ -94,9 +95,11 @@ def replay(
         remedy = f"Mend source or contract, then run: penstock ingest {group.name}"
         raise UsageError(message, remedy)
     work = _Replay(context, pipeline, by, asked or Asked())
-    if not dry_run:
+    if dry_run:
+        return work.run(choice, limit, dry_run=True)
+    with sharing(context, group.name):  # what was read is not forgotten before it is in the stores
         work.finish()
-    return work.run(choice, limit, dry_run=dry_run)
+        return work.run(choice, limit, dry_run=False)
 
 
 class _Replay:

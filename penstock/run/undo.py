@@ -26,7 +26,7 @@ from penstock.offline.restoration import Restoration
 from penstock.online import fold
 from penstock.run.context import Context
 from penstock.run.figures import Figures
-from penstock.run.holding import holding
+from penstock.run.holding import check_whole, holding
 from penstock.run.manifest import pinned_instant, read_manifest
 from penstock.run.places import Places, ledger_of
 from penstock.run.removal import remove
@@ -136,6 +136,7 @@ class _Undo:
     def walk(self) -> Undone:
         """Every step that is not reached."""
         context, places = self._context, self._places
+        check_whole(context)
         self._check_alone()
         epoch = self._journal.epoch + 1
         name = uuid.uuid4().hex[:12]

@@ -24,6 +24,7 @@ from penstock.dataset import Dataset, HashSplit, TimeSplit
 from penstock.errors import MismatchError, UsageError
 from penstock.offline.table import OfflineTable
 from penstock.run.context import Context
+from penstock.run.holding import sharing
 from penstock.session import raised
 from penstock.stage.report import rows_of
 from penstock.storage import Storage, absolute
@@ -98,7 +99,19 @@ def build(
         UsageError: A group or column is not there, or a group has no offline table.
         DataGateError: A label has no moment.
         MismatchError: The transform left rows out or made new ones, or a file lacks rows.
+        TemporaryError: Records are being forgotten.
     """
+    with sharing(context, "datasets"):
+        return _built(context, dataset, groups, folder, form)
+
+
+def _built(
+    context: Context,
+    dataset: Dataset,
+    groups: Mapping[str, FeatureGroup],
+    folder: str | None,
+    form: Format,
+) -> Built:
     versions = {name: _version(context, groups, name) for name in dataset.groups}
     named = [dataset.meaning, form, *(versions[name].plain() for name in dataset.groups)]
     root = absolute(folder or f"{context.settings.lake}/datasets/{dataset.name}")

@@ -52,7 +52,7 @@ def test_t04_driver_kill9_in_a_collection(undisturbed: Stores, tmp_path: Path) -
     """cp16: what is left goes with the next one; the window stays DONE, and is not run again."""
     small, hit = provisioned(tmp_path / "project", SENSORS), tmp_path / "hit"
     last = fine(small.run("ingest", "--json"))
-    words = ("collect", GROUP, "--older-than", "0min")
+    words = ("collect", GROUP, "--older-than", "0m")
     stopping = replace(small, path=(COLLECTING.copy(tmp_path / "copy", hit),))
     bulk = _bulk(small.state)
     assert len(bulk) > 2

@@ -13,11 +13,14 @@ import pytest
 from penstock import aws
 from penstock.contract import Pipeline
 from penstock.dataset import Dataset, Lookup
-from penstock.errors import TemporaryError, UsageError
+from penstock.errors import DataGateError, TemporaryError, UsageError
+from penstock.ledger.history import Ledger
+from penstock.ledger.journal import State
 from penstock.ledger.lease import held
 from penstock.ledger.window import Window
 from penstock.run.forgetting import forget
 from penstock.run.ingest import ingest_pipeline
+from penstock.run.rebuilding import rebuilt_all
 from penstock.run.status import statuses
 from penstock.run.undo import undo
 from penstock.run.undoable import find
@@ -65,6 +68,12 @@ def _said(lab: Lab) -> str:
     return "\n".join(texts(lab.root / one) for one in ("lake", "state"))
 
 
+LEVELS = Dataset(
+    name="levels",
+    base="readings",
+    time="at",
+    lookups=(Lookup("readings", on="sensor", prefix="p_"),),
+)
 ROWS = (
     (SECRET, OLD, "1", "0.5"),
     (OTHER, OLD, "2", "0.5"),
@@ -78,24 +87,24 @@ def test_no_file_has_it(lab: Lab) -> None:
     """Two versions, rows put aside, staged files, an undone run, two data sets; others stay."""
     _run(lab, *ROWS)
     _run(lab, *ROWS, (SECRET, NEW, "7", ""), ("c", NEW, "9", ""))
-    dataset = Dataset(
-        name="levels",
-        base="readings",
-        time="at",
-        lookups=(Lookup("readings", on="sensor", prefix="p_"),),
-    )
     settings = lab.settings()
-    made = build(lab.context(settings), dataset, {"readings": GROUP})
+    made = build(lab.context(settings), LEVELS, {"readings": GROUP})
     elsewhere = build(
-        lab.context(settings), dataset, {"readings": GROUP}, folder=str(lab.root / "elsewhere")
+        lab.context(settings), LEVELS, {"readings": GROUP}, folder=str(lab.root / "elsewhere")
     )
+    (Path(made.path).parent / "a file of somebody's").write_text("")
+    torn = Path(made.path).parent / "torn" / "manifest.json"
+    torn.parent.mkdir()
+    torn.write_text("{")
+    left = lab.root / "state" / "online" / "readings" / "all" / f".rejects.{'0' * 32}"
+    left.write_text(SECRET)
     assert Path(made.path).exists()
     assert MARK in _said(lab)
     aside = len(lab.quarantine())
 
     looked = _forget(lab, SECRET, look_only=True)
     assert looked["offline table"] == 2
-    assert (looked["online store"], looked["data sets"], looked["quarantine"]) == (1, 1, 1)
+    assert (looked["online store"], looked["data sets"], looked["quarantine"]) == (1, 2, 1)
     assert looked["staged by runs"] > 0
     assert MARK in _said(lab)
     assert lab.online(GROUP, SECRET)[SECRET] is not None
@@ -127,10 +136,11 @@ def test_nobody_works_meanwhile(lab: Lab) -> None:
             _forget(lab, SECRET)
         with pytest.raises(TemporaryError, match="in which records are forgotten"):
             _run(lab, *ROWS, ("c", NEW, "9", ""))
+        with pytest.raises(TemporaryError, match="in which records are forgotten"):
+            build(lab.context(lab.settings()), LEVELS, {"readings": GROUP})
+        assert _forget(lab, SECRET, look_only=True)["offline table"] == 1
     assert MARK in _said(lab)
     assert lab.online(GROUP, SECRET)[SECRET] is not None
-    with pytest.raises(UsageError, match="not done: all"):
-        _forget(lab, SECRET)
     _run(lab, *ROWS, ("c", NEW, "9", ""))
     assert _forget(lab, SECRET)["offline table"] == 1
     assert MARK not in _said(lab)
@@ -141,6 +151,11 @@ def test_runs_go_on_afterwards(lab: Lab) -> None:
     run = _run(lab, *ROWS)
     _forget(lab, SECRET)
     context = lab.context(lab.settings())
+    event = lab.root / "state" / "ledger" / "readings" / "all" / "0000" / "000004.json"
+    event.unlink()
+    ledger = Ledger(context.storage, str(lab.root / "state"), "readings")
+    (rebuilt,) = rebuilt_all(context.settings, ledger, None, context.now(), lambda *_: None)
+    assert rebuilt.state is State.DONE
     with pytest.raises(UsageError, match="what it staged was collected"):
         undo(context, GROUP, run, find(context, run))
     newer = _run(lab, *ROWS, ("c", NEW, "9", ""))
@@ -153,14 +168,19 @@ def test_runs_go_on_afterwards(lab: Lab) -> None:
 def test_softly_deleted_and_of_the_future(lab: Lab) -> None:
     """A soft deletion keeps the identifier online; a record may be newer than our clock."""
     late = "2024-03-01T00:00:00Z"
-    _run(lab, (SECRET, OLD, "1", ""), (SECRET + "2", late, "1", ""), ("b", OLD, "1", ""))
-    runtime = aws.client(lab.endpoint, "sagemaker-featurestore-runtime")
-    runtime.delete_record(
-        FeatureGroupName=GROUP.name, RecordIdentifierValueAsString=SECRET, EventTime=NEW
+    _run(
+        lab,
+        *((SECRET + n, at, "1", "") for n, at in (("", OLD), ("2", late), ("3", OLD))),
+        ("b", OLD, "1", ""),
     )
+    runtime = aws.client(lab.endpoint, "sagemaker-featurestore-runtime")
+    for one, at in ((SECRET, NEW), (SECRET + "3", late)):
+        runtime.delete_record(
+            FeatureGroupName=GROUP.name, RecordIdentifierValueAsString=one, EventTime=at
+        )
     settings = lab.settings()
     early = replace(lab.context(settings), now=lambda: datetime(2024, 2, 1, tzinfo=timezone.utc))
-    forget(early, GROUP, [SECRET, SECRET + "2"], look_only=False)
+    forget(early, GROUP, [SECRET + n for n in ("", "2", "3")], look_only=False)
     listed = runtime.list_records(FeatureGroupName=GROUP.name, IncludeSoftDeletedRecords=True)
     assert listed["RecordIdentifiers"] == ["b"]
 
@@ -176,3 +196,16 @@ def test_odd_texts_take_nothing_of_others(lab: Lab, odd: str) -> None:
     else:
         assert not {_forget(lab, odd)[one] for one in ("online store", "offline table")} - {0}
     assert (lab.offline(GROUP), lab.online_identifiers(GROUP), lab.quarantine()) == before
+
+
+def test_a_window_that_a_gate_stopped(lab: Lab) -> None:
+    """Before its manifest nobody goes on from what it staged: that goes, the window stays."""
+    _run(lab, *ROWS)
+    with pytest.raises(DataGateError):
+        _run(lab, *ROWS, *((SECRET, NEW, "x", f"{n}") for n in range(20)))
+    assert MARK in texts(lab.root / "state")
+    assert _forget(lab, SECRET)["offline table"] == 1
+    assert MARK not in _said(lab)
+    assert statuses(lab.settings(), ["readings"])[0].state is State.GATED
+    _run(lab, *ROWS[1:], ("c", NEW, "9", ""))
+    assert lab.online_identifiers(GROUP) == sorted([OTHER, "b", "c"])

@@ -128,7 +128,7 @@ class Year:
     def collect(self, package: Path | None = None) -> subprocess.Popen[bytes]:
         """Remove what finished windows staged, with this copy of the package; it runs on."""
         place = ("--project", str(ROOT), "--conf", str(self.shared / "conf"), "--env", self.name)
-        words = ("ledger", "collect", GROUP.name, "--older-than", "0min", *place)
+        words = ("ledger", "collect", GROUP.name, "--older-than", "0m", *place)
         return subprocess.Popen(
             [sys.executable, "-c", RUN, *words],
             cwd=self.shared,

@@ -54,6 +54,27 @@ def test_an_append_is_made_once_and_found(tmp_path: Path) -> None:
     assert names(path) == ["a", "b", "c"]
 
 
+def test_a_commit_is_found_at_its_version_whoever_commits_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """delta-rs counts down from the version it has loaded, but lists what is there by then."""
+    path = f"{tmp_path}/table"
+    log = Log(path, LocalStorage())
+    assert log.append(part(path, "a"), SCHEMA)
+    assert log.append(part(path, "b"), SCHEMA, FIRST)
+    plain, left = DeltaTable.history, [2]
+
+    def raced(table: DeltaTable, limit: int | None = None) -> list[dict[str, Any]]:
+        if left[0]:
+            left[0] -= 1
+            assert Log(path, LocalStorage()).append(part(path, "c"), SCHEMA)
+        return plain(table, limit)
+
+    monkeypatch.setattr(DeltaTable, "history", raced)
+    assert log.find(FIRST) == Commit(1, 0, version=1)
+    assert left == [0]
+
+
 def test_an_append_of_no_rows_is_a_commit(tmp_path: Path) -> None:
     """What it did is found: nothing."""
     path = f"{tmp_path}/table"

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.commits import Commit, Log, Transaction
-from penstock.erasure import Erasure, is_one_of
-from penstock.errors import UsageError
+from penstock.erasure import Erasure, is_number, is_one_of
+from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.storage import LocalStorage
 from tests.service.test_commits import SCHEMA, names, part
 
@@ -88,6 +88,66 @@ def test_an_interrupted_one_is_finished(tmp_path: Path) -> None:
     assert "secret" in texts(Path(path))
     assert _erase(path, "secret") == 0
     assert "secret" not in texts(Path(path))
+
+
+def test_what_others_left_in_the_log(tmp_path: Path) -> None:
+    """A deletion by somebody's SQL has the text in its condition; writers leave halves of files."""
+    path = f"{tmp_path}/table"
+    _table(path, ("a", "secret"))
+    DeltaTable(path).delete("name = 'secret'")
+    for one in (
+        "_delta_log/_commit_x.json.tmp",
+        "_delta_log/00000000000000000009.json#1",
+        "_delta_log/.00000000000000000001.json.crc",
+        ".part-1.parquet.tmp",
+    ):
+        (Path(path) / one).write_text("secret")
+    assert "secret" in texts(Path(path))
+    assert _erase(path, "secret") == 0
+    assert "secret" not in texts(Path(path))
+    assert names(path) == ["a"]
+
+
+def test_a_writer_that_slept_does_not_break_the_table(tmp_path: Path) -> None:
+    """Its files were taken for those of a dead one: its commit is refused, and made anew."""
+    path = f"{tmp_path}/table"
+    log = _table(path, ("a", "x"))
+    slept, name = part(path, "b"), Transaction("penstock:x:9", 0)
+    _erase(path, "x")
+    with pytest.raises(TemporaryError, match="1 of 1 files that were written are gone"):
+        log.append(slept, SCHEMA, name)
+    assert log.append(part(path, "b"), SCHEMA, name)
+    assert names(path) == ["a", "b"]
+
+
+def test_nothing_goes_once_the_lease_is_lost_or_files_are(tmp_path: Path) -> None:
+    """What the newest version lacks, older ones may still have."""
+    path, storage = f"{tmp_path}/table", LocalStorage()
+    _table(path, ("a", "x"), ("b",))
+    before = {str(one) for one in Path(path).glob("*.parquet")}
+
+    def lost() -> None:
+        raise TemporaryError("lost")
+
+    with pytest.raises(TemporaryError, match="lost"):
+        Erasure(path, storage, is_one_of("name", ["x"])).carry_out(lost)
+    assert {str(one) for one in Path(path).glob("*.parquet")} >= before
+    live = DeltaTable(path).file_uris()
+    Path(live[0]).rename(f"{tmp_path}/away")
+    with pytest.raises(MismatchError, match="1 files of the newest version are not there"):
+        Erasure(path, storage, is_one_of("name", ["nobody"])).check()
+    Path(f"{tmp_path}/away").rename(live[0])
+    assert _erase(path, "x") == 0
+    assert names(path) == ["a", "b"]
+
+
+def test_doubles_are_told_as_numbers(tmp_path: Path) -> None:
+    """Each engine writes them in its own way."""
+    path, numbers = f"{tmp_path}/table", [1e16, 1e-7, 0.1, -0.0, 5.0]
+    write_deltalake(path, pa.table({"n": pa.array(numbers, pa.float64())}))
+    erasure = Erasure(path, LocalStorage(), is_number("n", [1e16, 1e-7, 5.0]))
+    assert (erasure.rows(), erasure.carry_out(), erasure.rows()) == (3, 3, 0)
+    assert DeltaTable(path).to_pyarrow_table()["n"].to_pylist() == [0.1, -0.0]
 
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:

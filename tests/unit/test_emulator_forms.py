@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,26 @@ def test_any_change_of_bytes(of: tuple[str, Any], data: st.DataObject) -> None:
     changed = body[:start] + inserted + body[end:]
     found = _read(forms, changed)
     assert found is None or found == json.loads(changed)
+
+
+_ID = b'{"FeatureName":"id","ValueAsString":"5"%b}'
+_TWICE = b'"ValueAsString": "5"', b'"\\u0056alueAsString":"5"'
+
+
+@pytest.mark.parametrize("again", _TWICE)
+def test_a_key_that_is_given_twice(again: bytes) -> None:
+    """The second in another writing: it is what JSON says, and no value that is cut out."""
+    body = b'{"Record":[%b]}' % (_ID % (b"," + again))
+    assert json.loads(body)["Record"][0]["ValueAsString"] == "5"
+    assert _read(_learnt("PutRecord", body), body.replace(b'"5",', b'"6",')) is None
+
+
+def test_our_own_separator_in_a_body() -> None:
+    """It would pass for a value of the form, and is no JSON."""
+    first = b'{"Record":[%b,%b]}' % (_ID % b"", _ID % b"")
+    forms = _learnt("PutRecord", first)
+    assert _read(forms, first) == json.loads(first)
+    assert _read(forms, first.replace(b'"ValueAsString":"5"', b"\x1f", 1)) is None
 
 
 def test_plain_bodies_are_read_by_their_form() -> None:
