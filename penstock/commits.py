@@ -8,80 +8,34 @@ delta-rs: its own retries would commit a transaction twice (delta-rs issue 2580)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from penstock.entries import (
+    Commit,
+    Files,
+    Part,
+    Transaction,
+    action,
+    commit_of,
+    count,
+    has,
+    mark_of,
+    once,
+    properties,
+)
 from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
 from penstock.storage import Storage
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable, Field
-    from deltalake.transaction import AddAction
+    from deltalake import DeltaTable, Field
 
 LOOKS = (10, 1_000, None)  # commits looked through for one of ours: it is mostly the newest
 ATTEMPTS = 100  # of a commit that meets others: each that failed is another's that went through
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """Name of one append: ``application`` per group and window, ``version`` its generation."""
-
-    application: str
-    version: int
-
-    @property
-    def mark(self) -> dict[str, Any]:
-        """How it is noted beside the commit."""
-        return {"penstock": self.application, "generation": self.version}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A Parquet file in the table's folder.
-
-    Args:
-        name: Relative to the folder.
-        size: Bytes.
-        statistics: Rows and bounds of its columns, as JSON text of Delta's protocol.
-    """
-
-    name: str
-    size: int
-    statistics: str
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What an append did.
-
-    Args:
-        rows: Rows added.
-        present: Rows left out because the table had them already.
-        version: Version of the table.
-    """
-
-    rows: int
-    present: int
-    version: int
-
-
-@dataclass(frozen=True)
-class Files:
-    """Parquet files whose rows are all the rows of a table.
-
-    Args:
-        sizes: Bytes, by absolute path.
-        storage: Where they are.
-    """
-
-    sizes: Mapping[str, int]
-    storage: Storage
 
 
 def check_installed() -> None:
@@ -146,13 +100,13 @@ class Log:
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made, or the log forgot it."""
         table = self._newest()
-        if table is None or not _has(table, transaction):
+        if table is None or not has(table, transaction):
             return None
         for newest in LOOKS:
             for one in self.history(newest):
-                mark = _mark(one)
+                mark = mark_of(one)
                 if {key: mark.get(key) for key in transaction.mark} == transaction.mark:
-                    return _commit(one, mark)
+                    return commit_of(one, mark)
         return None
 
     def history(self, newest: int | None = None) -> list[dict[str, Any]]:
@@ -202,7 +156,7 @@ class Log:
         for _ in range(ATTEMPTS):
             table = self._newest()
             version = None if table is None else table.version()
-            if transaction is not None and table is not None and _has(table, transaction):
+            if transaction is not None and table is not None and has(table, transaction):
                 return True
             if not blind and version != read:
                 return False
@@ -277,12 +231,12 @@ class Log:
         from deltalake.transaction import create_table_with_add_actions
 
         self._check_there(parts)
-        actions = [_action(one) for one in parts]
-        properties = _properties(actions, transaction, present)
+        actions = [action(one) for one in parts]
+        noted = properties(actions, transaction, present)
         try:
             if table is not None:
                 table.create_write_transaction(
-                    [*actions], "append", schema, commit_properties=properties
+                    [*actions], "append", schema, commit_properties=noted
                 )
             else:
                 create_table_with_add_actions(
@@ -290,7 +244,7 @@ class Log:
                     Schema.from_arrow(schema),
                     actions,
                     storage_options=self._storage.options(),
-                    commit_properties=properties,
+                    commit_properties=noted,
                 )
         except DeltaError:
             if self.version() == (None if table is None else table.version()):
@@ -329,66 +283,3 @@ class Log:
 
 def _type(field: Field) -> str:
     return str(getattr(field.type, "type", field.type))
-
-
-def _has(table: DeltaTable, transaction: Transaction) -> bool:
-    """Whether it was committed, or one after it."""
-    found = table.transaction_version(transaction.application)
-    return found is not None and found >= transaction.version
-
-
-def _mark(commit: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        made = json.loads(commit.get("userMetadata") or "{}")
-    except ValueError:
-        return {}
-    return made if isinstance(made, dict) else {}
-
-
-def _action(part: Part) -> AddAction:
-    from deltalake.transaction import AddAction
-
-    return AddAction(
-        path=part.name,
-        size=part.size,
-        partition_values={},
-        modification_time=0,
-        data_change=True,
-        stats=part.statistics,
-    )
-
-
-def _commit(one: Mapping[str, Any], mark: Mapping[str, Any]) -> Commit:
-    """Commits that Spark made have their rows among their figures."""
-    figures = one.get("operationMetrics") or {}
-    rows = mark.get("rows", figures.get("numOutputRows", 0))
-    return Commit(int(rows), int(mark["present"]), int(one["version"]))
-
-
-def _properties(
-    actions: Sequence[AddAction], transaction: Transaction | None, present: int
-) -> CommitProperties:
-    """What is noted beside a commit; its rows are those of the files it names."""
-    if transaction is None:
-        return once({})
-    rows = sum(json.loads(one.stats)["numRecords"] for one in actions)
-    mark = json.dumps({**transaction.mark, "present": present, "rows": rows})
-    return once({"userMetadata": mark}, transaction)
-
-
-def once(metadata: Mapping[str, Any], transaction: Transaction | None = None) -> CommitProperties:
-    """Properties of one attempt: what comes between is looked at before the next."""
-    from deltalake import CommitProperties
-    from deltalake.transaction import Transaction as Named
-
-    named = [] if transaction is None else [Named(transaction.application, transaction.version)]
-    return CommitProperties(dict(metadata), max_commit_retries=0, app_transactions=named)
-
-
-def count(table: DeltaTable, condition: str) -> int:
-    """Rows of a table that meet a condition, in DataFusion's SQL."""
-    from deltalake import QueryBuilder
-
-    text = f"SELECT count(*) AS n FROM rows WHERE {condition}"  # noqa: S608 - made by us, without texts of others
-    found = QueryBuilder().register("rows", table).execute(text).read_all()
-    return int(found["n"][0].as_py())

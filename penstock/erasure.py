@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from penstock.commits import Log, beaten, check_installed, count, once
+from penstock.commits import Log, beaten, check_installed
+from penstock.entries import count, once
 from penstock.errors import MismatchError, UsageError
 from penstock.storage import Storage
 

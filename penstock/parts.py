@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from penstock.commits import Part
+from penstock.entries import Part
 from penstock.storage import Storage
 from penstock.worker import settled
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from penstock.commits import Files, Log, beaten, check_installed, once
+from penstock.commits import Log, beaten, check_installed
+from penstock.entries import Files, once
 from penstock.errors import MismatchError, UsageError
 from penstock.stage.report import rows_of
 from penstock.storage import Storage

@@ -67,8 +67,8 @@ def penstock(labels: DataFrame, events: DataFrame) -> DataFrame:
 
     Of the history it takes the files, as there.
     """
-    from penstock.commits import Files
     from penstock.dataset import Lookup
+    from penstock.entries import Files
     from penstock.storage import LocalStorage, local_path
     from penstock.training.join import looked_up, plan_of
 

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's d
 from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
 
 from penstock import encoding
-from penstock.commits import Commit, Files, Log, Transaction, beaten
+from penstock.commits import Log, beaten
 from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
+from penstock.entries import Commit, Files, Transaction
 from penstock.errors import MismatchError
 from penstock.offline.comparison import OLDER, TIE, Comparison, Means
 from penstock.parts import write

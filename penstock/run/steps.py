@@ -12,8 +12,8 @@ from typing import Any
 
 from penstock.catalog.glue import register
 from penstock.catalog.table import table_input, table_name
-from penstock.commits import Transaction
 from penstock.config import Settings
+from penstock.entries import Transaction
 from penstock.errors import DataGateError
 from penstock.ledger.journal import Journal, State
 from penstock.online import fold

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from penstock import meaning, query
 from penstock.bucket import storage_of
-from penstock.commits import Files
 from penstock.contract import FeatureGroup
 from penstock.dataset import Dataset, HashSplit, TimeSplit
+from penstock.entries import Files
 from penstock.errors import MismatchError, UsageError
 from penstock.offline.table import OfflineTable
 from penstock.run.context import Context

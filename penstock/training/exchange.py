@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.commits import Files
+from penstock.entries import Files
 from penstock.worker import settled
 
 if TYPE_CHECKING:

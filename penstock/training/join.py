@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from penstock import encoding
-from penstock.commits import Files
 from penstock.contract import FeatureGroup
 from penstock.dataset import Lookup
+from penstock.entries import Files
 from penstock.errors import UsageError
 from penstock.query import SPARK
 from penstock.stage.spark import rows_schema, shuffle_partitions

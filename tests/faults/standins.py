@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import penstock.run.staging
-from penstock.commits import Commit, Transaction
 from penstock.contract import FeatureGroup
+from penstock.entries import Commit, Transaction
 from penstock.gate import ORIGIN
 from penstock.run.places import offline_path
 from penstock.run.work import Work

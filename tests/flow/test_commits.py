@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from deltalake import DeltaTable
 
-from penstock.commits import Transaction
 from penstock.contract import Feature, FeatureType
+from penstock.entries import Transaction
 from penstock.errors import ContractError
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from penstock.commits import Log, Transaction
+from penstock.commits import Log
 from penstock.contract import Feature, FeatureGroup, FeatureType
+from penstock.entries import Transaction
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
 from penstock.storage import LocalStorage

@@ -24,9 +24,10 @@ from deltalake import DeltaTable
 from penstock import aws, bucket
 from penstock.bucket import S3Storage, hadoop, storage_of
 from penstock.cli.program import run
-from penstock.commits import Commit, Log, Part, Transaction
+from penstock.commits import Log
 from penstock.config import Aws, Location, Settings
 from penstock.contract import Column, Source
+from penstock.entries import Commit, Part, Transaction
 from penstock.erasure import Erasure, is_one_of
 from penstock.errors import (
     ConfigError,

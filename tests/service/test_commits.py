@@ -15,7 +15,8 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import DeltaError
 
 from penstock import commits
-from penstock.commits import Commit, Log, Part, Transaction
+from penstock.commits import Log
+from penstock.entries import Commit, Part, Transaction
 from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
 from penstock.parts import PartTask
 from penstock.storage import LocalStorage
@@ -217,7 +218,8 @@ def test_a_run_without_delta_rs_is_told_before_anything_is_written(
 
 JOB = """
 import sys
-from penstock.commits import Log, Transaction
+from penstock.commits import Log
+from penstock.entries import Transaction
 from penstock.storage import LocalStorage
 from tests.service.test_commits import SCHEMA, part
 

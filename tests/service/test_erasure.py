@@ -12,7 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.commits import Commit, Log, Transaction
+from penstock.commits import Log
+from penstock.entries import Commit, Transaction
 from penstock.erasure import Erasure, is_number, is_one_of
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.storage import LocalStorage

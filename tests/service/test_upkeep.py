@@ -12,7 +12,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from penstock.cli.program import run
-from penstock.commits import Log, Transaction
+from penstock.commits import Log
+from penstock.entries import Transaction
 from penstock.errors import UsageError
 from penstock.ledger.lease import held
 from penstock.storage import LocalStorage

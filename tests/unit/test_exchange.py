@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.commits import Files
+from penstock.entries import Files
 from penstock.storage import LocalStorage
 from penstock.training import exchange
 from penstock.training.exchange import KEY, Column, _Packing, _Reading, _slots, unpacked

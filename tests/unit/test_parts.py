@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock import parts
-from penstock.commits import Log, Part
+from penstock.commits import Log
+from penstock.entries import Part
 from penstock.parts import PartTask, Statistics
 from penstock.storage import LocalStorage
 
