@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -25,7 +25,9 @@ from penstock.worker import settled
 GROUP_ROWS = 1 << 17  # of a row group
 PART_ROWS = 8 * GROUP_ROWS
 COLUMNS = 32  # that have statistics, as Delta's own writers do; the last three of a table as well
-LETTERS = 64  # of text in statistics: longer text has none
+LETTERS = 64  # of text in statistics: what follows is cut off
+_LAST = 0x10FFFF  # greatest code point
+_SURROGATES = range(0xD800, 0xE000)  # are no characters
 
 
 def write(frame: DataFrame, schema: pa.Schema, folder: str, storage: Storage) -> list[Part]:
@@ -134,20 +136,26 @@ class Statistics:
     """Least and greatest values and counts of nulls of the columns readers skip files by.
 
     Bounds may be wide but never narrow (Delta protocol, per-file statistics): instants are rounded
-    outward to the milliseconds they are written with, and long text has no bounds.
+    outward to the milliseconds they are written with, long text to what it begins with. A bound
+    that is missing must be so for all columns: delta-rs 1.6.6 hands Arrow's data sets a comparison
+    with null for it, and a filter on that column then finds nothing.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._columns = list(dict.fromkeys([*schema.names[:COLUMNS], *schema.names[-3:]]))
         self._nulls = dict.fromkeys(self._columns, 0)
         self._bounds: dict[str, tuple[Any, Any]] = {}
+        self._unordered = False
 
     def add(self, rows: pa.Table) -> None:
         """More rows."""
         for name in self._columns:
             column = rows.column(name)
             self._nulls[name] += column.null_count
-            if column.null_count == rows.num_rows or pa.types.is_boolean(column.type):
+            if column.null_count == rows.num_rows:
+                continue
+            if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+                self._unordered = True  # for Spark it is the greatest value, for others none
                 continue
             found = pc.min_max(column).as_py()
             pair = (found["min"], found["max"])
@@ -158,26 +166,40 @@ class Statistics:
         """As JSON, for so many rows."""
         least = {name: _below(one) for name, (one, _) in self._bounds.items()}
         greatest = {name: _above(one) for name, (_, one) in self._bounds.items()}
-        made: Mapping[str, Any] = {
-            "numRecords": rows,
-            "minValues": {name: one for name, one in least.items() if one is not None},
-            "maxValues": {name: one for name, one in greatest.items() if one is not None},
-            "nullCount": self._nulls,
-        }
+        made: dict[str, Any] = {"numRecords": rows, "nullCount": self._nulls}
+        if not self._unordered and None not in (*least.values(), *greatest.values()):
+            made |= {"minValues": least, "maxValues": greatest}
         # delta-rs 1.6.6 takes escaped pairs of surrogates for something else, and skips files.
         return json.dumps(made, allow_nan=False, ensure_ascii=False)
 
 
 def _below(value: Any) -> Any:
+    """The value or what is below it, as JSON has it; None where JSON has nothing that is."""
     if isinstance(value, datetime):
         return _instant(value)
-    return _plain(-0.0 if value == 0 and isinstance(value, float) else value)
+    if isinstance(value, str):
+        return value[:LETTERS]
+    return _finite(-0.0 if value == 0 and isinstance(value, float) else value)
 
 
 def _above(value: Any) -> Any:
+    """The value or what is above it; as :func:`_below`."""
     if isinstance(value, datetime):
         return _instant(value + timedelta(microseconds=999))
-    return _plain(0.0 if value == 0 and isinstance(value, float) else value)
+    if isinstance(value, str):
+        return value if len(value) <= LETTERS else _after(value[:LETTERS])
+    return _finite(0.0 if value == 0 and isinstance(value, float) else value)
+
+
+def _after(start: str) -> str | None:
+    """The least text that is after all that begins so; None where there is none."""
+    kept = start.rstrip(chr(_LAST))
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    if following in _SURROGATES:
+        following = _SURROGATES.stop
+    return kept[:-1] + chr(following)
 
 
 def _instant(value: datetime) -> str:
@@ -186,9 +208,5 @@ def _instant(value: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= LETTERS else None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+def _finite(value: Any) -> Any:
+    return value if not isinstance(value, float) or math.isfinite(value) else None

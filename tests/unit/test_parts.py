@@ -31,9 +31,15 @@ SCHEMA = pa.schema(
     ]
 )
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+#: Around the length from which bounds are cut, of characters at which counting up is not plain.
+LONG = st.builds(
+    lambda start, rest: start + rest,
+    st.sampled_from(["", "a", "\ud7ff", "\U0010ffff", "\ue000"]).map(lambda one: one * 63),
+    st.text(st.sampled_from("a\ud7ff\ue000\U0010ffff"), max_size=3),
+)
 rows = st.fixed_dictionaries(
     {
-        "name": st.none() | st.text(max_size=90),
+        "name": st.none() | st.text(max_size=5) | LONG,
         "level": st.none() | st.integers(-(2**63), 2**63 - 1),
         "share": st.none() | st.floats(allow_nan=False),
         "at": st.none() | st.integers(0, 5_000).map(lambda n: START + timedelta(microseconds=n)),
@@ -59,9 +65,8 @@ def test_no_row_is_beyond_its_bounds(some: list[dict[str, Any]]) -> None:
     for piece in (some[:half], some[half:]):
         statistics.add(pa.Table.from_pylist(piece, SCHEMA))
     made = json.loads(statistics.text(len(some)))
-    least, greatest = made["minValues"], made["maxValues"]
+    least, greatest = made.get("minValues", {}), made.get("maxValues", {})
     assert made["numRecords"] == len(some)
-    assert "gone" not in {*least, *greatest}
     for name in SCHEMA.names:
         values = [one[name] for one in some]
         assert made["nullCount"][name] == values.count(None)
@@ -71,12 +76,21 @@ def test_no_row_is_beyond_its_bounds(some: list[dict[str, Any]]) -> None:
             low, high = (one.get(name, "").replace("Z", "000+00:00") for one in (least, greatest))
         else:
             low, high = least.get(name), greatest.get(name)
-        assert all(not low or low <= one for one in known)
-        assert all(not high or one <= high for one in known)
+        assert all(low in (None, "") or low <= one for one in known)
+        assert all(high in (None, "") or one <= high for one in known)
     shown = {name for name in SCHEMA.names if any(one[name] is not None for one in some)}
-    short = shown & {"level", "at"}
-    assert short <= set(least)
-    assert short <= set(greatest)
+    assert set(least) == set(greatest)
+    assert set(least) in (shown, set())
+    endless = any(one["share"] in (math.inf, -math.inf) for one in some)
+    highest = any((one["name"] or "") >= "\U0010ffff" * 64 for one in some)
+    assert bool(least) is (bool(shown) and not endless and not highest)
+
+
+def test_what_has_no_order_has_no_bounds() -> None:
+    """Not a number is the greatest value for Spark, and none for others: nothing is skipped."""
+    statistics = Statistics(SCHEMA)
+    statistics.add(pa.Table.from_pylist([{"share": math.nan}, {"share": 1.0, "level": 1}], SCHEMA))
+    assert "minValues" not in json.loads(statistics.text(2))
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,7 +99,7 @@ def test_a_reader_that_skips_by_bounds_loses_no_row(
     some: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     """delta-rs finds by a value what is there, in two files."""
-    name = data.draw(st.sampled_from(["name", "level", "share", "at"]))
+    name = data.draw(st.sampled_from(SCHEMA.names))
     value = data.draw(st.sampled_from([one[name] for one in some]))
     with tempfile.TemporaryDirectory() as folder:
         log = Log(folder, LocalStorage())
@@ -126,16 +140,18 @@ def test_rows_are_shared_out_over_files_and_groups(
     assert not (tmp_path / "none").exists()
 
 
-def test_values_without_bounds(tmp_path: Path) -> None:
-    """Infinity is no JSON, long text has none; zero is between both zeros."""
+def test_bounds_that_are_not_values(tmp_path: Path) -> None:
+    """Zero is between both zeros, long text within what it begins with; infinity is no JSON."""
     statistics = Statistics(SCHEMA)
     some = [
-        {"name": "x" * 65, "share": math.inf, "level": 0},
-        {"name": "y", "share": 0.0, "level": 0},
+        {"name": "x" * 65, "share": 0.0, "level": 0, "gone": False},
+        {"name": "a", "share": 0.0, "level": 0, "gone": True},
     ]
     statistics.add(pa.Table.from_pylist(some, SCHEMA))
     made = json.loads(statistics.text(2))
-    assert made["minValues"] == {"level": 0, "share": -0.0}
+    assert made["minValues"] == {"level": 0, "share": -0.0, "name": "a", "gone": False}
     assert math.copysign(1, made["minValues"]["share"]) == -1
-    assert made["maxValues"] == {"level": 0, "name": "y"}
+    assert made["maxValues"] == {"level": 0, "share": 0.0, "name": "x" * 63 + "y", "gone": True}
     assert written(f"{tmp_path}", [some])[0].statistics == statistics.text(2)
+    statistics.add(pa.Table.from_pylist([{"share": math.inf}], SCHEMA))
+    assert json.loads(statistics.text(3)).keys() == {"numRecords", "nullCount"}
