@@ -1,16 +1,21 @@
 """Upkeep of a Delta table: small files made into large ones, files of older versions removed.
 
-Rows never change. Compaction is a commit like any other and may go on beside runs; files of older
-versions are removed only while nobody writes, for a file that is not committed yet looks like one
-that no version names any more.
+Rows never change. Compaction is a commit like any other and may go on beside runs, but not beside
+what removes files; that goes on only while nobody writes, for a file that is not committed yet
+looks like one that no version names any more.
 """
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from penstock.commits import Log, beaten, check_installed
 from penstock.entries import Files, once
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 10
 TARGET_BYTES = 128 * 2**20  # of a file; Athena's tuning advice and Delta's default
-HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Upkeep:
             MismatchError: The table has not the same number of rows afterwards.
             TemporaryError: Others came first again and again.
         """
-        from deltalake.exceptions import CommitFailedError
+        from deltalake.exceptions import DeltaError
 
         for _ in range(ATTEMPTS):
             version = self._log.version()
@@ -82,7 +86,9 @@ class Upkeep:
                 figures = table.optimize.compact(
                     target_size=target, commit_properties=once({"userMetadata": mark})
                 )
-            except CommitFailedError:
+            except DeltaError:
+                if self._log.version() == version:
+                    raise  # nobody came first
                 continue
             if not figures["numFilesAdded"]:
                 return self._kept(there, there)
@@ -91,40 +97,65 @@ class Upkeep:
             return self._kept(self._files(made - 1), self._files(made))
         raise beaten(self._path, ATTEMPTS)
 
-    def expire(self, age: timedelta) -> Kept:
-        """Delete files that only versions older than ``age`` name, and files nobody committed.
+    def expire(self, before: datetime, check: Callable[[], None] = lambda: None) -> Kept:
+        """Delete files that only versions older than an instant name, and files nobody committed.
 
-        Nobody may write to the table meanwhile. Versions older than that cannot be read any more.
+        Nobody may write to the table meanwhile. What was the newest version at that instant can be
+        read afterwards, and all that came since. (delta-rs's own vacuum forgets when a file was
+        replaced once there is a checkpoint that leaves it out.)
+
+        Args:
+            before: Aware.
+            check: Raises where somebody may write meanwhile; called before files are deleted.
 
         Raises:
-            UsageError: Its rows are not plainly those of its files.
-            MismatchError: A file of the newest version is gone.
+            UsageError: Its rows are not plainly those of its files, or the log does not reach back.
+            MismatchError: A file of the newest version is gone; nothing was deleted.
         """
         version = self._log.version()
         if version is None:
             return Kept(self._path)
-        live, before = self._files(version), self._storage.sizes(self._path)
-        self._table(version).vacuum(
-            retention_hours=age // HOUR,
-            dry_run=False,
-            enforce_retention_duration=False,
-            full=True,
-        )
-        after = self._storage.sizes(self._path)
-        gone = {path: size for path, size in before.items() if path not in after}
-        if set(live.sizes) & set(gone):
-            message = f"{self._path}: files of the newest version are gone"
-            raise MismatchError(message, "Please report this as a defect; restore the folder")
-        return self._kept(live, live, gone)
+        live, there = self._files(version), self._storage.sizes(self._path)
+        lost = live.sizes.keys() - there.keys()
+        if lost:
+            message = f"{self._path}: {len(lost)} files of the newest version are not there"
+            raise MismatchError(message, "Restore them; nothing was deleted")
+        kept = live.sizes.keys() | self._replaced(before)
+        needless = [path for path in there if path not in kept and self._is_data(path)]
+        check()
+        self._storage.delete_all(needless)
+        gone = {path: there[path] for path in needless}
+        return self._kept(live, self._files(version), gone)
 
-    def _kept(self, before: Files, after: Files, gone: dict[str, int] | None = None) -> Kept:
-        rows, left = (self._rows(one) for one in (before, after))
+    def _replaced(self, before: datetime) -> set[str]:
+        """Files that commits since an instant took out: the version before them needs these."""
+        since = int(before.timestamp() * 1000)
+        found: set[str] = set()
+        for one in self._log.history():
+            if one["timestamp"] < since:
+                return found
+            found |= self._taken_out(one["version"])
+        return found
+
+    def _taken_out(self, version: int) -> set[str]:
+        text = self._storage.read(f"{self._path}/_delta_log/{version:020}.json").decode()
+        entries = [json.loads(line) for line in text.splitlines() if line]
+        removed = (one["remove"]["path"] for one in entries if "remove" in one)
+        return {f"{self._path}/{unquote(path)}" for path in removed}
+
+    def _is_data(self, path: str) -> bool:
+        return not path.startswith(f"{self._path}/_delta_log/")
+
+    def _kept(
+        self, before: Files, after: Files, gone: Mapping[str, int] = MappingProxyType({})
+    ) -> Kept:
+        rows = self._rows(before)
+        left = rows if before.sizes == after.sizes else self._rows(after)
         if rows != left:
             message = f"{self._path}: had {rows} rows, has {left}"
             raise MismatchError(
                 message, "Please report this as a defect; the version before has all"
             )
-        gone = gone or {}
         counts = (len(before.sizes), len(after.sizes), len(gone), sum(gone.values()))
         return Kept(self._path, rows, *counts)
 
@@ -135,7 +166,8 @@ class Upkeep:
 
     def _rows(self, files: Files) -> int:
         """Counted in the files themselves, not in the log."""
-        return sum(rows_of(path, self._storage) for path in files.sizes)
+        with ThreadPoolExecutor(8) as pool:
+            return sum(pool.map(lambda path: rows_of(path, self._storage), files.sizes))
 
     def _files(self, version: int) -> Files:
         files = self._log.files(version)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 
 import click
 
 from penstock.bucket import storage_of
 from penstock.cli.options import Workspace, age_of, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
+from penstock.run.holding import holding_all, sharing
 from penstock.run.places import offline_path, quarantine_path
 from penstock.upkeep import TARGET_BYTES, Kept, Upkeep
 
@@ -38,7 +40,8 @@ def compact(workspace: Workspace, *, groups: tuple[str, ...], target_mb: int) ->
       penstock compact
       penstock compact flight_status --target-mb 256
     """
-    found = _each(workspace, groups, lambda one: one.compact(target_mb * _MEGA))
+    with spark_context(workspace) as context, sharing(context, "_upkeep"):
+        found = _each(workspace, groups, lambda one: one.compact(target_mb * _MEGA))
     head = ("table", "rows", "files before", "files now")
     return _told(workspace, found, head, [(_name(o), o.rows, o.files, o.left) for o in found])
 
@@ -56,20 +59,18 @@ def compact(workspace: Workspace, *, groups: tuple[str, ...], target_mb: int) ->
 def expire(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int:
     """Remove files that only older versions of offline tables and quarantine need.
 
-    Time travel ends there: a data set that was built from such a version cannot be built again.
-    Waits for nobody: while a run works in the project it ends with 75, and runs that begin
-    meanwhile do.
+    The version that was the newest one then stays readable, and all since. Time travel ends there:
+    a data set that was built from an older version cannot be built again. Waits for nobody: while a
+    run works in the project it ends with 75, and runs that begin meanwhile do.
 
     \b
     Examples:
       penstock expire
       penstock expire flight_status --older-than 30d
     """
-    from penstock.run.holding import holding_all
-
-    keep = age_of(age)
-    with spark_context(workspace) as context, holding_all(context):
-        found = _each(workspace, groups, lambda one: one.expire(keep))
+    before = datetime.now(timezone.utc) - age_of(age)
+    with spark_context(workspace) as context, holding_all(context) as check:
+        found = _each(workspace, groups, lambda one: one.expire(before, check))
     head = ("table", "rows", "files", "files removed", "bytes")
     rows = [(_name(one), one.rows, one.left, one.removed, one.bytes) for one in found]
     return _told(workspace, found, head, rows)

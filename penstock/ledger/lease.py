@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -77,24 +78,25 @@ def held(
     """Hold the lease while the context lives; one that was taken over is left to its new holder.
 
     Yields:
-        Whether it is held at that moment: it has not been taken over and has not lapsed.
+        Whether it was held all the time: it has not been taken over and has never lapsed.
     """
     own = Holder(socket.gethostname(), os.getpid(), _born(os.getpid()), 0.0)
 
     def write(until: float) -> None:
         storage.write(path, json.dumps(asdict(replace(own, until=until))).encode())
 
+    lapsed = threading.Event()
+
     def still_ours() -> bool:
         holder = _holder(storage, path)
-        return holder is not None and replace(holder, until=0.0) == own
+        if holder is None or replace(holder, until=0.0) != own:
+            return False
+        if holder.until <= clock():
+            lapsed.set()  # others may have looked in between: renewing does not make that undone
+        return True
 
     def is_held() -> bool:
-        holder = _holder(storage, path)
-        return (
-            holder is not None
-            and replace(own, until=holder.until) == holder
-            and holder.until > clock()
-        )
+        return still_ours() and not lapsed.is_set()
 
     def renew() -> bool:
         ours = still_ours()

@@ -1,4 +1,4 @@
-"""Who may work on what: a run holds its window, one that forgets records holds the whole project.
+"""Who may work on what: a run holds its window, what removes files holds the whole project.
 
 Each takes its own lease first and looks at the other's then, so that at least one of two that begin
 together sees the other. A lease may lapse while its holder sleeps, so one that is about to delete
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from penstock.errors import TemporaryError
 from penstock.ledger.lease import check_free, held
 from penstock.run.context import Context
 from penstock.run.places import Places, state_folder
 
-_FORGETTING = "the project, in which records are forgotten,"
+_WHOLE = "the project, in which files are removed,"
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def holding(context: Context, places: Places) -> Iterator[None]:
     """Hold a window.
 
     Raises:
-        TemporaryError: Records are being forgotten.
+        TemporaryError: Files are being removed.
     """
     with held(context.storage, places.lease, lambda: context.now().timestamp()):
         check_whole(context)
@@ -33,14 +33,14 @@ def holding(context: Context, places: Places) -> Iterator[None]:
 
 @contextmanager
 def sharing(context: Context, what: str) -> Iterator[None]:
-    """Keep records from being forgotten meanwhile; any number may do so.
+    """Keep what is read or written from being removed meanwhile; any number may do so.
 
     Args:
         context: The surroundings.
         what: Name of a group, or of something else that is worked on.
 
     Raises:
-        TemporaryError: Records are being forgotten.
+        TemporaryError: Files are being removed.
     """
     lease = f"{state_folder(context.settings)}/leases/{what}/shared-{uuid.uuid4().hex}.json"
     try:
@@ -48,7 +48,8 @@ def sharing(context: Context, what: str) -> Iterator[None]:
             check_whole(context)
             yield
     finally:
-        context.storage.delete(lease)
+        with suppress(OSError, TemporaryError):  # it ends by itself
+            context.storage.delete(lease)
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def holding_all(context: Context) -> Iterator[Callable[[], None]]:
         Raises TemporaryError once the lease is lost: to be called before anything is deleted.
 
     Raises:
-        TemporaryError: A run works on a window, or records are being forgotten.
+        TemporaryError: A run works on a window, or files are being removed.
     """
     whole = _whole(context)
     check_whole(context)
@@ -77,8 +78,8 @@ def holding_all(context: Context) -> Iterator[Callable[[], None]]:
 
 
 def check_whole(context: Context) -> None:
-    """Return where no records are being forgotten; raises TemporaryError."""
-    _check(context, _whole(context), _FORGETTING)
+    """Return where no files are being removed; raises TemporaryError."""
+    _check(context, _whole(context), _WHOLE)
 
 
 def _check(context: Context, lease: str, what: str) -> None:
@@ -86,4 +87,4 @@ def _check(context: Context, lease: str, what: str) -> None:
 
 
 def _whole(context: Context) -> str:
-    return f"{state_folder(context.settings)}/leases/forget.json"
+    return f"{state_folder(context.settings)}/leases/whole.json"

@@ -99,9 +99,9 @@ def build(
         UsageError: A group or column is not there, or a group has no offline table.
         DataGateError: A label has no moment.
         MismatchError: The transform left rows out or made new ones, or a file lacks rows.
-        TemporaryError: Records are being forgotten.
+        TemporaryError: Files are being removed.
     """
-    with sharing(context, "datasets"):
+    with sharing(context, "_datasets"):
         return _built(context, dataset, groups, folder, form)
 
 

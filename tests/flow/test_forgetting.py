@@ -131,12 +131,12 @@ def test_nobody_works_meanwhile(lab: Lab) -> None:
     busy = pytest.raises(TemporaryError, match=r"other/all is owned by .* Wait for it")
     with held(storage, f"{leases}/other/all.json", lambda: 1e12), busy:
         _forget(lab, SECRET)
-    with held(storage, f"{leases}/forget.json", lambda: 1e12):
-        with pytest.raises(TemporaryError, match="in which records are forgotten"):
+    with held(storage, f"{leases}/whole.json", lambda: 1e12):
+        with pytest.raises(TemporaryError, match="in which files are removed"):
             _forget(lab, SECRET)
-        with pytest.raises(TemporaryError, match="in which records are forgotten"):
+        with pytest.raises(TemporaryError, match="in which files are removed"):
             _run(lab, *ROWS, ("c", NEW, "9", ""))
-        with pytest.raises(TemporaryError, match="in which records are forgotten"):
+        with pytest.raises(TemporaryError, match="in which files are removed"):
             build(lab.context(lab.settings()), LEVELS, {"readings": GROUP})
         assert _forget(lab, SECRET, look_only=True)["offline table"] == 1
     assert MARK in _said(lab)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,14 +14,16 @@ from deltalake import DeltaTable, write_deltalake
 from penstock.cli.program import run
 from penstock.commits import Log
 from penstock.entries import Transaction
-from penstock.errors import UsageError
+from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.ledger.lease import held
 from penstock.storage import LocalStorage
 from penstock.upkeep import Kept, Upkeep
 from tests.flow.project import GROUP, make
 from tests.service.test_commits import SCHEMA, names, part
 
-NOW = timedelta(0)
+
+def _ago(**span: float) -> datetime:
+    return datetime.now(timezone.utc) - timedelta(**span)
 
 
 def _table(path: str, windows: int) -> Log:
@@ -55,21 +57,65 @@ def test_small_files_become_one(tmp_path: Path) -> None:
 
 
 def test_files_of_older_versions_go(tmp_path: Path) -> None:
-    """Those nobody committed too, in time; what is young stays, and so does every row."""
+    """Those nobody committed too; what the version of then needs stays, and so does every row."""
     path = f"{tmp_path}/table"
     _table(path, 4)
     upkeep = Upkeep(path, LocalStorage())
     upkeep.compact()
-    part(path, "of a driver that died")
     before = _files(path)
-    assert upkeep.expire(timedelta(hours=1)) == Kept(path, rows=8, files=1, left=1)
+    part(path, "of a driver that died")
+    found = upkeep.expire(_ago(hours=1))
+    assert (found.rows, found.files, found.left, found.removed) == (8, 1, 1, 1)
     assert _files(path) == before
-    done = upkeep.expire(NOW)
-    gone = before - _files(path)
-    assert (done.removed, len(gone), done.rows) == (5, 5, 8)
+    assert DeltaTable(path, version=3).to_pyarrow_table().num_rows == 8
+    DeltaTable(path).create_checkpoint()
+    assert upkeep.expire(_ago(hours=1)).removed == 0
+    done = upkeep.expire(_ago(hours=-1))
+    assert (done.removed, len(before - _files(path)), done.rows) == (4, 4, 8)
     assert done.bytes > 0
     assert len(names(path)) == 8
-    assert upkeep.expire(NOW).removed == 0
+    assert upkeep.expire(_ago(hours=-1)).removed == 0
+
+
+def test_the_version_of_then_can_be_read(tmp_path: Path) -> None:
+    """The newest one at that instant, and each since; none before it."""
+    path = f"{tmp_path}/table"
+    upkeep, log = Upkeep(path, LocalStorage()), _table(path, 2)
+    upkeep.compact()  # version 2
+    for number in (3, 5):
+        assert log.append(part(path, f"c{number}"), SCHEMA)
+        upkeep.compact()
+    times = {one["version"]: one["timestamp"] for one in log.history()}
+    for version in range(3, 7):
+        then = datetime.fromtimestamp(times[version] / 1000, timezone.utc)
+        upkeep.expire(then + timedelta(milliseconds=0.5))
+        rows = [
+            DeltaTable(path, version=one).to_pyarrow_table().num_rows for one in range(version, 7)
+        ]
+        assert rows == [5, 5, 6, 6][version - 3 :]
+    with pytest.raises(FileNotFoundError):
+        DeltaTable(path, version=3).to_pyarrow_table()
+
+
+def test_nothing_goes_of_a_table_that_lacks_files(tmp_path: Path) -> None:
+    """Older versions may be the remedy; nor once the lease is lost."""
+    path = f"{tmp_path}/table"
+    _table(path, 2)
+    upkeep = Upkeep(path, LocalStorage())
+    upkeep.compact()
+    (live,) = (Path(path) / one.rsplit("/", 1)[-1] for one in DeltaTable(path).file_uris())
+    before = _files(path)
+
+    def lost() -> None:
+        raise TemporaryError("lost")
+
+    with pytest.raises(TemporaryError, match="lost"):
+        upkeep.expire(_ago(hours=-1), lost)
+    assert _files(path) == before
+    live.unlink()
+    with pytest.raises(MismatchError, match="1 files of the newest version are not there"):
+        upkeep.expire(_ago(hours=-1))
+    assert _files(path) == before - {str(live)}
 
 
 def test_writers_go_on_meanwhile(tmp_path: Path) -> None:
@@ -101,14 +147,14 @@ def test_writers_go_on_meanwhile(tmp_path: Path) -> None:
 def test_what_is_not_there_or_not_ours(tmp_path: Path) -> None:
     """No table: nothing. Partitions of others: refused, untouched."""
     storage = LocalStorage()
-    for act in (Upkeep.compact, lambda one: one.expire(NOW)):
+    for act in (Upkeep.compact, lambda one: one.expire(_ago())):
         assert act(Upkeep(f"{tmp_path}/none", storage)) == Kept(f"{tmp_path}/none")
     path = f"{tmp_path}/table"
     for _ in range(2):
         rows = pa.table({"name": ["a"], "day": ["x"]})
         write_deltalake(path, rows, partition_by=["day"], mode="append")
     before = _files(path)
-    for act in (Upkeep.compact, lambda one: one.expire(NOW)):
+    for act in (Upkeep.compact, lambda one: one.expire(_ago())):
         with pytest.raises(UsageError, match="penstock does not write"):
             act(Upkeep(path, storage))
     assert (DeltaTable(path).version(), _files(path)) == (1, before)
@@ -131,6 +177,9 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     with held(LocalStorage(), f"{small.state}/leases/{GROUP}/all.json", lambda: 1e12):
         assert run(["expire", *words, "--older-than", "0m"]) == 75
     assert "readings/all is owned by" in capsys.readouterr().err
+    with held(LocalStorage(), f"{small.state}/leases/whole.json", lambda: 1e12):
+        assert run(["compact", *words]) == 75
+    assert "in which files are removed, is owned by" in capsys.readouterr().err
     assert len(_files(path)) == 4
     assert run(["expire", GROUP, *words, "--older-than", "0m", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
