@@ -41,7 +41,7 @@ test: $(READY) ## all tests but the long proofs (SPARK=4.1 or 3.5)
 	@# Two processes, file by file, the long ones first; before them, alone, what is held to a time.
 	@status=0; \
 	$(BIN)/python -m pytest -m 'alone and not prove' || status=1; \
-	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile --no-loadscope-reorder || status=1; \
+	$(BIN)/python -m pytest -m 'not alone and not prove' -n 2 --dist loadfile --no-loadscope-reorder --durations 15 || status=1; \
 	exit $$status
 
 prove: $(READY) ## every line under "Shows" of an issue: make prove ISSUE=3
