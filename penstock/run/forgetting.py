@@ -8,6 +8,7 @@ interrupted is given again: each place is looked at anew. At the end every place
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -300,8 +301,9 @@ def _text(group: FeatureGroup, identifier: str) -> str:
 def _later(group: FeatureGroup, event_time: str | None, now: datetime) -> str:
     """An event time after this one: an older or equal one deletes nothing."""
     if group.feature(group.event_time).type is FeatureType.FRACTIONAL:
-        # Numbers, not instants: somebody may have written milliseconds.
-        return repr(max(now.timestamp(), float(event_time or 0) + 1))
+        # Numbers, not instants: somebody may have written milliseconds, or nanoseconds.
+        there_is = float(event_time or 0)
+        return repr(max(now.timestamp(), there_is + 1, math.nextafter(there_is, math.inf)))
     there = None if event_time is None else encoding.to_instant(pa.array([event_time])).values[0]
     after = now if there is None or not there.is_valid else there.as_py() + timedelta(seconds=1)
     array = pa.array([max(now, after)], pa.timestamp("us", "UTC"))
