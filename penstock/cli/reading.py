@@ -10,6 +10,7 @@ import click
 
 from penstock import aws, lake
 from penstock.bucket import storage_of
+from penstock.cli.asking import on_athena, plain_rows, workgroup_option
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
 from penstock.config import Settings
@@ -137,6 +138,7 @@ def _record(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Rows shown."
 )
+@workgroup_option
 @click.option("--sql-only", is_flag=True, help="Print the SQL and run nothing.")
 @workspace_options
 def query(
@@ -146,9 +148,12 @@ def query(
     group: str,
     moment: str | None,
     limit: int,
+    workgroup: str | None,
     sql_only: bool,
 ) -> int:
-    """One of the four queries: prints its SQL for Athena and for Spark, and runs it on Spark.
+    """One of the four queries: prints its SQL for Athena and for Spark, and runs it.
+
+    On Spark here, or with --workgroup on Athena, which says how many bytes it read.
 
     \b
       explore   rows as they are
@@ -160,6 +165,7 @@ def query(
     Examples:
       penstock query latest aircraft_history
       penstock query as-of aircraft_history 2013-07-01T00:00:00Z
+      penstock query live aircraft_history --env aws --workgroup analysts
     """
     from penstock import query as engine
 
@@ -178,13 +184,18 @@ def query(
         click.echo(f"-- Athena\n{texts['athena']}\n\n-- Spark\n{texts['spark']}\n")
     rows: list[dict[str, Any]] = []
     names: list[str] = []
-    if not sql_only:
+    told: dict[str, Any] = {"sql": texts}
+    if workgroup is not None and not sql_only:
+        answer = on_athena(workspace, texts["athena"], workgroup, limit)
+        names, rows = list(answer.names), plain_rows(answer)
+        told["scanned_bytes"] = answer.scanned
+    elif not sql_only:
         with spark_context(workspace) as context:
             frame = engine.run(context.spark, kind, contract, path, limit=limit, moment=moment)
             names = frame.columns
             rows = [one.asDict() for one in frame.limit(limit).collect()]
     if workspace.as_json:
-        show_json({"sql": texts, "rows": rows})
+        show_json({**told, "rows": rows})
     elif not sql_only:
         show(names, [[plain(row[name]) for name in names] for row in rows])
     return 0

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock import aws
+from penstock.cli.asking import on_athena, plain_rows, workgroup_option
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json
-from penstock.errors import UsageError
 
 if TYPE_CHECKING:
-    from penstock.athena import Answer
     from penstock.sql import Known, Statement
 
 _TYPES = {"string": "varchar"}  # Glue's name → Athena's
@@ -23,7 +21,7 @@ _TYPES = {"string": "varchar"}  # Glue's name → Athena's
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Rows shown."
 )
-@click.option("--workgroup", help="Run it on Athena, in this work group; else on Spark, here.")
+@workgroup_option
 @click.option("--sql-only", is_flag=True, help="Print the texts for both engines; run nothing.")
 @workspace_options
 def sql(
@@ -48,7 +46,11 @@ def sql(
         _show_texts(workspace, asked)
         return 0
     if workgroup is not None:
-        _on_athena(workspace, asked, workgroup, limit)
+        answer = on_athena(workspace, asked.athena, workgroup, limit)
+        if workspace.as_json:
+            show_json({"rows": plain_rows(answer), "scanned_bytes": answer.scanned})
+        else:
+            show(answer.names, answer.rows)
         return 0
     from penstock.sql import run
 
@@ -76,31 +78,6 @@ def _known(workspace: Workspace) -> list[Known]:
             table, path = table_name(group.name, settings), offline_path(settings, group.name)
             found.append(Known(group.name, table, path, named))
     return found
-
-
-def _on_athena(workspace: Workspace, asked: Statement, workgroup: str, limit: int) -> None:
-    from penstock.athena import Athena
-
-    settings = workspace.settings
-    if settings.aws.embedded:
-        message = "the embedded AWS has no Athena"
-        raise UsageError(message, "Name an environment with --env, or leave --workgroup out")
-    with aws.connected(settings) as endpoint:
-        client = aws.client(endpoint, "athena")
-        answer = Athena(client, workgroup, settings.catalog.database).run(asked.athena, limit)
-        region = endpoint.region
-    if workspace.as_json:
-        show_json({"rows": _plain(answer), "scanned_bytes": answer.scanned})
-        return
-    show(answer.names, [list(row) for row in answer.rows])
-    price = settings.prices.regions.get(region)
-    per_tb = None if price is None else price.athena
-    cost = "" if per_tb is None else f", about {answer.dollars(per_tb):,.6f} dollars"
-    click.echo(f"{answer.execution} read {answer.scanned:,} bytes{cost}", err=True)
-
-
-def _plain(answer: Answer) -> list[dict[str, Any]]:
-    return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
 
 
 def _show_texts(workspace: Workspace, asked: Statement) -> None:
