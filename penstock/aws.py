@@ -17,15 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
-import botocore.session
-from botocore.config import Config
 
 from penstock.config import Settings, endpoint_problem
 from penstock.errors import ConfigError, CredentialsError, PenstockError, TemporaryError
 from penstock.storage import is_s3, local_path
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 #: Codes that say who we are or what we may do is the trouble (facts: reliability, retry rules).
 _DENIED = frozenset(
@@ -66,13 +67,15 @@ class Endpoint:
 
 
 @lru_cache(maxsize=8)
-def session(endpoint: Endpoint) -> botocore.session.Session:
+def session(endpoint: Endpoint) -> Session:
     """One botocore session per endpoint and process; its credentials refresh by themselves."""
     return fresh_session(endpoint)
 
 
-def fresh_session(endpoint: Endpoint) -> botocore.session.Session:
+def fresh_session(endpoint: Endpoint) -> Session:
     """A session that looks its credentials up anew."""
+    import botocore.session  # a tenth of the start of a command that does not need it
+
     made: Any = botocore.session.Session()
     made.register_component("data_loader", _models())
     made.set_config_variable("region", endpoint.region)
@@ -80,13 +83,15 @@ def fresh_session(endpoint: Endpoint) -> botocore.session.Session:
         # The embedded AWS has a key of its own: what stands in the environment is somebody else's.
         made.set_config_variable("credentials_file", endpoint.credentials_file)
         made.set_config_variable("profile", "default")
-    found: botocore.session.Session = made
+    found: Session = made
     return found
 
 
 @lru_cache(maxsize=1)
 def _models() -> Any:
     """Models of services and endpoints, read once a process, whatever sessions there are."""
+    import botocore.session
+
     return botocore.session.Session().get_component("data_loader")
 
 
@@ -111,11 +116,12 @@ def client(endpoint: Endpoint, service: str) -> Any:
         ConfigError: The environment names an endpoint that is neither AWS over https nor loopback.
     """
     credentials(endpoint)
+    import boto3
+    from botocore.config import Config
+
     config = Config(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
-    import boto3  # a tenth of the start of a command that does not need it
-
     made: Any = boto3.Session(
         botocore_session=session(endpoint)
     )  # the stubs want the service's name literally
@@ -219,7 +225,11 @@ def storage_endpoint(settings: Settings) -> Endpoint:
 
 
 def _region(settings: Settings) -> str:
-    region = settings.aws.region or botocore.session.Session().get_config_variable("region")
+    region: Any = settings.aws.region
+    if not region:
+        import botocore.session
+
+        region = botocore.session.Session().get_config_variable("region")
     if not region:
         raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
     return str(region)

@@ -11,7 +11,6 @@ import click
 from penstock.bucket import storage_of
 from penstock.cli.options import Workspace, age_of, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
-from penstock.run.holding import holding_all, sharing
 from penstock.run.places import offline_path, quarantine_path
 from penstock.upkeep import TARGET_BYTES, Kept, Upkeep
 
@@ -40,6 +39,8 @@ def compact(workspace: Workspace, *, groups: tuple[str, ...], target_mb: int) ->
       penstock compact
       penstock compact flight_status --target-mb 256
     """
+    from penstock.run.holding import sharing
+
     with spark_context(workspace) as context, sharing(context, "_upkeep"):
         found = _each(workspace, groups, lambda one: one.compact(target_mb * _MEGA))
     head = ("table", "rows", "files before", "files now")
@@ -68,6 +69,8 @@ def expire(workspace: Workspace, *, groups: tuple[str, ...], age: str) -> int:
       penstock expire
       penstock expire flight_status --older-than 30d
     """
+    from penstock.run.holding import holding_all
+
     before = datetime.now(timezone.utc) - age_of(age)
     with spark_context(workspace) as context, holding_all(context) as check:
         found = _each(workspace, groups, lambda one: one.expire(before, check))

@@ -10,7 +10,7 @@ import traceback
 import click
 
 from penstock import aws, session
-from penstock.cli.commands import COMMANDS
+from penstock.cli.commands import Commands
 from penstock.cli.options import log_path
 from penstock.errors import PenstockError, unknown
 
@@ -43,7 +43,7 @@ not agree, 75 run the same command again, 77 credentials.
 """
 
 
-@click.group(help=_HELP, commands={one.name or "": one for one in COMMANDS})
+@click.group(cls=Commands, help=_HELP)
 @click.version_option(package_name="penstock")
 def cli() -> None:
     """The group of all commands."""

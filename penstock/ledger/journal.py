@@ -170,7 +170,7 @@ def written(now: datetime) -> str:
 
 def parsed(at: str) -> datetime:
     """The aware instant of a record."""
-    return datetime.fromisoformat(at.removesuffix("Z")).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(at.removesuffix("Z") + "+00:00")
 
 
 def sealed(record: Mapping[str, Any]) -> bytes:

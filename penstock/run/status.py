@@ -52,14 +52,14 @@ class Status(NamedTuple):
     @property
     def head(self) -> dict[str, Any]:
         """A JSON form without what the event carries."""
-        return {
-            "group": self.group,
-            "window": self.window,
-            "state": None if self.state is None else self.state.value,
-            "at": self.at,
-            "generation": self.generation,
-            "next": self.advice,
-        }
+        names = ("group", "window", "state", "at", "generation", "next")
+        return dict(zip(names, self.values, strict=True))
+
+    @property
+    def values(self) -> tuple[str | int | None, ...]:
+        """Of :attr:`head`."""
+        state = None if self.state is None else self.state.value
+        return (self.group, self.window, state, self.at, self.generation, self.advice)
 
     @property
     def undone(self) -> bool:

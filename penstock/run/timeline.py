@@ -162,14 +162,14 @@ class Calendar:
         stands = {(one.name, one.generation): one for one in [*self.cells, *whole]}
         end = json.dumps(common, ensure_ascii=False)[1:]
 
-        def row(one: Status, standing: str | None, why: str) -> str:
-            # Texts alone are encoded ten times as fast as the mapping they are in.
-            told = zip((*one.head.values(), standing, why), names, strict=True)
-            head = ", ".join([f"{name}{_json(value)}" for value, name in told])
-            data = "null" if one.data is None else one.data.text
-            return f'{{{head}, "data": {data}, {end}'
+        known = _Known()  # texts alone are encoded ten times as fast as the mapping they are in
+        form = ", ".join(f'"{name}": %s' for name in (*Status(self.group).head, "standing", "why"))
 
-        names = [f'"{name}": ' for name in (*Status(self.group).head, "standing", "why")]
+        def row(one: Status, standing: str | None, why: str) -> str:
+            told = form % tuple([known[value] for value in (*one.values, standing, why)])
+            data = "null" if one.data is None else one.data.text
+            return f'{{{told}, "data": {data}, {end}'
+
         for one in found:
             cell = stands.get((one.window or "", one.generation))
             yield row(one, None, "") if cell is None else row(one, cell.standing, cell.why)
@@ -293,10 +293,16 @@ def _cell(
     return Cell(window, standing, at, found.generation, why, *about)
 
 
-def _json(value: str | int | None) -> str:
-    if value is None:
-        return "null"
-    return encode_basestring_ascii(value) if isinstance(value, str) else str(value)
+class _Known(dict[Any, str]):
+    """Texts, numbers and None as JSON; most come again and again."""
+
+    def __missing__(self, value: str | int | None) -> str:
+        if value is None:
+            made = "null"
+        else:
+            made = encode_basestring_ascii(value) if isinstance(value, str) else str(value)
+        self[value] = made
+        return made
 
 
 def _size(cells: Sequence[Cell]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -20,9 +22,15 @@ from penstock.run.ingest import Result
 ROOT = Path(__file__).parents[2]
 
 
+def _loaded() -> dict[str, click.Command]:
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: one for name, one in found.items() if one is not None}
+
+
 def _commands() -> list[str]:
     names = []
-    for name, command in cli.commands.items():
+    for name, command in _loaded().items():
         below = getattr(command, "commands", None)
         names += [f"{name} {one}" for one in below] if below else [name]
     return sorted(names)
@@ -196,9 +204,23 @@ def test_a_folder_that_is_no_project_says_so(
     assert "no such configuration file" in capsys.readouterr().err
 
 
+def test_a_command_is_loaded_under_its_own_name() -> None:
+    """Each that is listed is there, is what it is called, and no other module is needed for it."""
+    assert {name: one.name for name, one in _loaded().items()} == {
+        name: name for name in cli.list_commands(click.Context(cli))
+    }
+    assert cli.get_command(click.Context(cli), "nobody") is None
+    code = "import sys; from penstock.cli.program import run; run(['status', '--help']); "
+    code += "print(*(one for one in sys.modules if one.startswith(('pyspark', 'penstock.cli.'))))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "penstock.cli.reading" in loaded
+    assert not loaded & {"pyspark", "penstock.cli.crawling", "penstock.cli.datasets"}
+
+
 def test_settings_of_commands_are_all_documented() -> None:
     """Every option has a help text."""
-    for command in cli.commands.values():
+    for command in _loaded().values():
         for option in (one for one in command.params if isinstance(one, click.Option)):
             assert option.help, (command.name, option.name)
 
