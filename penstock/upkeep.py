@@ -109,7 +109,7 @@ class Upkeep:
             check: Raises where somebody may write meanwhile; called before files are deleted.
 
         Raises:
-            UsageError: Its rows are not plainly those of its files, or the log does not reach back.
+            UsageError: Its rows are not plainly those of its files.
             MismatchError: A file of the newest version is gone; nothing was deleted.
         """
         version = self._log.version()
