@@ -122,9 +122,8 @@ def client(endpoint: Endpoint, service: str) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
     )
-    made: Any = boto3.Session(
-        botocore_session=session(endpoint)
-    )  # the stubs want the service's name literally
+    # Any: the stubs want the service's name literally.
+    made: Any = boto3.Session(botocore_session=session(endpoint))
     with _MAKING:
         one = made.client(service, endpoint_url=endpoint.url, config=config)
     _check(one.meta.endpoint_url)

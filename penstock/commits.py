@@ -8,7 +8,7 @@ delta-rs: its own retries would commit a transaction twice (delta-rs issue 2580)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -84,10 +84,7 @@ class Log:
         None where their rows are not the table's: deletion vectors, columns under other names,
         partitions, files elsewhere.
         """
-        from deltalake import DeltaTable
-
-        options = self._storage.options()
-        table = DeltaTable(self._path, version=version, storage_options=options)
+        table = self.table(version)
         if table.protocol().min_reader_version > 1 or table.metadata().partition_columns:
             return None
         found: Any = pa.table(table.get_add_actions())
@@ -96,6 +93,39 @@ class Log:
             return None
         sizes = zip(names, found["size_bytes"].to_pylist(), strict=True)
         return Files({f"{self._path}/{name}": size for name, size in sizes}, self._storage)
+
+    def plain(self, version: int) -> Files:
+        """:meth:`files`; raises UsageError where there are none whose rows are the table's."""
+        files = self.files(version)
+        if files is None:
+            message = f"{self._path}: has features of Delta that penstock does not write"
+            raise UsageError(message, "Use OPTIMIZE, DELETE and VACUUM of Spark")
+        return files
+
+    def whole(self, version: int, there: Collection[str]) -> Files:
+        """:meth:`plain`, for who is about to remove what they do not name.
+
+        Args:
+            version: The newest one.
+            there: Paths of all files of the folder.
+
+        Raises:
+            UsageError: As :meth:`plain`.
+            MismatchError: Some of them are not there.
+        """
+        files = self.plain(version)
+        lost = files.sizes.keys() - set(there)
+        if lost:
+            message = f"{self._path}: {len(lost)} files of the newest version are not there"
+            raise MismatchError(message, "Restore them; no file was deleted")
+        return files
+
+    def table(self, version: int | None = None) -> DeltaTable:
+        """delta-rs's own table, at its newest version or at one; there must be one."""
+        from deltalake import DeltaTable
+
+        options = self._storage.options()
+        return DeltaTable(self._path, version=version, storage_options=options)
 
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made, or the log forgot it."""
@@ -119,7 +149,7 @@ class Log:
             TemporaryError: Others came between again and again.
         """
         for _ in range(ATTEMPTS):
-            table = self._table()
+            table = self.table()
             found, version = table.history(newest), table.version()
             table.update_incremental()
             if table.version() == version:
@@ -189,12 +219,15 @@ class Log:
             return
         raise beaten(self._path, ATTEMPTS)
 
-    def delete(self, condition: str, rows: int) -> None:
-        """Delete so many rows, in one commit; none where there are none left.
+    def delete(self, condition: str, rows: int | None = None) -> int:
+        """Delete rows, in one commit; none is made where there are none left.
 
         Args:
             condition: In DataFusion's SQL.
-            rows: How many there must be.
+            rows: How many there must be; None takes any number.
+
+        Returns:
+            Rows that were deleted.
 
         Raises:
             MismatchError: There are more or fewer; nothing was deleted.
@@ -203,18 +236,18 @@ class Log:
         from deltalake.exceptions import CommitFailedError
 
         for _ in range(ATTEMPTS):
-            table = self._table()
+            table = self.table()
             found = count(table, condition)
             if not found:
-                return
-            if found != rows:
+                return 0
+            if rows not in (None, found):
                 message = f"{self._path}: the run wrote {rows} rows, {found} of them are there"
                 raise MismatchError(message, "Nothing was deleted; look at the table's history")
             try:
                 table.delete(condition, commit_properties=once({}))
             except CommitFailedError:
                 continue
-            return
+            return found
         raise beaten(self._path, ATTEMPTS)
 
     def _commits(
@@ -271,14 +304,9 @@ class Log:
                 message = f"{self._path}: column {one.name!r} is {_type(old)}, not {_type(one)}"
                 raise ContractError(message, "A type cannot change: give the feature another name")
 
-    def _table(self) -> DeltaTable:
-        from deltalake import DeltaTable
-
-        return DeltaTable(self._path, storage_options=self._storage.options())
-
     def _newest(self) -> DeltaTable | None:
         """None where there is no table."""
-        return self._table() if self.exists else None
+        return self.table() if self.exists else None
 
 
 def _type(field: Field) -> str:

@@ -11,18 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from penstock.commits import Log, beaten, check_installed
 from penstock.entries import count, once
-from penstock.errors import MismatchError, UsageError
 from penstock.storage import Storage
 
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-ATTEMPTS = 10
 _LOG = re.compile(r"_delta_log/(\d{20})\.(json|crc|checkpoint\.[0-9.]*parquet)")
 
 
@@ -33,15 +27,17 @@ def is_one_of(column: str, texts: Sequence[str]) -> str:
     so doubles are compared by :func:`is_number`.
     """
     digests = ", ".join(f"'{hashlib.sha256(one.encode()).hexdigest()}'" for one in texts)
-    quoted = column.replace('"', '""')
-    return f"encode(sha256(CAST(\"{quoted}\" AS STRING)), 'hex') IN ({digests})"
+    return f"encode(sha256(CAST({_quoted(column)} AS STRING)), 'hex') IN ({digests})"
 
 
 def is_number(column: str, numbers: Sequence[float]) -> str:
     """Rows whose ``column`` is one of these doubles: a condition in DataFusion's SQL."""
     literals = ", ".join(f"CAST('{one!r}' AS DOUBLE)" for one in numbers)
-    quoted = column.replace('"', '""')
-    return f'"{quoted}" IN ({literals})'
+    return f"{_quoted(column)} IN ({literals})"
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 class Erasure:
@@ -67,11 +63,11 @@ class Erasure:
         """
         version = self._log.version()
         if version is not None:
-            self._live(version, self._storage.walk(self._path))
+            self._log.whole(version, self._storage.walk(self._path))
 
     def rows(self) -> int:
         """How many such rows the newest version has."""
-        return count(self._table(), self._condition) if self._log.exists else 0
+        return count(self._log.table(), self._condition) if self._log.exists else 0
 
     def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
         """Delete them, and whatever the newest version does not need. Doing it again is safe.
@@ -88,10 +84,10 @@ class Erasure:
         """
         if not self._log.exists:
             return 0
-        gone = self._delete()
-        table = self._table()
+        gone = self._log.delete(self._condition)
+        table = self._log.table()
         table.create_write_transaction([], "append", table.schema(), commit_properties=once({}))
-        table = self._table()
+        table = self._log.table()
         table.create_checkpoint()
         needless = self._needless(table.version())
         if self._log.version() != table.version():
@@ -101,46 +97,15 @@ class Erasure:
         self._storage.sweep(self._path)
         return gone
 
-    def _delete(self) -> int:
-        from deltalake.exceptions import CommitFailedError
-
-        for _ in range(ATTEMPTS):
-            table = self._table()
-            found = count(table, self._condition)
-            if not found:
-                return 0
-            try:
-                table.delete(self._condition, commit_properties=once({}))
-            except CommitFailedError:
-                continue
-            return found
-        raise beaten(self._path, ATTEMPTS)
-
     def _needless(self, version: int) -> list[str]:
         """Files that the checkpoint at ``version`` does not name; the log before it."""
         there = self._storage.walk(self._path)
-        live = self._live(version, there)
+        live = self._log.whole(version, there).sizes
         return [
             one
             for one in there
             if one not in live and _goes(one.removeprefix(f"{self._path}/"), version)
         ]
-
-    def _live(self, version: int, there: Sequence[str]) -> Collection[str]:
-        files = self._log.files(version)
-        if files is None:
-            message = f"{self._path}: has features of Delta that penstock does not write"
-            raise UsageError(message, "Delete the rows with Spark, then VACUUM")
-        lost = files.sizes.keys() - set(there)
-        if lost:
-            message = f"{self._path}: {len(lost)} files of the newest version are not there"
-            raise MismatchError(message, "Restore them; no file was deleted")
-        return files.sizes.keys()
-
-    def _table(self) -> DeltaTable:
-        from deltalake import DeltaTable
-
-        return DeltaTable(self._path, storage_options=self._storage.options())
 
 
 def _goes(name: str, version: int) -> bool:

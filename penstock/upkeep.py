@@ -14,17 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from penstock.commits import Log, beaten, check_installed
 from penstock.entries import Files, once
-from penstock.errors import MismatchError, UsageError
+from penstock.errors import MismatchError
 from penstock.stage.report import rows_of
 from penstock.storage import Storage
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 ATTEMPTS = 10
 TARGET_BYTES = 128 * 2**20  # of a file; Athena's tuning advice and Delta's default
@@ -81,7 +77,7 @@ class Upkeep:
             if version is None:
                 return Kept(self._path)
             mark = uuid.uuid4().hex
-            there, table = self._files(version), self._table(version)
+            there, table = self._log.plain(version), self._log.table(version)
             try:
                 figures = table.optimize.compact(
                     target_size=target, commit_properties=once({"userMetadata": mark})
@@ -94,7 +90,7 @@ class Upkeep:
                 return self._kept(there, there)
             # Its commit may come after others' that were made since: what counts is one before it.
             made = self._version(mark)
-            return self._kept(self._files(made - 1), self._files(made))
+            return self._kept(self._log.plain(made - 1), self._log.plain(made))
         raise beaten(self._path, ATTEMPTS)
 
     def expire(self, before: datetime, check: Callable[[], None] = lambda: None) -> Kept:
@@ -115,17 +111,14 @@ class Upkeep:
         version = self._log.version()
         if version is None:
             return Kept(self._path)
-        live, there = self._files(version), self._storage.sizes(self._path)
-        lost = live.sizes.keys() - there.keys()
-        if lost:
-            message = f"{self._path}: {len(lost)} files of the newest version are not there"
-            raise MismatchError(message, "Restore them; nothing was deleted")
+        there = self._storage.sizes(self._path)
+        live = self._log.whole(version, there)
         kept = live.sizes.keys() | self._replaced(before)
         needless = [path for path in there if path not in kept and self._is_data(path)]
         check()
         self._storage.delete_all(needless)
         gone = {path: there[path] for path in needless}
-        return self._kept(live, self._files(version), gone)
+        return self._kept(live, live, gone)
 
     def _replaced(self, before: datetime) -> set[str]:
         """Files that commits since an instant took out: the version before them needs these."""
@@ -168,15 +161,3 @@ class Upkeep:
         """Counted in the files themselves, not in the log."""
         with ThreadPoolExecutor(8) as pool:
             return sum(pool.map(lambda path: rows_of(path, self._storage), files.sizes))
-
-    def _files(self, version: int) -> Files:
-        files = self._log.files(version)
-        if files is None:
-            message = f"{self._path}: has features of Delta that penstock does not write"
-            raise UsageError(message, "Use OPTIMIZE and VACUUM of Spark; nothing was done here")
-        return files
-
-    def _table(self, version: int) -> DeltaTable:
-        from deltalake import DeltaTable
-
-        return DeltaTable(self._path, version=version, storage_options=self._storage.options())

@@ -133,6 +133,16 @@ def collected(storage: Storage, places: Places, generation: int) -> Mapping[str,
         return None
 
 
+def has_ended(storage: Storage, places: Places, generation: int, state: State | None) -> bool:
+    """Whether nobody goes on from what a generation has staged.
+
+    It is done, or a gate stopped it before its manifest.
+    """
+    if state is not State.GATED:
+        return state is State.DONE
+    return not storage.exists(places.manifest(generation))
+
+
 @dataclass(frozen=True)
 class _Collection:
     """One window, and the files of its bulk."""
@@ -172,9 +182,9 @@ class _Collection:
 
     def _has_ended(self, number: int, journal: Journal) -> bool:
         """Whether nobody needs what a generation has staged."""
-        if journal.state is not State.GATED:
-            return journal.state is State.DONE
-        return self.gated and not self.ledger.storage.exists(self._places.manifest(number))
+        if journal.state is State.GATED and not self.gated:
+            return False
+        return has_ended(self.ledger.storage, self._places, number, journal.state)
 
     @property
     def _places(self) -> Places:

@@ -24,9 +24,8 @@ from penstock.contract import FeatureGroup, FeatureType
 from penstock.erasure import Erasure, is_number, is_one_of
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.ledger.history import Head, Ledger
-from penstock.ledger.journal import State
 from penstock.ledger.window import Window
-from penstock.run.collection import collect
+from penstock.run.collection import collect, has_ended
 from penstock.run.context import Context
 from penstock.run.holding import holding_all
 from penstock.run.identified import Held
@@ -143,11 +142,8 @@ class _Order:
         self._erasure([]).check()
 
     def _has_ended(self, head: Head) -> bool:
-        """Whether nobody goes on from what the window has staged."""
-        if head.state is not State.GATED:
-            return head.state is State.DONE
         places = Places(self._ledger.state, self._ledger.group, Window(label=head.window))
-        return not self._context.storage.exists(places.manifest(head.generation))
+        return has_ended(self._context.storage, places, head.generation, head.state)
 
     def look(self) -> list[Place]:
         """What is there."""
