@@ -40,6 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
         _python,
         _java,
         _spark,
+        _start,
         lambda: _package("pyarrow", "pip install pyarrow"),
         lambda: _package("boto3", "pip install boto3"),
         lambda: _package("great_expectations", "pip install 'penstock[quality]'"),
@@ -83,6 +84,18 @@ def _spark() -> Finding:
     ok = spark_line() in DELTA
     found = f"{pyspark.__version__}, Delta {DELTA.get(spark_line(), 'unknown')}"
     return Finding("Spark", ok, found, "" if ok else f"Install one of {', '.join(DELTA)}")
+
+
+def _start() -> Finding:
+    """Not fast is no fault."""
+    if importlib.util.find_spec("pyspark") is None:
+        return Finding("Spark's start", ok=True, found="no Spark")
+    from penstock import classes
+
+    file = classes.there()
+    found = "slow: Java loads every class anew" if file is None else f"fast, by {file}"
+    remedy = "" if file else "'penstock doctor --warm' halves it (a minute, once)"
+    return Finding("Spark's start", ok=True, found=found, remedy=remedy)
 
 
 def _package(name: str, remedy: str) -> Finding:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from penstock import jars
+from penstock import classes, jars
 from penstock.config import Spark
 from penstock.errors import (
     ConfigError,
@@ -49,6 +49,8 @@ _CREDENTIALS = {
 }
 _PROVIDER = "spark.hadoop.fs.s3a.aws.credentials.provider"
 _PACKAGES = "spark.jars.packages"
+_JAVA = "spark.driver.extraJavaOptions"
+_DAEMON = "spark.python.daemon.module"
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 _NO_MODULE = re.compile(r"No module named '(penstock|schemas|transforms)\b")
@@ -75,7 +77,9 @@ def spark_line() -> str:
 
 
 def spark_session(
-    settings: Spark, name: str, s3: Mapping[str, str] = MappingProxyType({})
+    settings: Spark,
+    name: str,
+    s3: Mapping[str, str] = MappingProxyType({}),
 ) -> SparkSession:
     """The active session, or a new one.
 
@@ -138,6 +142,11 @@ def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.master is not None:
         builder = builder.master(settings.master)
+    if (settings.master or "").startswith("local[") and _DAEMON not in settings.settings:
+        builder = builder.config(_DAEMON, "penstock.daemon")
+    java = classes.options(settings.settings.get(_JAVA, ""))
+    if java:
+        builder = builder.config(_JAVA, java)
     artifacts = DELTA[line]
     if s3:
         artifacts += f",{S3A[line]}"

@@ -41,6 +41,7 @@ class Look:
         self._counts, self._known = [0] * len(windows), False
         self._kept: dict[str, list[pa.RecordBatch]] = {}
         self._bytes, self._complete = 0, False
+        self.share = 0.0  # of the pieces of files that were read
 
     @property
     def weights(self) -> dict[str, float]:
@@ -55,6 +56,10 @@ class Look:
         """Typed rows that the chosen windows see, by source; None where they are not all there."""
         return self._kept if self._complete and self._bytes <= MAX_BYTES else None
 
+    def so_far(self, source: str) -> list[pa.RecordBatch]:
+        """What was kept of it by now; empty where it is no file, or was not read yet."""
+        return list(self._kept.get(source, ()))
+
     def has(self, some: Sequence[Window]) -> bool:
         """Whether all these windows are among the chosen ones."""
         return all(one in self._chosen for one in some)
@@ -62,14 +67,17 @@ class Look:
     def read(self, pinned: Sequence[Input], stop: Callable[[], bool], seed: int = 0) -> None:
         """Read files piece by piece, in random order, until ``stop`` says so."""
         files = [one for one in pinned if isinstance(one, FileInput)]
-        for one in files:
+        piece_share = 1 / max(sum(len(one.splits) for one in files), 1)
+        for one in sorted(files, key=lambda one: len(one.splits)):  # small ones are soon whole
             gate, pieces = SourceGate(one.name, one.source, Bounds()), list(one.splits)
             self._kept[one.name] = []
             random.Random(seed).shuffle(pieces)
-            for batch in (batch for piece in pieces for batch in one.reading.batches(piece)):
-                self._take(one.name, one.source, gate.check(batch).rows)
-                if stop():
-                    return
+            for piece in pieces:
+                for batch in one.reading.batches(piece):
+                    self._take(one.name, one.source, gate.check(batch).rows)
+                    if stop():
+                        return
+                self.share += piece_share
         self._complete = len(files) == len(pinned)
 
     def ask(self, frame: DataFrame, time: str) -> None:

@@ -36,6 +36,7 @@ from penstock.worker import settled
 AT_ONCE = 3  # windows that the sources are read for together, where not all can be counted
 FIRST_S = 60.0  # that the first window may take: without one there is no figure at all
 _LOOK_SHARE = 0.5  # of the time, at most, for the first look
+_WORTH_WARMING = 0.6  # of the files read when Spark is up: less, and there is time for it
 _GROUP = "penstock-plan"
 _CANCEL_S = 0.2
 
@@ -108,7 +109,14 @@ def measure_some(
     context.progress.step(pipeline.group.name, "reading the sources")
     first = [windows[n] for n in spread(len(windows))[:AT_ONCE]]
     look = Look(windows, first)
-    _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE))
+
+    def warm() -> None:
+        """Count what is read so far, for nothing but this: the next count is twice as quick."""
+        frames = {one.name: _of_batches(context, one, look.so_far(one.name)) for one in pinned}
+        with _limited(context.spark.sparkContext, lambda: left() <= 0):
+            _counted(context, pipeline, frames, first[0], mode)
+
+    _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE), warm)
     weights, by_name = look.weights, {one.name: one for one in windows}
     names = order(weights)
     started = context.monotonic()
@@ -118,19 +126,13 @@ def measure_some(
         return left() <= 0 and not first
 
     with _limited(context.spark.sparkContext, ended) as over:
-        try:
-            for some in _parts(names, [one.name for one in first], look.kept is not None):
-                with _seen(context, look, pinned, [by_name[name] for name in some]) as frames:
-                    for name in some:
-                        if over.is_set() or ended():
-                            break
-                        counted[name] = _counted(context, pipeline, frames, by_name[name], mode)
-                        context.progress.advance(pipeline.group.name, len(counted), len(windows))
-        except PenstockError:
-            raise
-        except Exception:
-            if not over.is_set():
-                raise
+        for some in _parts(names, [one.name for one in first], look.kept is not None):
+            with _seen(context, look, pinned, [by_name[name] for name in some]) as frames:
+                for name in some:
+                    if over.is_set() or ended():
+                        break
+                    counted[name] = _counted(context, pipeline, frames, by_name[name], mode)
+                    context.progress.advance(pipeline.group.name, len(counted), len(windows))
     return Measured(counted, weights, context.monotonic() - began)
 
 
@@ -144,8 +146,14 @@ def _parts(names: Sequence[str], first: Sequence[str], kept: bool) -> Iterator[l
         yield rest[n : n + AT_ONCE]
 
 
-def _look(context: Context, look: Look, pinned: Sequence[Input], stop: Callable[[], bool]) -> None:
-    """Read files while Spark starts, then ask it for the sizes of tables."""
+def _look(
+    context: Context,
+    look: Look,
+    pinned: Sequence[Input],
+    stop: Callable[[], bool],
+    warm: Callable[[], None],
+) -> None:
+    """Read files while Spark starts and warms up, then ask it for the sizes of tables."""
     failed: list[Exception] = []
 
     def read() -> None:
@@ -157,6 +165,8 @@ def _look(context: Context, look: Look, pinned: Sequence[Input], stop: Callable[
     reader = threading.Thread(target=read, name="penstock-plan-look", daemon=True)
     reader.start()
     spark = context.spark
+    if look.share < _WORTH_WARMING and reader.is_alive():
+        warm()
     reader.join()
     if failed:
         raise failed[0]
@@ -168,7 +178,10 @@ def _look(context: Context, look: Look, pinned: Sequence[Input], stop: Callable[
 
 @contextmanager
 def _limited(spark: SparkContext, ended: Callable[[], bool]) -> Iterator[threading.Event]:
-    """Spark's work in here is cancelled when the time is over; the event says that it is."""
+    """Spark's work in here is cancelled when the time is over, and its failure then is no error.
+
+    The event says that the time is over.
+    """
     over, done = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -182,6 +195,11 @@ def _limited(spark: SparkContext, ended: Callable[[], bool]) -> Iterator[threadi
     watcher.start()
     try:
         yield over
+    except PenstockError:
+        raise
+    except Exception:
+        if not over.is_set():
+            raise
     finally:
         done.set()
         watcher.join()
