@@ -21,7 +21,7 @@ def main() -> None:
         import_module(name)
     from pyspark import daemon
 
-    daemon.manager()
+    daemon.manager()  # type: ignore[no-untyped-call]  # pyspark's daemon has no types
 
 
 if __name__ == "__main__":

@@ -106,13 +106,15 @@ def test_t03_python_worker_sigkill(make: Make, tmp_path: Path) -> None:
 
 def test_t07_speculation_duplicates(make: Make, tmp_path: Path) -> None:
     """A slow first attempt is overtaken: rows are sent twice, and each store has them once."""
-    copy = copied(tmp_path / "copy")
-    context = "__import__('pyspark').TaskContext.get()"
-    named("cp06").insert(
-        copy,
-        "__import__('time').sleep(0.5)",
-        f"({context}.attemptNumber(), {context}.partitionId()) == (0, 0)",
+    copy, began = copied(tmp_path / "copy"), tmp_path / "began"
+    context, pause = "__import__('pyspark').TaskContext.get()", "__import__('time').sleep"
+    slow = f"({context}.attemptNumber(), {context}.partitionId()) == (0, 0)"
+    # The others end only when it has sent something: how soon a worker is up decides nothing.
+    waits = (
+        f"[{pause}(0.05) for _ in iter(lambda: __import__('os').path.exists({str(began)!r}), True)]"
     )
+    named("cp06").insert(copy, f"open({str(began)!r}, 'w').close(); {pause}(0.5)", slow)
+    named("cp06").insert(copy, waits, f"not ({slow})")
     place = make(
         5_000,
         (copy,),
