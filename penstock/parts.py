@@ -16,9 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+from pyspark.sql.types import StringType
 
 from penstock.entries import Part
+from penstock.layout import Layout
 from penstock.storage import Storage
 from penstock.worker import settled
 
@@ -30,7 +33,13 @@ _LAST = 0x10FFFF  # greatest code point
 _SURROGATES = range(0xD800, 0xE000)  # are no characters
 
 
-def write(frame: DataFrame, schema: pa.Schema, folder: str, storage: Storage) -> list[Part]:
+def write(
+    frame: DataFrame,
+    schema: pa.Schema,
+    folder: str,
+    storage: Storage,
+    layout: Layout | None = None,
+) -> list[Part]:
     """Write a frame's rows, a task a partition. Needs a commit to be seen.
 
     Args:
@@ -38,8 +47,13 @@ def write(frame: DataFrame, schema: pa.Schema, folder: str, storage: Storage) ->
         schema: Of the files.
         folder: Of the table.
         storage: Where that is.
+        layout: How rows become files; where there is none, as they come.
     """
-    work = settled(PartTask(schema, folder, storage))
+    if layout is not None:
+        frame = frame.repartition(_hour(frame, layout.event_time))
+        # The latest comes first, for a file is named by it; so those of a file are side by side.
+        frame = frame.sortWithinPartitions(F.col(f"`{layout.event_time}`").desc())
+    work = settled(PartTask(schema, folder, storage, layout))
     found = frame.mapInArrow(work, "part string").collect()
     return [Part(**json.loads(row["part"])) for row in found]
 
@@ -52,18 +66,20 @@ class PartTask:
         schema: Of the files; the rows' types are cast to it.
         folder: Of the table.
         storage: Where that is.
+        layout: How rows become files; they come by event time then, the latest first.
     """
 
     schema: pa.Schema
     folder: str
     storage: Storage
+    layout: Layout | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write the rows; one column, ``part``, with a :class:`Part` as JSON for each file."""
         with _Parts(self) as parts:
             for batch in batches:
                 if batch.num_rows:
-                    parts.write(pa.Table.from_batches([batch]).cast(self.schema))
+                    parts.take(pa.Table.from_batches([batch]).cast(self.schema))
         made = [json.dumps(asdict(one)) for one in parts.done]
         yield pa.record_batch([pa.array(made, pa.string())], ["part"])
 
@@ -77,6 +93,7 @@ class _Parts:
     _held: list[pa.Table] = field(default_factory=list)
     _rows: int = 0  # held
     _file: _File | None = None
+    _key: str | None = None
 
     def __enter__(self) -> _Parts:
         return self
@@ -86,7 +103,22 @@ class _Parts:
             self._flush()
         self._close()
 
-    def write(self, rows: pa.Table) -> None:
+    def take(self, rows: pa.Table) -> None:
+        layout = self.work.layout
+        if layout is None:
+            self._add(rows)
+            return
+        keys = pc.run_end_encode(layout.keys(rows))
+        start = 0
+        for key, end in zip(keys.values.to_pylist(), keys.run_ends.to_pylist(), strict=True):
+            if key != self._key:
+                self._flush()
+                self._close()
+                self._key = key
+            self._add(rows.slice(start, end - start))
+            start = end
+
+    def _add(self, rows: pa.Table) -> None:
         self._held.append(rows)
         self._rows += rows.num_rows
         if self._rows >= GROUP_ROWS:
@@ -95,12 +127,20 @@ class _Parts:
     def _flush(self) -> None:
         if not self._rows:
             return
+        rows = pa.concat_tables(self._held)
         if self._file is None:
-            self._file = _File(self.work)
-        self._file.write(pa.concat_tables(self._held))
+            self._file = _File(self.work, self._name(rows))
+        self._file.write(rows)
         self._held, self._rows = [], 0
         if self._file.rows >= PART_ROWS:
             self._close()
+
+    def _name(self, rows: pa.Table) -> str:
+        layout = self.work.layout
+        if layout is None:
+            return f"part-{uuid.uuid4().hex}.snappy.parquet"
+        assert self._key is not None
+        return layout.name(self._key, rows.column(layout.event_time)[0].as_py())
 
     def _close(self) -> None:
         if self._file is not None:
@@ -111,8 +151,8 @@ class _Parts:
 class _File:
     """One file."""
 
-    def __init__(self, work: PartTask) -> None:
-        self._name = f"part-{uuid.uuid4().hex}.snappy.parquet"
+    def __init__(self, work: PartTask, name: str) -> None:
+        self._name = name
         self._sink = work.storage.create(f"{work.folder}/{self._name}")
         self._written: list[pq.FileMetaData] = []
         self._writer = pq.ParquetWriter(self._sink, work.schema, metadata_collector=self._written)
@@ -171,6 +211,14 @@ class Statistics:
             made |= {"minValues": least, "maxValues": greatest}
         # delta-rs 1.6.6 takes escaped pairs of surrogates for something else, and skips files.
         return json.dumps(made, allow_nan=False, ensure_ascii=False)
+
+
+def _hour(frame: DataFrame, event_time: str) -> Column:
+    """Rows of one hour are of one file; where they are written depends on it, not what they say."""
+    name = F.col(f"`{event_time}`")
+    if isinstance(frame.schema[event_time].dataType, StringType):
+        return F.substring(name, 1, 13)
+    return F.floor(name / 3600)
 
 
 def _below(value: Any) -> Any:
