@@ -108,7 +108,9 @@ class Online(_Record):
 class Offline(_Record):
     """The offline store."""
 
-    format: Literal["delta"] = Field(default="delta", description="Table format.")
+    format: Literal["delta", "iceberg"] = Field(
+        default="delta", description="Format of the offline tables."
+    )
 
 
 class Catalog(_Record):

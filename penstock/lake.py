@@ -1,4 +1,4 @@
-"""Small looks into the lake without Spark: single records and the quarantine, through delta-rs."""
+"""Small looks into the lake without Spark: single records and the quarantine."""
 
 from __future__ import annotations
 
@@ -6,32 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.commits import check_installed
 from penstock.contract import FeatureGroup
+from penstock.offline.log import TableLog
 from penstock.storage import Storage
 
 _ORDER = ("api_invocation_time", "write_time")
 
 
-def current_rows(
-    path: str, storage: Storage, group: FeatureGroup, identifiers: Sequence[str]
-) -> dict[str, Any]:
+def current_rows(log: TableLog, group: FeatureGroup, identifiers: Sequence[str]) -> dict[str, Any]:
     """The current offline row of each identifier that has one; a deleted one counts as none.
 
     Current: greatest event time, then api_invocation_time, then write_time (AWS developer guide,
     Athena queries); then deleted ones go.
 
     Raises:
-        UsageError: delta-rs is not installed.
+        UsageError: What reads the table is not installed.
     """
     name = group.record_identifier
-    table = _read(
-        path, storage, lambda dataset: pc.field(name).isin(_typed(dataset, name, identifiers))
-    )
     found: dict[str, Any] = {}
-    for row in table.to_pylist():
+    for row in log.matching(name, identifiers).to_pylist():
         key = str(row[name])
         if key not in found or _rank(row, group) > _rank(found[key], group):
             found[key] = row
@@ -46,7 +41,7 @@ def quarantined(
     Raises:
         UsageError: delta-rs is not installed.
     """
-    rows = _read(path, storage, None).to_pylist()
+    rows = _read(path, storage).to_pylist()
     chosen = [
         row
         for row in rows
@@ -60,17 +55,11 @@ def _rank(row: dict[str, Any], group: FeatureGroup) -> tuple[Any, ...]:
     return (row[group.event_time], *(row[name] for name in _ORDER))
 
 
-def _typed(dataset: Any, name: str, identifiers: Sequence[str]) -> pa.Array:
-    kind = dataset.schema.field(name).type
-    return pc.cast(pa.array(identifiers, pa.string()), kind)
-
-
-def _read(path: str, storage: Storage, condition: Any) -> pa.Table:
+def _read(path: str, storage: Storage) -> pa.Table:
     check_installed()
     from deltalake import DeltaTable
 
     options = storage.options()
     if not DeltaTable.is_deltatable(path, options):
         return pa.table({})
-    dataset = DeltaTable(path, storage_options=options).to_pyarrow_dataset()
-    return dataset.to_table(filter=None if condition is None else condition(dataset))
+    return DeltaTable(path, storage_options=options).to_pyarrow_dataset().to_table()

@@ -1,4 +1,4 @@
-"""Where files of an offline table lie by the event times of their rows, as the service lays them out.
+"""Where files of an offline table lie by the event times of their rows, as the service has them.
 
 ``hive``: folders by the hour, ``year=2020/month=06/day=30/hour=00``. ``iceberg``: by the day,
 ``EventTime_trunc=2022-11-09`` below a random folder; a Fractional event time has no such partition,

@@ -29,6 +29,7 @@ KINDS: tuple[Kind, ...] = ("explore", "latest", "live", "as-of")
 SYSTEM = tuple(name for name, _, _ in SYSTEM_COLUMNS)
 #: No feature may start with an underscore (contract), so this name is free in every group.
 _RANK = "_rank"
+_VIEW = "_penstock_asked"
 #: Conditions by which Spark and Delta say that there is no Delta table at a path. Tested with Spark
 #: 4.1 and Delta 4.2: a missing folder, an empty one, one of other files.
 _NO_TABLE = (
@@ -140,19 +141,33 @@ def run(
     group: FeatureGroup,
     path: str,
     *,
+    rows: DataFrame | None = None,
     limit: int = 100,
     moment: datetime | str | None = None,
 ) -> DataFrame:
-    """The query's rows, read by Spark from the Delta table at ``path``; else as :func:`sql`.
+    """The query's rows, read by Spark; else as :func:`sql`.
 
     Lazy: the DataFrame is computed when it is used.
+
+    Args:
+        spark: The session.
+        kind: As of :func:`sql`.
+        group: As of :func:`sql`.
+        path: The table's folder, which Spark reads by itself where it is a Delta table.
+        rows: All rows of a table of another format.
+        limit: As of :func:`sql`.
+        moment: As of :func:`sql`.
 
     Raises:
         UsageError: As for :func:`sql`, or there is no table at ``path``.
     """
     from pyspark.errors import AnalysisException
 
-    text = sql(kind, group, Table.at(path), SPARK, limit=limit, moment=moment)
+    table = Table.at(path)
+    if rows is not None:
+        table = Table((_VIEW,))
+        rows.createOrReplaceTempView(_VIEW)
+    text = sql(kind, group, table, SPARK, limit=limit, moment=moment)
     try:
         return spark.sql(text)
     except AnalysisException as error:

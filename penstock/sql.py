@@ -7,7 +7,7 @@ on what SQL says; on functions of their own they may not (docs/querying.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ class Known:
     Args:
         group: The feature group.
         table: Its name in Glue.
-        path: Folder of the Delta table.
+        path: Folder of the table.
         types: Column → type, in Athena's names.
     """
 
@@ -78,8 +78,17 @@ def statement(text: str, known: list[Known], database: str) -> Statement:
     return Statement(_text(athena, "athena"), _text(_typed(spark, schema), "spark"), views)
 
 
-def run(spark: SparkSession, asked: Statement) -> DataFrame:
+def run(
+    spark: SparkSession,
+    asked: Statement,
+    rows: Callable[[str], DataFrame] | None = None,
+) -> DataFrame:
     """The answer, lazily.
+
+    Args:
+        spark: The session.
+        asked: What :func:`statement` gives.
+        rows: Feature group → all rows of its offline table, where that is no Delta table.
 
     Raises:
         UsageError: Spark refuses the text: an unknown column, a type that does not fit.
@@ -87,7 +96,8 @@ def run(spark: SparkSession, asked: Statement) -> DataFrame:
     from pyspark.errors import AnalysisException, ParseException
 
     for view, one in asked.views.items():
-        spark.read.format("delta").load(one.path).createOrReplaceTempView(view)
+        found = spark.read.format("delta").load(one.path) if rows is None else rows(one.group)
+        found.createOrReplaceTempView(view)
     try:
         return spark.sql(asked.spark)
     except (AnalysisException, ParseException) as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from penstock import aws, config, lake, provision
@@ -15,7 +16,7 @@ from penstock.emulator.server import Emulator
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.ingest import Result, ingest_frame, ingest_pipeline
-from penstock.run.places import offline_path, quarantine_path
+from penstock.run.places import quarantine_path
 from penstock.storage import LocalStorage
 
 Rows = list[dict[str, Any]]
@@ -23,11 +24,19 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Lab:
-    """Everything under ``root``; sources are named by path or by a location's fields."""
+    """Everything under ``root``; sources are named by path or by a location's fields.
+
+    Args:
+        spark: A session.
+        emulator: The AWS.
+        root: A folder.
+        form: Format of the offline tables.
+    """
 
     spark: SparkSession
     emulator: Emulator
     root: Path
+    form: str = "delta"
 
     @property
     def endpoint(self) -> aws.Endpoint:
@@ -48,6 +57,7 @@ class Lab:
             "aws": {"region": self.endpoint.region},
             "sources": located,
             "quality": {"docs": False},
+            "offline": {"format": self.form},
         }
         for key, value in flags.items():
             section, _, name = key.partition("__")
@@ -83,12 +93,14 @@ class Lab:
 
     def offline(self, group: FeatureGroup) -> Rows:
         """All offline rows, sorted by identifier, event time and tie."""
-        path = offline_path(self.settings(), group.name)
-        if not Path(path).exists():
+        log = self.context(self.settings()).log(group)
+        version = log.version()
+        if version is None:
             return []
-        from deltalake import DeltaTable
-
-        rows: Rows = DeltaTable(path).to_pyarrow_table().to_pylist()
+        files = log.files(version)
+        assert files is not None
+        tables = [pq.read_table(one) for one in files.sizes]
+        rows: Rows = [row for one in tables for row in one.to_pylist()]
         keys = (group.record_identifier, group.event_time, "api_invocation_time")
         return sorted(rows, key=lambda row: tuple(row[key] for key in keys))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from botocore.exceptions import ClientError
 
 from penstock import aws
-from penstock.catalog.table import evolved, location_of
+from penstock.catalog.table import evolved, is_iceberg, location_of
 from penstock.config import Location
 from penstock.errors import CredentialsError, PenstockError, TemporaryError, UsageError
 
@@ -126,6 +126,9 @@ def _bring(
 ) -> Literal["created", "updated", "unchanged"]:
     """One attempt: look, compare, write at most once."""
     existing = _table(glue, database, wanted["Name"])
+    if existing is None and is_iceberg(wanted):
+        message = f"Glue table {database}.{wanted['Name']} is gone, which told the table's metadata"
+        raise UsageError(message, "Register it by its newest metadata file, or restore the table")
     if existing is None:
         _make_database(glue, database)
         glue.create_table(DatabaseName=database, TableInput=_input(wanted))

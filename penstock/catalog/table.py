@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GROUP = "penstock.group"
 MEANING = "penstock.meaning"
 COLUMNS = "penstock.columns"
+ICEBERG = "ICEBERG"  # as Iceberg's own catalogue of Glue writes it
 #: Columns every offline table has after its features (AWS developer guide, offline store).
 SYSTEM_COLUMNS = (
     ("api_invocation_time", "timestamp", "When the record was handed to the feature store"),
@@ -75,11 +76,13 @@ def table_input(
     table: str,
     location: str,
     meaning: str,
-    table_format: Literal["delta"] = "delta",
+    table_format: Literal["delta", "iceberg"] = "delta",
 ) -> TableInputTypeDef:
-    """The Glue table of a group's offline store: a native Delta table, as Athena and Spark read it.
+    """The Glue table of a group's offline store, as Athena and Spark read it.
 
-    Parameters and SerDe are those of Athena's guide for tables made through the Glue API
+    Of an Iceberg table it is what is added to the table that its commits have made.
+
+    Parameters and SerDe of a native Delta table are those of Athena's guide for tables made through the Glue API
     ("Synchronize Delta Lake metadata") together with those published of tables Glue's crawler made:
     Spark goes by the provider and the SerDe's ``path``, Athena also by ``table_type``, and both
     take the schema from the Delta log. Not verified on AWS.
@@ -92,6 +95,18 @@ def table_input(
         table_format: The table format.
     """
     columns = _columns(group)
+    ours = {
+        GROUP: group.name,
+        MEANING: meaning,
+        COLUMNS: ",".join(column["Name"] for column in columns),
+    }
+    if table_format == "iceberg":
+        return {
+            "Name": table,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"table_type": ICEBERG, **ours},
+            "StorageDescriptor": {"Columns": cast("Any", columns), "Location": location},
+        }
     return {
         "Name": table,
         "Description": _plain(group.description, MAX_DESCRIPTION),
@@ -101,9 +116,7 @@ def table_input(
             "classification": table_format,
             "table_type": table_format,
             "spark.sql.sources.provider": table_format,
-            GROUP: group.name,
-            MEANING: meaning,
-            COLUMNS: ",".join(column["Name"] for column in columns),
+            **ours,
         },
         "PartitionKeys": [],
         "StorageDescriptor": {
@@ -138,13 +151,19 @@ def evolved(
     _check_additive(existing, wanted, where)
     before = {key: existing[key] for key in WRITABLE if key in existing}
     after = {**before, "TableType": wanted["TableType"]}
-    if wanted["Description"] or before.get("Description"):
-        after["Description"] = wanted["Description"]
     after["Parameters"] = {**before.get("Parameters", {}), **wanted["Parameters"]}
-    after["StorageDescriptor"] = _descriptor(
-        before.get("StorageDescriptor", {}), wanted["StorageDescriptor"]
-    )
+    if not is_iceberg(wanted):
+        if wanted["Description"] or before.get("Description"):
+            after["Description"] = wanted["Description"]
+        after["StorageDescriptor"] = _descriptor(
+            before.get("StorageDescriptor", {}), wanted["StorageDescriptor"]
+        )
     return None if after == before else after
+
+
+def is_iceberg(table: Mapping[str, Any]) -> bool:
+    """Whether its columns and files are told by Iceberg's own metadata."""
+    return str(table.get("Parameters", {}).get("table_type", "")).upper() == ICEBERG
 
 
 def location_of(table: Mapping[str, Any], where: str) -> Location:

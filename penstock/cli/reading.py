@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock import aws, lake
-from penstock.bucket import storage_of
 from penstock.cli.asking import on_athena, plain_rows, workgroup_option
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
@@ -19,6 +18,7 @@ from penstock.errors import UsageError
 from penstock.memory import all_kept
 from penstock.run.places import offline_path
 from penstock.run.status import Status, statuses
+from penstock.run.tables import table_log
 from penstock.run.timeline import calendar
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
     """
     contract = workspace.project.pipeline(group).group
     settings = workspace.settings
-    path = offline_path(settings, group)
-    offline = lake.current_rows(path, storage_of(path, settings), contract, identifiers)
-    online = _online(settings, group, identifiers)
+    with aws.connected(settings) as endpoint:
+        log = table_log(settings, group, contract.event_time, lambda: aws.client(endpoint, "glue"))
+        offline = lake.current_rows(log, contract, identifiers)
+        online = _online(settings, endpoint, group, identifiers)
     if workspace.as_json:
         show_json([{"id": i, "online": online[i], "offline": offline.get(i)} for i in identifiers])
         return 0
@@ -115,14 +116,13 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
 
 
 def _online(
-    settings: Settings, group: str, identifiers: Sequence[str]
+    settings: Settings, endpoint: aws.Endpoint, group: str, identifiers: Sequence[str]
 ) -> dict[str, dict[str, str] | None]:
     place = settings.group(group)
     if not place.is_online:
         return dict.fromkeys(identifiers)
-    with aws.connected(settings) as endpoint:
-        runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
-        return {one: _record(runtime, place.physical or group, one) for one in identifiers}
+    runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
+    return {one: _record(runtime, place.physical or group, one) for one in identifiers}
 
 
 def _record(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:
@@ -174,11 +174,14 @@ def query(
         raise UsageError(message, "For example: penstock query as-of GROUP 2013-07-01T00:00:00Z")
     contract = workspace.project.pipeline(group).group
     registered, path = offline_names(workspace.settings, group)
+    delta = workspace.settings.offline.format == "delta"
+    for_spark = engine.Table.at(path) if delta else registered
     texts = {
-        "athena": engine.sql(kind, contract, registered, engine.ATHENA, limit=limit, moment=moment),
-        "spark": engine.sql(
-            kind, contract, engine.Table.at(path), engine.SPARK, limit=limit, moment=moment
-        ),
+        name: engine.sql(kind, contract, table, dialect, limit=limit, moment=moment)
+        for name, table, dialect in (
+            ("athena", registered, engine.ATHENA),
+            ("spark", for_spark, engine.SPARK),
+        )
     }
     if not workspace.as_json:
         click.echo(f"-- Athena\n{texts['athena']}\n\n-- Spark\n{texts['spark']}\n")
@@ -191,7 +194,10 @@ def query(
         told["scanned_bytes"] = answer.scanned
     elif not sql_only:
         with spark_context(workspace) as context:
-            frame = engine.run(context.spark, kind, contract, path, limit=limit, moment=moment)
+            stored = None if delta else context.table(contract).rows()
+            frame = engine.run(
+                context.spark, kind, contract, path, rows=stored, limit=limit, moment=moment
+            )
             names = frame.columns
             rows = [one.asDict() for one in frame.limit(limit).collect()]
     if workspace.as_json:

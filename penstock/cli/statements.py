@@ -55,7 +55,10 @@ def sql(
     from penstock.sql import run
 
     with spark_context(workspace) as context:
-        frame = run(context.spark, asked)
+        delta = workspace.settings.offline.format == "delta"
+        groups = workspace.project.pipelines
+        stored = None if delta else lambda name: context.table(groups[name].group).rows()
+        frame = run(context.spark, asked, stored)
         rows = [one.asDict() for one in frame.limit(limit).collect()]
         _show(workspace, frame.columns, [[row[name] for name in frame.columns] for row in rows])
     return 0
@@ -86,7 +89,7 @@ def _show_texts(workspace: Workspace, asked: Statement) -> None:
         return
     click.echo(f"-- Athena\n{asked.athena}\n\n-- Spark\n{asked.spark}")
     for view, one in asked.views.items():
-        click.echo(f"-- {view} is delta.`{one.path}`")
+        click.echo(f"-- {view} is {workspace.settings.offline.format}.`{one.path}`")
 
 
 def _show(workspace: Workspace, names: list[str], rows: list[list[Any]]) -> None:

@@ -54,12 +54,15 @@ class TableLog(Protocol):
         """The commit of a transaction; None where it was never made, or the log forgot it."""
 
     def widen(self, schema: pa.Schema) -> None:
-        """Add the columns the table lacks; nothing else of it changes. None is made here.
+        """Add the columns the table lacks; nothing else of it changes.
 
         Raises:
             ContractError: A column is there with another type.
             TemporaryError: Others came first again and again.
         """
+
+    def of_files(self, schema: pa.Schema) -> pa.Schema:
+        """The schema as files have it, after :meth:`widen`."""
 
     def append(
         self,

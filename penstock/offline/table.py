@@ -1,28 +1,29 @@
-"""The offline table of one feature group: a Delta table, one transaction a window and generation.
+"""The offline table of one feature group, one transaction a window and generation.
 
-A window's rows appear all at once or not at all. Delta's transaction identifier makes the append
-happen at most once: it is kept per window, because one per pipeline would lose windows that finish
-out of order (facts: reliability, finding 9). What a commit did is read back from Delta's own
-history.
+A window's rows are all there or none is, however often its append is tried. The name of its
+transaction is kept per window, because one per pipeline would lose windows that finish out of order
+(facts: reliability, finding 9). What a commit did is read back from the table's own log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
-from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType
+from pyspark.sql.types import BooleanType, IntegerType, StructField, StructType, TimestampType
 
 from penstock import encoding
-from penstock.commits import Log, beaten
+from penstock.commits import beaten
 from penstock.contract import CORRECT, DELETED, REPLACED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.entries import Commit, Files, Transaction
-from penstock.errors import MismatchError
+from penstock.errors import MismatchError, UsageError
 from penstock.offline.comparison import OLDER, TIE, Comparison, Means
+from penstock.offline.delta import DeltaLog
+from penstock.offline.log import Brought, TableLog
 from penstock.parts import write
 from penstock.storage import Storage
 
@@ -31,7 +32,7 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 
 class OfflineTable:
-    """The Delta table of ``group`` in folder ``path``.
+    """The table of ``group`` in folder ``path``.
 
     Columns: the features in contract order, then ``api_invocation_time``, ``write_time``
     (timestamps) and ``is_deleted`` (boolean), as the service's own offline store has them.
@@ -42,6 +43,7 @@ class OfflineTable:
         storage: Where that is.
         group: The contract.
         features: Spark schema of the features.
+        log: The table's.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class OfflineTable:
         storage: Storage,
         group: FeatureGroup,
         features: StructType,
+        log: TableLog,
     ) -> None:
         self._spark, self.path, self._group, self._features = spark, path, group, features
-        self._storage, self._log = storage, Log(path, storage)
+        self._storage, self._log = storage, log
 
     @property
     def exists(self) -> bool:
@@ -91,10 +94,7 @@ class OfflineTable:
 
     def rows(self, version: int | None = None) -> DataFrame:
         """All rows the table holds now, or held at a version; there must be a table."""
-        reader = self._spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        return reader.load(self.path)
+        return stored(self._spark, self._log, self.path, self._group, self._features, version)
 
     def files(self, version: int) -> Files | None:
         """Files with the rows it held at a version; None where only Spark can tell these rows."""
@@ -118,8 +118,7 @@ class OfflineTable:
             TemporaryError: Other commits came first, again and again.
         """
         last, first = api, api - timedelta(microseconds=ties)
-        invoked = f"api_invocation_time BETWEEN {_literal(first)} AND {_literal(last)}"
-        self._log.delete(f"write_time = {_literal(at)} AND {invoked}", rows)
+        self._log.take_out(Brought(first, last, at), rows)
 
     def judged(
         self, latest: DataFrame, version: int | None, *, guard: bool, correct: Means | None
@@ -165,7 +164,8 @@ class OfflineTable:
                 return done
             read, present, fresh = self._fresh(rows, compare=compare)
             complete = self._complete(fresh, api_invocation_time, write_time)
-            parts = write(complete, schema, self.path, self._storage)
+            of_files = self._log.of_files(schema)
+            parts = write(complete, of_files, self.path, self._storage, self._log.layout)
             try:
                 if self._log.append(
                     parts, schema, transaction, present=present, read=read, blind=not compare
@@ -225,15 +225,40 @@ class OfflineTable:
         return [self._group.record_identifier, self._group.event_time]
 
 
+def stored(
+    spark: SparkSession,
+    log: TableLog,
+    path: str,
+    group: FeatureGroup,
+    features: StructType,
+    version: int | None = None,
+) -> DataFrame:
+    """All rows of an offline table, now or at a version; there must be one.
+
+    Delta's own reader knows what its files do not say. Of the other formats the files are read:
+    what publishes a window at once is their log, not their folder.
+    """
+    if isinstance(log, DeltaLog):
+        reader = spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(path)
+    newest = log.version() if version is None else version
+    if newest is None:
+        message = f"there is no offline table of {group.name!r} at {path}"
+        raise UsageError(message, "Ingest the feature group first")
+    system = [StructField(name, TimestampType()) for name in ("api_invocation_time", "write_time")]
+    schema = StructType([*features.fields, *system, StructField("is_deleted", BooleanType())])
+    files = log.files(newest)
+    assert files is not None  # only Delta's logs leave it to Spark
+    if not files.sizes:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*files.sizes)
+
+
 def _brought(api: datetime, at: datetime, ties: int) -> Column:
     """Rows of one append, by the two instants that are pinned for it, to the microsecond."""
     last = micros_of(api)
     invoked = F.unix_micros("api_invocation_time")
     written = F.unix_micros("write_time") == micros_of(at)
     return written & (invoked >= last - ties) & (invoked <= last)
-
-
-def _literal(instant: datetime) -> str:
-    """In DataFusion's SQL."""
-    text = instant.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
-    return f"arrow_cast('{text}Z', 'Timestamp(Microsecond, Some(\"UTC\"))')"

@@ -16,11 +16,13 @@ from penstock import aws
 from penstock.bucket import storage_of
 from penstock.config import Settings
 from penstock.contract import FeatureGroup
+from penstock.offline.log import TableLog
 from penstock.offline.table import OfflineTable
 from penstock.progress import Progress, Silent
 from penstock.quarantine import Quarantine
 from penstock.run.interruption import own_interrupt
 from penstock.run.places import offline_path, quarantine_path
+from penstock.run.tables import table_log
 from penstock.stage.spark import rows_schema
 from penstock.storage import Storage
 
@@ -70,7 +72,12 @@ class Context:
         """A group's offline table."""
         path = offline_path(self.settings, group.name)
         storage = storage_of(path, self.settings)
-        return OfflineTable(self.spark, path, storage, group, rows_schema(group))
+        log = self.log(group)
+        return OfflineTable(self.spark, path, storage, group, rows_schema(group), log)
+
+    def log(self, group: FeatureGroup) -> TableLog:
+        """Its log, which needs no Spark."""
+        return table_log(self.settings, group.name, group.event_time, lambda: self.client("glue"))
 
     @property
     def quarantine(self) -> Quarantine:

@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 from pyspark.sql import DataFrame
 
 from penstock import aws
-from penstock.commits import check_installed
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.difference import remedy, store_conflicts
 from penstock.errors import DataGateError, PenstockError, TemporaryError, UsageError
@@ -28,6 +27,7 @@ from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import overlapping
 from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.steps import STEPS, done_figures
+from penstock.run.tables import check_tables
 from penstock.run.undo import check_none
 from penstock.run.work import Feed, Work
 from penstock.session import raised
@@ -118,7 +118,7 @@ def ingest_feed(
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
-    check_installed()
+    check_tables(context.settings, feed.group.name)
     places = Places(state_folder(context.settings), feed.group.name, window)
     ledger = ledger_of(context.storage, places)
     resumed = False

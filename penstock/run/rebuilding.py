@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from penstock.bucket import storage_of
+from penstock import aws
 from penstock.catalog.table import table_name
-from penstock.commits import Log
 from penstock.config import Settings
+from penstock.entries import Commit
 from penstock.errors import TemporaryError
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import State
@@ -30,9 +31,10 @@ from penstock.run.damage import Damage, damages
 from penstock.run.figures import reconcile
 from penstock.run.manifest import Manifest, read_manifest
 from penstock.run.metrics import measured
-from penstock.run.places import Places, offline_path
+from penstock.run.places import Places
 from penstock.run.selection import chosen, decided
 from penstock.run.steps import rejection, transaction_of
+from penstock.run.tables import table_log
 
 Event = tuple[State, Mapping[str, Any]]
 
@@ -179,13 +181,20 @@ class _Proof:
         """What OFFLINE_COMMITTED carries; None where there is no commit."""
         if self.manifest.mode.offline != "own":  # nothing tells but the end
             return None if note is None else {"offline": 0, "present": 0}
-        path = offline_path(self.settings, self.places.group)
-        log = Log(path, storage_of(path, self.settings))
-        found = log.find(transaction_of(self.places, self.generation))
+        found = self._commit()
         if found is None:  # never committed, or the log has been forgotten: this is what it said
             held = collected(self.ledger.storage, self.places, self.generation) or {}
             return dict(held["offline"]) if held.get("offline") else None
         return {"offline": found.rows, "present": found.present, "version": found.version}
+
+    def _commit(self) -> Commit | None:
+        with ExitStack() as stack:
+
+            def glue() -> Any:
+                return aws.client(stack.enter_context(aws.connected(self.settings)), "glue")
+
+            log = table_log(self.settings, self.places.group, "", glue)
+            return log.find(transaction_of(self.places, self.generation))
 
     def _table(self) -> str | None:
         own = self.manifest.mode.offline == "own"

@@ -135,7 +135,13 @@ def catalogue(work: Work) -> Mapping[str, Any]:
         return {"table": None}
     name = table_name(work.group.name, settings)
     location = uri_of(work.table.path)
-    wanted = table_input(work.group, table=name, location=location, meaning=work.feed.meaning)
+    wanted = table_input(
+        work.group,
+        table=name,
+        location=location,
+        meaning=work.feed.meaning,
+        table_format=settings.offline.format,
+    )
     made = register(work.context.client("glue"), settings.catalog.database, wanted)
     return {"table": f"{settings.catalog.database}.{name}", "action": made.action}
 

@@ -46,12 +46,9 @@ def taken_keys(context: Context, group: FeatureGroup, rows: pa.Table) -> list[st
     )
     plain = [(*row.values(), 0) for row in rows.select(names).to_pylist()]
     fresh = stored.fresh(context.spark.createDataFrame(plain, schema))
-    at = (
-        context.spark.read.format("delta")
-        .load(table.path)
-        .select(*(F.col(f"`{name}`") for name in (group.record_identifier, group.event_time)))
-    )
-    found = fresh.join(at, [group.record_identifier, group.event_time], "left_semi")
+    keys = (group.record_identifier, group.event_time)
+    at = table.rows().select(*(F.col(f"`{name}`") for name in keys))
+    found = fresh.join(at, [*keys], "left_semi")
     return sorted({row[KEY] for row in found.select(KEY).collect()})
 
 

@@ -23,7 +23,7 @@ def spark() -> SparkSession:
 
 
 @pytest.fixture
-def lab(spark: SparkSession, tmp_path: Path) -> Iterator[Lab]:
-    """A laboratory with an empty embedded AWS."""
+def lab(spark: SparkSession, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A laboratory with an empty embedded AWS; its parameter is the format of offline tables."""
     with Emulator(data=tmp_path / "aws", region="us-east-1") as emulator:
-        yield Lab(spark, emulator, tmp_path)
+        yield Lab(spark, emulator, tmp_path, getattr(request, "param", "delta"))

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from deltalake import DeltaTable
 
-from penstock.contract import Feature, FeatureType
+from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.entries import Transaction
 from penstock.errors import ContractError
+from penstock.offline.delta import DeltaLog
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
 from penstock.storage import LocalStorage
@@ -46,9 +47,14 @@ append(spark, sys.argv[1], sys.argv[2], int(sys.argv[3]))
 """
 
 
+def _table(spark: SparkSession, path: str, group: FeatureGroup) -> OfflineTable:
+    log = DeltaLog(path, LocalStorage())
+    return OfflineTable(spark, path, LocalStorage(), group, rows_schema(group), log)
+
+
 def append(spark: SparkSession, path: str, who: str, times: int) -> None:
     """So many appends, each a transaction and :data:`ROWS` rows of its own."""
-    table = OfflineTable(spark, path, LocalStorage(), LEVELS, rows_schema(LEVELS))
+    table = _table(spark, path, LEVELS)
     for n in range(times):
         rows = spark.range(ROWS).selectExpr(
             f"concat('{who}-{n}-', id) as sensor", "'2024-01-01T00:00:00Z' as at", "id as level",
@@ -64,7 +70,7 @@ def test_a_feature_more_is_a_column_more(spark: SparkSession, tmp_path: Path) ->
     path = str(tmp_path / "table")
     append(spark, path, "before", 1)
     wide = replace(LEVELS, features=(*LEVELS.features, Feature("mood", FeatureType.STRING)))
-    table = OfflineTable(spark, path, LocalStorage(), wide, rows_schema(wide))
+    table = _table(spark, path, wide)
     rows = spark.range(2 * ROWS).selectExpr(
         "concat('before-0-', id) as sensor", "'2024-01-01T00:00:00Z' as at", "id as level",
         "if(id % 2 = 0, 'good', null) as mood", "0 as _tie",
@@ -76,7 +82,7 @@ def test_a_feature_more_is_a_column_more(spark: SparkSession, tmp_path: Path) ->
     assert {row["mood"]: row["count"] for row in found} == {"good": ROWS, None: ROWS + ROWS // 2}
     mood = Feature("mood", FeatureType.INTEGRAL)
     other = replace(LEVELS, features=(*LEVELS.features, mood))
-    table = OfflineTable(spark, path, LocalStorage(), other, rows_schema(other))
+    table = _table(spark, path, other)
     with pytest.raises(ContractError, match="column 'mood' is string, not long"):
         table.append(rows, name, api_invocation_time=NOW, write_time=NOW, compare=False)
 

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from penstock.commits import Log
 from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.entries import Transaction
+from penstock.offline.delta import DeltaLog
 from penstock.offline.table import OfflineTable
 from penstock.stage.spark import rows_schema
 from penstock.storage import LocalStorage
@@ -323,7 +323,7 @@ def _is_verified(small: Small, event: Path) -> None:
     assert (answer.code, str(event) in answer.out) == (70, True)
 
 
-class _Deaf(Log):
+class _Deaf(DeltaLog):
     """Commits, and never hears of it."""
 
     def append(self, *arguments: Any, **named: Any) -> NoReturn:
@@ -334,9 +334,7 @@ class _Deaf(Log):
 
 @pytest.mark.shows("3.4")
 @pytest.mark.shows("5.6")
-def test_t33_delta_response_lost(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_t33_delta_response_lost(spark: SparkSession, tmp_path: Path) -> None:
     """The commit is found and not repeated; generation 1 does not take 10 for its own."""
     group = FeatureGroup(
         "lost", "id", "at", (Feature("id", FeatureType.STRING), Feature("at", FeatureType.STRING))
@@ -345,10 +343,11 @@ def test_t33_delta_response_lost(
     rows = spark.createDataFrame(
         [("a", "2024-01-01T00:00:00Z", 0)], "id string, at string, _tie int"
     )
-    table = OfflineTable(spark, str(tmp_path / "table"), LocalStorage(), group, schema)
-    with monkeypatch.context() as patched:
-        patched.setattr("penstock.offline.table.Log", _Deaf)
-        deaf = OfflineTable(spark, str(tmp_path / "table"), LocalStorage(), group, schema)
+    path, storage = str(tmp_path / "table"), LocalStorage()
+    table, deaf = (
+        OfflineTable(spark, path, storage, group, schema, log)
+        for log in (DeltaLog(path, storage), _Deaf(path, storage))
+    )
     tenth, first = Transaction("penstock:lost:all", 10), Transaction("penstock:lost:all", 1)
     told = deaf.append(rows, tenth, api_invocation_time=at, write_time=at, compare=False)
     assert (told.rows, told.present) == (1, 0)

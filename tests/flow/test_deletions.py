@@ -14,6 +14,7 @@ from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.emulator.faults import Rule, denied
 from penstock.errors import CredentialsError
 from penstock.ledger.window import window
+from penstock.offline.delta import DeltaLog
 from penstock.run.places import offline_path
 from penstock.run.status import statuses
 from penstock.storage import LocalStorage
@@ -67,7 +68,10 @@ e,{DAY(1)},1,,
     }
     assert len(_rows(lab, "explore")) == found.valid
     path = offline_path(lab.settings(), GROUP.name)
-    assert sorted(lake.current_rows(path, LocalStorage(), GROUP, [*"abcde"])) == ["b", "e"]
+    assert sorted(lake.current_rows(DeltaLog(path, LocalStorage()), GROUP, [*"abcde"])) == [
+        "b",
+        "e",
+    ]
     _check_metrics(lab, found.plain())
 
 

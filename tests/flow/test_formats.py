@@ -1,0 +1,92 @@
+"""Offline tables in other formats than Delta: rows, queries, single records, data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock import lake, query
+from penstock.errors import UsageError
+from penstock.ledger.window import Window
+from penstock.run.ingest import ingest_pipeline
+from penstock.run.tables import check_tables
+from tests.lab import Lab
+from tests.readings import GROUP, PIPELINE
+
+FIRST = """a,2024-01-01T05:00:00Z,1,0.5
+b,2024-01-01T06:30:00Z,2,
+a,2024-01-02T00:00:00Z,3,1.5
+"""
+SECOND = """a,2024-01-01T05:00:00Z,1,0.5
+c,2024-01-03T00:00:00Z,4,2.5
+"""
+LATEST = {"a": 3, "b": 2, "c": 4}
+
+
+@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize("lab", ["iceberg"], indirect=True)
+def test_what_came_already_is_not_written_again(lab: Lab, *, registered: bool) -> None:
+    """Rows are there once, and found by the queries and by their identifier."""
+    flags = {"catalog__register": registered}
+    sources = {"readings": _file(lab, FIRST)}
+    first = lab.ingest(PIPELINE, sources, **flags)
+    assert (first.figures.offline, first.figures.present) == (3, 0)
+    assert lab.ingest(PIPELINE, sources, **flags).state == "unchanged"
+    second = lab.ingest(PIPELINE, {"readings": _file(lab, SECOND)}, **flags)
+    assert (second.figures.offline, second.figures.present) == (1, 1)
+    context = lab.context(lab.settings(**flags))
+    rows = context.table(GROUP).rows()
+    assert rows.count() == 4
+    live = query.run(lab.spark, "live", GROUP, "", rows=rows)
+    assert {row["sensor"]: row["level"] for row in live.collect()} == LATEST
+    found = lake.current_rows(context.log(GROUP), GROUP, ["a", "c", "nobody"])
+    assert {one: row["level"] for one, row in found.items()} == {"a": 3, "c": 4}
+
+
+@pytest.mark.parametrize("lab", ["iceberg"], indirect=True)
+def test_a_registered_table_says_what_its_commits_do_not(lab: Lab) -> None:
+    """Whose it is; and a run that changes nothing changes nothing there."""
+    sources = {"readings": _file(lab, FIRST)}
+    lab.ingest(PIPELINE, sources)
+    table = lab.table(GROUP)
+    names = [(one["Name"], one["Type"]) for one in table["StorageDescriptor"]["Columns"]]
+    assert names == [
+        ("sensor", "string"),
+        ("at", "string"),
+        ("level", "bigint"),
+        ("share", "double"),
+        ("api_invocation_time", "timestamp"),
+        ("write_time", "timestamp"),
+        ("is_deleted", "boolean"),
+    ]
+    assert table["StorageDescriptor"]["Location"] == f"file://{lab.root}/lake/offline/readings"
+    parameters = dict(table["Parameters"])
+    told = parameters.pop("metadata_location"), parameters.pop("previous_metadata_location")
+    assert [one.endswith(".metadata.json") for one in told] == [True, True]
+    assert parameters == {
+        "EXTERNAL": "TRUE",
+        "table_type": "ICEBERG",
+        "penstock.group": "readings",
+        "penstock.meaning": PIPELINE.meaning,
+        "penstock.columns": ",".join(name for name, _ in names),
+    }
+    before = table["VersionId"]
+    lab.ingest(PIPELINE, sources)
+    assert lab.table(GROUP)["VersionId"] == before
+
+
+def test_a_table_of_another_format_is_left_alone(lab: Lab) -> None:
+    """What to set is said, and nothing was begun."""
+    sources = {"readings": _file(lab, FIRST)}
+    lab.ingest(PIPELINE, sources)
+    settings = lab.settings(sources, offline__format="iceberg")
+    with pytest.raises(UsageError, match="is a table of format delta, and conf says"):
+        ingest_pipeline(lab.context(settings), PIPELINE, Window())
+    check_tables(lab.settings(), GROUP.name)
+
+
+def _file(lab: Lab, text: str) -> Path:
+    path = lab.root / "readings.csv"
+    path.write_text(f"sensor,at,level,share\n{text}")
+    return path
