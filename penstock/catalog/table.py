@@ -82,10 +82,10 @@ def table_input(
 
     Of an Iceberg table it is what is added to the table that its commits have made.
 
-    Parameters and SerDe of a native Delta table are those of Athena's guide for tables made through the Glue API
-    ("Synchronize Delta Lake metadata") together with those published of tables Glue's crawler made:
-    Spark goes by the provider and the SerDe's ``path``, Athena also by ``table_type``, and both
-    take the schema from the Delta log. Not verified on AWS.
+    Parameters and SerDe of a native Delta table are those of Athena's guide for tables made through
+    the Glue API ("Synchronize Delta Lake metadata") together with those published of tables Glue's
+    crawler made: Spark goes by the provider and the SerDe's ``path``, Athena also by
+    ``table_type``, and both take the schema from the Delta log. Not verified on AWS.
 
     Args:
         group: The contract; its features become the columns, in lower case as Glue keeps them.

@@ -12,6 +12,7 @@ from penstock.bucket import storage_of
 from penstock.cli.options import Workspace, age_of, spark_context, workspace_options
 from penstock.cli.tables import show, show_json
 from penstock.run.places import offline_path, quarantine_path
+from penstock.run.tables import check_delta
 from penstock.upkeep import TARGET_BYTES, Kept, Upkeep
 
 _MEGA = 2**20
@@ -86,6 +87,11 @@ def _each(
     settings = workspace.settings
     names = [one.group.name for one in workspace.project.chosen(groups)]
     paths = [offline_path(settings, one) for one in names if settings.group(one).own_table]
+    if groups:
+        check_delta(settings, "upkeep")
+    elif settings.offline.format != "delta":
+        workspace.progress.note("offline tables", "left to Athena's OPTIMIZE and VACUUM")
+        paths = []
     found = []
     for path in [*paths, *([] if groups else [quarantine_path(settings)])]:
         workspace.progress.step(path.rsplit("/", 1)[-1], "looking at its files")

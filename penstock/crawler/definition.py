@@ -149,5 +149,10 @@ def _delta(where: Offline) -> dict[str, Any]:
     return {"DeltaTargets": [target]}
 
 
+def _iceberg(where: Offline) -> dict[str, Any]:
+    """Tables by their folders; the metadata is in the folder itself (Glue API, IcebergTarget)."""
+    return {"IcebergTargets": [{"Paths": where.uris, "MaximumTraversalDepth": 1}]}
+
+
 #: Format of the offline tables → ``CrawlerTargets``.
-TARGETS: dict[str, Callable[[Offline], dict[str, Any]]] = {"delta": _delta}
+TARGETS: dict[str, Callable[[Offline], dict[str, Any]]] = {"delta": _delta, "iceberg": _iceberg}

@@ -37,6 +37,7 @@ from penstock.run.places import (
     state_folder,
 )
 from penstock.run.quarantined import decisions_of
+from penstock.run.tables import check_delta
 from penstock.storage import absolute
 
 NAMED = 3  # windows in an error
@@ -89,11 +90,12 @@ def forget(
         Each place that was looked at.
 
     Raises:
-        UsageError: An identifier cannot be one, a window is not done, or the offline table is not
-            as penstock writes it. Nothing was done.
+        UsageError: An identifier cannot be one, a window is not done, or the offline table is no
+            Delta table as penstock writes it. Nothing was done.
         TemporaryError: A run works on the project.
         MismatchError: Something is still there afterwards.
     """
+    check_delta(context.settings, "forget")
     order = _Order(context, group, [_text(group, one) for one in identifiers])
     if look_only:
         order.check()

@@ -47,6 +47,18 @@ def table_log(
     return iceberg.IcebergLog(path, storage, catalog, event_time, {GROUP: group})
 
 
+def check_delta(settings: Settings, what: str) -> None:
+    """For what only Delta tables have so far.
+
+    Raises:
+        UsageError: The offline tables have another format.
+    """
+    form = settings.offline.format
+    if form != "delta":
+        message = f"{what} works on Delta tables, and conf says offline.format: {form}"
+        raise UsageError(message, "Athena has OPTIMIZE, VACUUM and DELETE for Iceberg tables")
+
+
 def check_tables(settings: Settings, group: str) -> None:
     """Runs ask before they write anything.
 

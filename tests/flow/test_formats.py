@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ LATEST = {"a": 3, "b": 2, "c": 4}
 @pytest.mark.parametrize("lab", ["iceberg"], indirect=True)
 def test_what_came_already_is_not_written_again(lab: Lab, *, registered: bool) -> None:
     """Rows are there once, and found by the queries and by their identifier."""
-    flags = {"catalog__register": registered}
+    flags: dict[str, Any] = {"catalog__register": registered}
     sources = {"readings": _file(lab, FIRST)}
     first = lab.ingest(PIPELINE, sources, **flags)
     assert (first.figures.offline, first.figures.present) == (3, 0)
