@@ -108,7 +108,7 @@ class Online(_Record):
 class Offline(_Record):
     """The offline store."""
 
-    format: Literal["delta", "iceberg"] = Field(
+    format: Literal["delta", "iceberg", "hive"] = Field(
         default="delta", description="Format of the offline tables."
     )
 

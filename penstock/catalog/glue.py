@@ -91,8 +91,8 @@ def register(
     name = wanted["Name"]
     policy = retry or Retry()
     where = f"{database}.{name}"
-    action = _persistent(lambda: _bring(glue, database, wanted), policy, where)
-    table = _persistent(lambda: _table(glue, database, name), policy, where)
+    action = persistent(lambda: _bring(glue, database, wanted), policy, where)
+    table = persistent(lambda: _table(glue, database, name), policy, where)
     return Registration(action, table.get("VersionId") if table else None)
 
 
@@ -103,7 +103,7 @@ def ensure_database(glue: GlueClient, database: str, retry: Retry | None = None)
         TemporaryError: The trouble did not pass.
         CredentialsError: Glue denied it.
     """
-    return _persistent(lambda: _make_database(glue, database), retry or Retry(), database)
+    return persistent(lambda: _make_database(glue, database), retry or Retry(), database)
 
 
 def resolve(glue: GlueClient, name: str) -> Location:
@@ -115,7 +115,7 @@ def resolve(glue: GlueClient, name: str) -> Location:
     database, dot, table = name.partition(".")
     if not dot or not table or "." in table:
         raise UsageError(f"{name!r} names no table", "Write database.table")
-    found = _persistent(lambda: _table(glue, database, table), Retry(), name)
+    found = persistent(lambda: _table(glue, database, table), Retry(), name)
     if found is None:
         raise UsageError(f"Glue has no table {name}", "Correct sources.….table in conf")
     return location_of(found, name)
@@ -162,7 +162,8 @@ def _table(glue: GlueClient, database: str, name: str) -> dict[str, Any] | None:
         raise
 
 
-def _persistent(call: Callable[[], _T], retry: Retry, what: str) -> _T:
+def persistent(call: Callable[[], _T], retry: Retry, what: str) -> _T:
+    """What a call of Glue answers, after passing trouble; its errors as ours, about ``what``."""
     for n in range(retry.attempts):
         try:
             return call()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GROUP = "penstock.group"
 MEANING = "penstock.meaning"
 COLUMNS = "penstock.columns"
+HOURS = ("year", "month", "day", "hour")  # partition keys of a Hive table
+_PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 ICEBERG = "ICEBERG"  # as Iceberg's own catalogue of Glue writes it
 #: Columns every offline table has after its features (AWS developer guide, offline store).
 SYSTEM_COLUMNS = (
@@ -76,11 +78,13 @@ def table_input(
     table: str,
     location: str,
     meaning: str,
-    table_format: Literal["delta", "iceberg"] = "delta",
+    table_format: Literal["delta", "iceberg", "hive"] = "delta",
 ) -> TableInputTypeDef:
     """The Glue table of a group's offline store, as Athena and Spark read it.
 
-    Of an Iceberg table it is what is added to the table that its commits have made.
+    Of an Iceberg table it is what is added to the table that its commits have made. A Hive table is
+    the one of the service's own offline stores (their developer guide): strings of two and four
+    digits as partitions, Parquet below ``location``.
 
     Parameters and SerDe of a native Delta table are those of Athena's guide for tables made through
     the Glue API ("Synchronize Delta Lake metadata") together with those published of tables Glue's
@@ -106,6 +110,24 @@ def table_input(
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"table_type": ICEBERG, **ours},
             "StorageDescriptor": {"Columns": cast("Any", columns), "Location": location},
+        }
+    if table_format == "hive":
+        return {
+            "Name": table,
+            "Description": _plain(group.description, MAX_DESCRIPTION),
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", **ours},
+            "PartitionKeys": [{"Name": one, "Type": "string"} for one in HOURS],
+            "StorageDescriptor": {
+                "Columns": cast("Any", columns),
+                "Location": location,
+                "InputFormat": f"{_PARQUET}.MapredParquetInputFormat",
+                "OutputFormat": f"{_PARQUET}.MapredParquetOutputFormat",
+                "SerdeInfo": {
+                    "SerializationLibrary": f"{_PARQUET}.serde.ParquetHiveSerDe",
+                    "Parameters": {"serialization.format": "1"},
+                },
+            },
         }
     return {
         "Name": table,

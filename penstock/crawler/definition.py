@@ -114,7 +114,7 @@ def definition(
         "DatabaseName": catalog.database,
         "Description": f"Made by penstock: offline tables of project {settings.project}. "
         f"'penstock crawler apply --env {environment}' overwrites changes.",
-        "Targets": TARGETS[settings.offline.format](where),
+        "Targets": _targets(settings, where),
         "Classifiers": [],
         "TablePrefix": "",
         # Tables that are there stay as they are, whatever the crawler finds (Glue API reference).
@@ -156,3 +156,18 @@ def _iceberg(where: Offline) -> dict[str, Any]:
 
 #: Format of the offline tables → ``CrawlerTargets``.
 TARGETS: dict[str, Callable[[Offline], dict[str, Any]]] = {"delta": _delta, "iceberg": _iceberg}
+
+
+def _targets(settings: Settings, where: Offline) -> dict[str, Any]:
+    """What is crawled. Of Hive tables those of the catalogue (Glue API, CatalogTarget).
+
+    Raises:
+        ConfigError: Nobody registers Hive tables: a crawler calls a table as its folder, ``data``.
+    """
+    catalog = settings.catalog
+    if settings.offline.format != "hive":
+        return TARGETS[settings.offline.format](where)
+    if not catalog.register_tables:
+        message = f"{settings.place('offline.format')}: a crawler would call each Hive table 'data'"
+        raise ConfigError(message, "Leave catalog.register on: every run registers partitions")
+    return {"CatalogTargets": [{"DatabaseName": catalog.database, "Tables": [*where.tables]}]}

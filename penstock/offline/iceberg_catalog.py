@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.exceptions import (
     CommitFailedException,
+    NoSuchIcebergTableError,
+    NoSuchPropertyException,
     NoSuchTableError,
     TableAlreadyExistsError,
 )
@@ -27,6 +29,7 @@ from pyiceberg.table.metadata import TableMetadata, new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import TableRequirement, TableUpdate, update_table_metadata
 
+from penstock.errors import UsageError
 from penstock.storage import Storage, absolute, uri_of
 
 if TYPE_CHECKING:
@@ -200,8 +203,20 @@ class GlueTable:
         self._name, self._path = (database, table), path
 
     def load(self) -> Table:
-        """The table as Glue names its metadata."""
-        return self._catalog.load_table(self._name)
+        """The table as Glue names its metadata.
+
+        Raises:
+            UsageError: A table of that name is another one.
+        """
+        where = ".".join(self._name)
+        remedy = "Set groups.….table to another name in conf, or drop the table"
+        try:
+            table = self._catalog.load_table(self._name)
+        except (NoSuchIcebergTableError, NoSuchPropertyException):
+            raise UsageError(f"Glue table {where} is there and no Iceberg table", remedy) from None
+        if table.location().rstrip("/") != uri_of(self._path):
+            raise UsageError(f"Glue table {where} lies at {table.location()}", remedy)
+        return table
 
     def create(self, schema: Schema, spec: PartitionSpec, properties: dict[str, str]) -> None:
         """Make it in the catalogue."""

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.catalog.glue import register
+from penstock.catalog.partitions import add_partitions
 from penstock.catalog.table import table_input, table_name
 from penstock.config import Settings
 from penstock.entries import Transaction
 from penstock.errors import DataGateError
 from penstock.ledger.journal import Journal, State
+from penstock.offline.hive import HiveLog
 from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
@@ -133,17 +135,32 @@ def catalogue(work: Work) -> Mapping[str, Any]:
     settings = work.context.settings
     if not settings.catalog.register_tables or work.manifest.mode.offline != "own":
         return {"table": None}
-    name = table_name(work.group.name, settings)
+    name, database = table_name(work.group.name, settings), settings.catalog.database
+    log = work.context.log(work.group)
     location = uri_of(work.table.path)
     wanted = table_input(
         work.group,
         table=name,
-        location=location,
+        location=f"{location}/data" if isinstance(log, HiveLog) else location,
         meaning=work.feed.meaning,
         table_format=settings.offline.format,
     )
-    made = register(work.context.client("glue"), settings.catalog.database, wanted)
-    return {"table": f"{settings.catalog.database}.{name}", "action": made.action}
+    made = register(work.context.client("glue"), database, wanted)
+    told = {"table": f"{database}.{name}", "action": made.action}
+    if isinstance(log, HiveLog):
+        committed = work.journal.data(State.OFFLINE_COMMITTED) or {}
+        folders = _folders(log, committed["version"], every=made.action == "created")
+        told["partitions"] = add_partitions(work.context.client("glue"), database, wanted, folders)
+    return told
+
+
+def _folders(log: HiveLog, version: int, *, every: bool) -> dict[str, tuple[str, ...]]:
+    """Those that a version has and the one before it had not; or all there are now."""
+    if every:
+        return {uri_of(one): hour for one, hour in log.partitions().items()}
+    before = log.partitions(version - 1) if version else {}
+    found = log.partitions(version)
+    return {uri_of(one): hour for one, hour in found.items() if one not in before}
 
 
 def finish(work: Work) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.offline import iceberg
 from penstock.offline.delta import DeltaLog
+from penstock.offline.hive import HiveLog
 from penstock.offline.log import TableLog
 from penstock.run.places import offline_path
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 #: Format → a folder that tables of it have, and no others.
-_SIGNS = {"delta": "_delta_log", "iceberg": "metadata"}
+_SIGNS = {"delta": "_delta_log", "iceberg": "metadata", "hive": "log"}
 
 
 def table_log(
@@ -37,6 +38,8 @@ def table_log(
     storage = storage_of(path, settings)
     if settings.offline.format == "delta":
         return DeltaLog(path, storage)
+    if settings.offline.format == "hive":
+        return HiveLog(path, storage, event_time)
     iceberg.check_installed()
     from penstock.offline.iceberg_catalog import FolderCatalog, GlueTable, TableCatalog
 
@@ -66,9 +69,8 @@ def check_tables(settings: Settings, group: str) -> None:
         UsageError: What commits to the table is not installed, or the table has another format.
     """
     named = settings.offline.format
-    if named == "delta":
-        commits.check_installed()
-    else:
+    commits.check_installed()  # the quarantine is a Delta table in any case
+    if named == "iceberg":
         iceberg.check_installed()
     path = offline_path(settings, group)
     storage = storage_of(path, settings)
