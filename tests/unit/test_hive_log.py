@@ -4,133 +4,45 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from penstock.entries import Commit, Part, Transaction
 from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
+from penstock.offline import hive as module
 from penstock.offline import hive_journal
 from penstock.offline.hive import HiveLog
 from penstock.offline.log import Brought
 from penstock.parts import PartTask
 from penstock.storage import LocalStorage, Storage
-
-INSTANT = pa.timestamp("us", "UTC")
-SYSTEM = [("api_invocation_time", INSTANT), ("write_time", INSTANT), ("is_deleted", pa.bool_())]
-SCHEMA = pa.schema([("id", pa.string()), ("Event-Time", pa.string()), ("n", pa.int64()), *SYSTEM])
-WIDE = pa.schema([*SCHEMA, ("new", pa.float64())])
-FIRST, SECOND, THIRD = (Transaction("penstock:readings:all", n) for n in range(3))
-START = datetime(2024, 1, 31, 23, tzinfo=timezone.utc)
-Row = Mapping[str, Any]
-
-
-class DiedError(Exception):
-    """What a storage raises whose process is dead."""
-
-
-class Mortal(LocalStorage):
-    """Dies before its n-th call, those among its own methods included; nothing works after it."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def __getattribute__(self, name: str) -> Any:
-        """Counted where it is a method."""
-        found = super().__getattribute__(name)
-        if not callable(found):
-            return found
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            self.left -= 1
-            if self.left < 0:
-                raise DiedError
-            return found(*arguments, **named)
-
-        return call
-
-
-def hive(path: str, storage: Storage | None = None) -> HiveLog:
-    """A log that has seen nothing yet."""
-    return HiveLog(path, storage or LocalStorage(), "Event-Time")
-
-
-def rows(*names: str, run: int = 0, **more: Any) -> list[Row]:
-    """One row a name, an hour after the other; a run's have its instants, ties one less each."""
-    at = START + timedelta(days=run, microseconds=1)
-    return [
-        {
-            "id": one,
-            "Event-Time": (START + timedelta(hours=n)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "n": n,
-            "api_invocation_time": at - timedelta(microseconds=n),
-            "write_time": at,
-            "is_deleted": False,
-            **more,
-        }
-        for n, one in enumerate(names)
-    ]
-
-
-def brought(run: int, ties: int = 9) -> Brought:
-    """What pins :func:`rows` of a run; in another zone than the table has."""
-    at = (START + timedelta(days=run, microseconds=1)).astimezone(timezone(timedelta(hours=2)))
-    return Brought(at - timedelta(microseconds=ties), at, at)
-
-
-def written(
-    log: HiveLog,
-    path: str,
-    some: Iterable[Row],
-    schema: pa.Schema = SCHEMA,
-    storage: Storage | None = None,
-) -> list[Part]:
-    """The rows as a task writes them."""
-    latest_first = sorted(some, key=lambda one: str(one["Event-Time"]), reverse=True)
-    batch = pa.RecordBatch.from_pylist(latest_first, schema)
-    (answer,) = PartTask(schema, path, storage or LocalStorage(), log.layout)([batch])
-    return [Part(**json.loads(one)) for one in answer.column(0).to_pylist()]
-
-
-def append(
-    path: str, some: Sequence[Row], transaction: Transaction | None = None, **more: Any
-) -> bool:
-    """By a process of its own."""
-    log, schema = hive(path), more.pop("schema", SCHEMA)
-    return log.append(written(log, path, some, schema), schema, transaction, **more)
-
-
-def seen(path: str, schema: pa.Schema = SCHEMA) -> list[Row]:
-    """What a reader finds who only lists folders."""
-    if not Path(path, "data").exists():
-        return []
-    form = ds.partitioning(flavor="hive")
-    found: Any = ds.dataset(f"{path}/data", schema, format="parquet", partitioning=form)
-    return by_name(found.to_table().to_pylist())
-
-
-def by_name(some: Iterable[Row]) -> list[Row]:
-    """Sorted."""
-    return sorted(some, key=lambda one: (one["id"], one["write_time"]))
-
-
-def ids(path: str) -> list[str]:
-    """Of the rows that are seen."""
-    return [one["id"] for one in seen(path)]
-
-
-def check_whole(path: str) -> None:
-    """The newest version's files are all that is below ``data``, and none is staged any more."""
-    log = hive(path)
-    version = log.version()
-    named = {} if version is None else dict(log.files(version).sizes)
-    assert LocalStorage().sizes(f"{path}/data") == named
+from tests.hive_tables import (
+    FIRST,
+    SCHEMA,
+    SECOND,
+    START,
+    THIRD,
+    WIDE,
+    Beaten,
+    DiedError,
+    Met,
+    Row,
+    append,
+    brought,
+    by_name,
+    check_whole,
+    dead_after_entry,
+    hive,
+    ids,
+    mortal,
+    rows,
+    seen,
+    written,
+)
 
 
 @pytest.fixture
@@ -225,21 +137,6 @@ def test_files_that_are_gone_are_not_committed(path: str) -> None:
         log.append(elsewhere, SCHEMA)
 
 
-class Beaten(LocalStorage):
-    """Another append comes between a look and each of the first puts."""
-
-    def __init__(self, path: str, times: int) -> None:
-        self.path, self.times = path, times
-
-    def put_if_absent(self, path: str, data: bytes) -> bool:
-        """After the other."""
-        if self.times and path.startswith(f"{self.path}/log/0") and "snap" not in path:
-            self.times -= 1
-            some = rows(f"x{self.times}", run=5) if self.times < 5 else []
-            assert append(self.path, some)
-        return super().put_if_absent(path, data)
-
-
 @pytest.mark.parametrize("there", [True, False])
 def test_who_is_beaten_comes_after(path: str, there: bool) -> None:
     """At the table's making, and later; who has read the table is told."""
@@ -254,14 +151,17 @@ def test_who_is_beaten_comes_after(path: str, there: bool) -> None:
     assert not log.append(parts, SCHEMA, read=version, blind=False)
 
 
-def test_it_is_not_tried_forever(path: str) -> None:
+def test_it_is_not_tried_forever(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever meets others all the time is told to come again."""
-    assert append(path, rows("a"))
+    assert append(path, [*rows("a"), *rows("b", run=1)])
     log = hive(path, Beaten(path, 200))
     with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
         log.append(written(log, path, rows("b")), SCHEMA)
-    with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
-        log.widen(WIDE)
+    monkeypatch.setattr(module, "ATTEMPTS", 3)
+    for act in (lambda: log.widen(WIDE), lambda: log.take_out(brought(0), 1)):
+        with pytest.raises(TemporaryError, match="other commits came first, 3 times"):
+            act()
+    assert len(LocalStorage().walk(f"{path}/staged")) == 1  # the append's, which is its caller's
 
 
 def test_two_threads_append_without_loss(path: str) -> None:
@@ -425,9 +325,9 @@ def test_who_takes_out_beside_an_append_loses_nothing(path: str) -> None:
 
 def test_a_file_that_is_lost_is_named(path: str) -> None:
     """From both places after an entry, or later from below data: an error that says what next."""
-    log = hive(path, Mortal(10**6))
+    log = hive(path)
     parts = written(log, path, rows("a"))
-    _dead_after_entry(path, lambda one: one.append(parts, SCHEMA, FIRST))
+    dead_after_entry(path, lambda one: one.append(parts, SCHEMA, FIRST))
     LocalStorage().delete(f"{path}/{parts[0].name}")
     name = parts[0].name.split("/", 2)[2]
     with pytest.raises(MismatchError, match=f"{name} is gone, from data and from staged") as caught:
@@ -455,20 +355,6 @@ def test_an_entry_of_a_later_version_is_not_guessed_at(path: str) -> None:
         hive(path).version()
 
 
-class OnlyEntry(LocalStorage):
-    """Dies right after an entry is in."""
-
-    def put_if_absent(self, path: str, data: bytes) -> bool:
-        """Its last act."""
-        super().put_if_absent(path, data)
-        raise DiedError
-
-
-def _dead_after_entry(path: str, act: Callable[[HiveLog], object]) -> None:
-    with pytest.raises(DiedError):
-        act(hive(path, OnlyEntry()))
-
-
 def test_whoever_opens_the_log_next_publishes(path: str) -> None:
     """By any of its answers; also an entry whose files a later one removes."""
     answers: list[Callable[[HiveLog], object]] = [
@@ -484,11 +370,11 @@ def test_whoever_opens_the_log_next_publishes(path: str) -> None:
     for n, answer in enumerate(answers):
         folder = f"{path}/{n}"
         parts = written(hive(folder), folder, rows("a", "b"))
-        _dead_after_entry(folder, lambda log, parts=parts: log.append(parts, SCHEMA, FIRST))  # type: ignore[misc]  # bound at once
+        dead_after_entry(folder, lambda log, parts=parts: log.append(parts, SCHEMA, FIRST))  # type: ignore[misc]  # bound at once
         assert seen(folder) == []
         answer(hive(folder))
         assert ids(folder) == ["a", "b"]
-        _dead_after_entry(folder, lambda log: log.take_out(brought(0), 2))
+        dead_after_entry(folder, lambda log: log.take_out(brought(0), 2))
         assert ids(folder) == ["a", "b"]
         assert hive(folder).version() == 1
         assert ids(folder) == []
@@ -500,7 +386,7 @@ def test_whoever_opens_the_log_next_publishes(path: str) -> None:
 def _each_call(path: str, act: Callable[[str, Storage], None]) -> Iterable[str]:
     """Tables, in each of which a process died before one more call than in the one before."""
     for n in range(1_000):
-        folder, storage = f"{path}/{n}", Mortal(n)
+        folder, storage = f"{path}/{n}", mortal(n)
         assert append(folder, [*rows("a", "b"), *rows("c", run=1)], FIRST)
         assert append(folder, rows("d", "e", run=2), SECOND)
         try:
@@ -571,3 +457,33 @@ def test_a_file_is_what_pyarrow_reads(path: str) -> None:
     ((file, size),) = hive(path).files(0).sizes.items()
     assert pq.read_schema(file).names == SCHEMA.names
     assert Path(file).stat().st_size == size
+
+
+def test_who_takes_out_meets_whom_appends_at_every_call(path: str) -> None:
+    """Before each call of an append another process deletes its rows where it sees them, and adds.
+
+    Also the other way round. Nothing that was out comes back, and nothing that was in is lost.
+    """
+    for n in range(1_000):
+        folder = f"{path}/{n}"
+        assert append(folder, [*rows("a"), *rows("b", run=1)])
+        out: list[Row] = []
+
+        def meddle(folder: str = folder, out: list[Row] = out) -> None:
+            out.extend(hive(folder).matching("id", ["c", "d"]).to_pylist())
+            hive(folder).take_out(brought(2), 2)
+            assert append(folder, rows("x", run=3))
+
+        storage = Met(n, meddle)
+        log = hive(folder, storage)
+        assert log.append(written(log, folder, rows("c", "d", run=2), storage=storage), SCHEMA)
+        met = next(storage.calls) > n
+        log = hive(folder, Met(n, lambda folder=folder: append(folder, rows("y", run=4))))  # type: ignore[misc]  # bound at once
+        log.take_out(brought(0), 1)
+        expected = {"b"} | ({"x"} if met else set()) | (set() if out else {"c", "d"})
+        assert len(ids(folder)) == len(set(ids(folder)))
+        assert set(ids(folder)) - {"y"} == expected
+        check_whole(folder)
+        if not met:
+            break
+    assert n > 10
