@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import botocore.exceptions
 import pyarrow as pa
+from boto3.s3.transfer import TransferConfig
 
 from penstock import aws
 from penstock.config import Settings
@@ -29,6 +30,7 @@ ATTEMPTS = 8  # of a conditional put that meets others
 AHEAD = 1 << 22  # bytes fetched at once where a file is read in order
 TAIL = 1 << 18  # bytes that are fetched with an object's size: a Parquet file's footer is there
 BATCH = 1_000  # objects of one DeleteObjects (its limit)
+WHOLE = 1 << 30  # bytes up to which an object is copied in one request; the limit is 5 GB
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _ELSEWHERE = frozenset(
     {
@@ -178,6 +180,15 @@ class S3Storage:
                     **_place(target + path.removeprefix(folder)), CopySource=_place(path)
                 )
         self.remove(folder)
+
+    def copy(self, path: str, target: str) -> None:
+        """``HeadObject`` and ``CopyObject``; by parts above :data:`WHOLE` bytes.
+
+        A target that exists is replaced by the same bytes.
+        """
+        config = TransferConfig(multipart_threshold=WHOLE, use_threads=False)
+        with _explained(path):
+            self._client.copy(_place(path), *_place(target).values(), Config=config)
 
     def append(self, path: str, data: bytes) -> None:
         """Read, and written anew."""

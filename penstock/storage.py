@@ -7,20 +7,23 @@ must have a single winner (ledger events, manifests, chunk markers) goes through
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 
 from penstock.errors import ConfigError
 
 ATTEMPTS = 10  # of making a folder and a file in it
+_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS})
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,13 @@ class Storage(Protocol):
 
     def move(self, folder: str, target: str) -> None:
         """Give all that is below a folder another place; not atomic, and can be repeated."""
+
+    def copy(self, path: str, target: str) -> None:
+        """Give the bytes of one object a second name, atomically and durably; folders are made.
+
+        For names whose bytes never change: a target that exists is taken for done. Repeating it
+        changes nothing. Raises FileNotFoundError where there is nothing at ``path``.
+        """
 
     def append(self, path: str, data: bytes) -> None:
         """Add to a file that has one writer and is small; it is made where there is none."""
@@ -174,8 +184,7 @@ class LocalStorage:
 
     def create(self, path: str) -> pa.NativeFile:
         """A file for writing."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return pa.OSFile(path, "wb")
+        return _made(Path(path), lambda: pa.OSFile(path, "wb"))
 
     def remove(self, folder: str) -> None:
         """``rm -r``; an absent folder is fine."""
@@ -208,6 +217,17 @@ class LocalStorage:
             Path(path).replace(moved)
         self.remove(folder)
 
+    def copy(self, path: str, target: str) -> None:
+        """``link()``; the bytes themselves where the file system links nothing there."""
+        try:
+            _made(Path(target), lambda: _link(path, target))
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            self.write(target, self.read(path))
+        else:
+            _sync_folder(Path(target).parent)
+
     def append(self, path: str, data: bytes) -> None:
         """The end of the file; a power cut may take it."""
         place = Path(path)
@@ -222,7 +242,7 @@ class LocalStorage:
     def _written(self, path: Path, data: bytes) -> Path:
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
         try:
-            with _opened(temporary) as file:
+            with _made(temporary, lambda: temporary.open("wb")) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -260,13 +280,19 @@ def uri_of(path: str) -> str:
     return path if is_s3(path) else Path(path).as_uri()
 
 
-def _opened(path: Path) -> BinaryIO:
-    """Open for writing, folders made; whoever removes what is empty may do so in between."""
+def _made(path: Path, make: Callable[[], _T]) -> _T:
+    """Make a file and its folders; whoever removes what is empty may do so in between."""
     for _ in range(ATTEMPTS):
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("wb")
-    return path.open("wb")
+            return make()
+    return make()
+
+
+def _link(path: str, target: str) -> None:
+    """A target that exists is fine."""
+    with suppress(FileExistsError):
+        os.link(path, target)
 
 
 def _sync_folder(folder: Path) -> None:

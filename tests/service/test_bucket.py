@@ -33,6 +33,7 @@ from penstock.errors import (
     ConfigError,
     ContractError,
     CredentialsError,
+    MismatchError,
     PenstockError,
     TemporaryError,
 )
@@ -47,7 +48,7 @@ from penstock.run.timeline import read_calendar
 from penstock.source.files import check_unchanged, pins
 from penstock.source.splits import Reading, cut
 from penstock.storage import LocalStorage, Storage
-from tests import ledgers
+from tests import hive_tables, ledgers
 from tests.ledgers import PIPELINE, hours, month, snapshot_of
 from tests.service.moto import served
 
@@ -178,6 +179,75 @@ def test_listing_and_removing(place: tuple[Storage, str]) -> None:
     storage.delete(f"{root}/few/b")
     assert storage.walk(f"{root}/many") == []
     assert storage.list(f"{root}/few") == [f"{root}/few/ab"]
+
+
+def test_a_copy_is_made_once(place: tuple[Storage, str]) -> None:
+    """Also below folders that are not there; again is fine; the first name may go then."""
+    storage, root = place
+    name, target = f"{root}/of/na=me", f"{root}/new/year=2024/name"
+    storage.write(name, b"text")
+    for _ in range(2):
+        storage.copy(name, target)
+    storage.delete(name)
+    assert storage.read(target) == b"text"
+    for other in (target, f"{root}/new/none"):
+        with pytest.raises(FileNotFoundError):
+            storage.copy(name, other)
+    assert storage.walk(root) == [target]
+
+
+def test_a_large_object_is_copied_by_parts(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request has a limit."""
+    monkeypatch.setattr(bucket, "WHOLE", 1 << 23)
+    data = bytes(range(256)) * (9 << 12)
+    account.storage.write("s3://state/large", data)
+    account.asked.clear()
+    account.storage.copy("s3://state/large", "s3://state/copied/large")
+    assert account.storage.read("s3://state/copied/large") == data
+    assert account.asked.count("before-send.s3.UploadPartCopy") == 2
+
+
+@dataclass(frozen=True)
+class OnlyEntry(S3Storage):
+    """Dies right after an entry is in."""
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        """Its last act."""
+        super().put_if_absent(path, data)
+        raise hive_tables.DiedError
+
+
+def test_a_hive_table_on_s3(account: Account, tmp_path: Path) -> None:
+    """Appended once, published by whoever comes next, found, widened, and taken out."""
+    storage, path = account.storage, f"s3://state/{tmp_path.name}/table"
+    dead = OnlyEntry(storage.endpoint)
+    log = hive_tables.hive(path, storage)
+    mixed = [*hive_tables.rows("a", "b"), *hive_tables.rows("c", run=1)]
+    schema, first = hive_tables.SCHEMA, hive_tables.FIRST
+    assert (log.exists, log.version(), log.matching("id", ["a"]).num_rows) == (False, None, 0)
+    parts = hive_tables.written(log, path, mixed, storage=storage)
+    with pytest.raises(hive_tables.DiedError):
+        hive_tables.hive(path, dead).append(parts, schema, first)
+    assert storage.walk(f"{path}/data") == []
+    assert log.append(parts, schema, first)
+    assert log.find(first) == Commit(3, 0, 0)
+    assert log.files(0).sizes == storage.sizes(f"{path}/data")
+    assert storage.walk(f"{path}/staged") == []
+    account.asked.clear()
+    assert log.version() == 0
+    assert account.asked == ["before-send.s3.GetObject"]  # is there an entry after it?
+    log.widen(hive_tables.WIDE)
+    log.take_out(hive_tables.brought(0), 2)
+    found = hive_tables.hive(path, storage).matching("id", ["a", "b", "c"])
+    assert (found["id"].to_pylist(), found["new"].to_pylist()) == (["c"], [None])
+    assert hive_tables.hive(path, storage).files(2).sizes == storage.sizes(f"{path}/data")
+    assert list(log.partitions()) == [f"{path}/data/year=2024/month=01/day=31/hour=23"]
+    storage.delete_all(storage.walk(f"{path}/data"))
+    for act in (lambda: log.matching("id", ["c"]), lambda: log.take_out(hive_tables.brought(1), 1)):
+        with pytest.raises(MismatchError, match="a file of version 2 is gone"):
+            act()
 
 
 def test_what_is_created_can_be_read_anywhere_in_it(place: tuple[Storage, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 import threading
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -125,6 +126,47 @@ def test_reading_and_creating(tmp_path: Path) -> None:
     for read in (storage.read, storage.open_input):
         with pytest.raises(FileNotFoundError):
             read(str(tmp_path / "none"))
+
+
+def test_a_copy_across_file_systems(tmp_path: Path) -> None:
+    """Nothing can be linked there; the bytes go, whole, and a second time as well."""
+    source = tmp_path / "name"
+    source.write_bytes(b"text")
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one file system here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        for _ in range(2):
+            LocalStorage().copy(str(source), f"{folder}/in/name")
+            assert Path(folder, "in", "name").read_bytes() == b"text"
+        assert _names(Path(folder, "in")) == ["name"]
+        with pytest.raises(FileNotFoundError):
+            LocalStorage().copy(str(tmp_path / "none"), f"{folder}/in/none")
+
+
+def test_what_is_made_beside_whoever_removes_empty_folders(tmp_path: Path) -> None:
+    """Copies, files and names are made though the folder goes again and again."""
+    storage, stop = LocalStorage(), threading.Event()
+    source, folder = str(tmp_path / "name"), str(tmp_path / "a" / "b")
+    storage.write(source, b"text")
+
+    def remove() -> None:
+        while not stop.is_set():
+            storage.delete_all([f"{folder}/none"])
+
+    remover = threading.Thread(target=remove)
+    remover.start()
+    try:
+        for n in range(100):
+            storage.copy(source, f"{folder}/copy{n}")
+            storage.create(f"{folder}/file{n}").close()
+            assert _names(Path(folder)) == [f"copy{n}", f"file{n}"]
+            storage.delete_all([f"{folder}/copy{n}", f"{folder}/file{n}"])
+    finally:
+        stop.set()
+        remover.join()
+    with pytest.raises(FileExistsError):
+        storage.copy(source, f"{source}/in")
 
 
 def test_places() -> None:
