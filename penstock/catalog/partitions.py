@@ -1,4 +1,4 @@
-"""Partitions of a Hive table in Glue: a folder of the table is seen by Athena once it is registered."""
+"""Partitions of a Hive table in Glue: Athena sees a folder of the table once it is registered."""
 
 from __future__ import annotations
 
@@ -72,5 +72,3 @@ def _input(table: Mapping[str, Any], folder: str, values: Sequence[str]) -> dict
         "Values": list(values),
         "StorageDescriptor": {**table["StorageDescriptor"], "Location": folder},
     }
-
-

@@ -49,7 +49,7 @@ class HiveLog:
     layout: Layout | None
 
     def __init__(self, path: str, storage: Storage, event_time: str) -> None:
-        self._path, self._storage, self._event_time = path, storage, event_time
+        self.path, self._storage, self._event_time = path, storage, event_time
         self.layout = Layout("hive", event_time, f"{STAGED}/{uuid.uuid4().hex}")
         self._journal = Journal(f"{path}/log", storage)
         self._publication = Publication(path, storage, self._journal)
@@ -73,9 +73,9 @@ class HiveLog:
         state = self._at(newest, version)
         gone = state.files.keys() - newest.files.keys()
         if gone:
-            message = f"{self._path}: {len(gone)} files of version {version} were taken out since"
+            message = f"{self.path}: {len(gone)} files of version {version} were taken out since"
             raise UsageError(message, "Use the newest version")
-        sizes = {final(self._path, name): one.size for name, one in state.files.items()}
+        sizes = {final(self.path, name): one.size for name, one in state.files.items()}
         return Files(sizes, self._storage)
 
     def partitions(self, version: int | None = None) -> dict[str, tuple[str, str, str, str]]:
@@ -91,7 +91,7 @@ class HiveLog:
         if version is not None:
             state = self._at(state, version)
         folders = {name.rpartition("/")[0] for name in state.files}
-        return {final(self._path, one): _hour(one) for one in sorted(folders)}
+        return {final(self.path, one): _hour(one) for one in sorted(folders)}
 
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made."""
@@ -112,12 +112,16 @@ class HiveLog:
         """
         for _ in range(ATTEMPTS):
             state = self._publication.newest()
-            wide = widened(self._path, state.schema, schema)
+            wide = widened(self.path, state.schema, schema)
             if state.version is None or wide == state.schema:
                 return
             if self._commits(state, Entry(schema=wide)):
                 return
-        raise beaten(self._path, ATTEMPTS)
+        raise beaten(self.path, ATTEMPTS)
+
+    def of_files(self, schema: pa.Schema) -> pa.Schema:
+        """As it is."""
+        return schema
 
     def append(
         self,
@@ -156,7 +160,7 @@ class HiveLog:
                 return True
             if not blind and state.version != read:
                 return False
-            wide = widened(self._path, state.schema, schema)
+            wide = widened(self.path, state.schema, schema)
             self._check_there(parts)
             entry = Entry(
                 added(parts),
@@ -167,7 +171,7 @@ class HiveLog:
             )
             if self._commits(state, entry):
                 return True
-        raise beaten(self._path, ATTEMPTS)
+        raise beaten(self.path, ATTEMPTS)
 
     def take_out(self, brought: Brought, rows: int) -> None:
         """Delete what one append brought, in one entry. Doing it again changes nothing.
@@ -186,7 +190,7 @@ class HiveLog:
                 if not total:
                     return
                 if total != rows:
-                    message = f"{self._path}: the run wrote {rows} rows, {total} of them are there"
+                    message = f"{self.path}: the run wrote {rows} rows, {total} of them are there"
                     raise MismatchError(message, "Nothing was deleted; look at the table's history")
                 kept = self._kept(state, found, brought)
             except FileNotFoundError as error:
@@ -194,8 +198,8 @@ class HiveLog:
                 continue
             if self._commits(state, Entry(added(kept), list(found))):
                 return
-            self._storage.delete_all([f"{self._path}/{one.name}" for one in kept])
-        raise beaten(self._path, ATTEMPTS)
+            self._storage.delete_all([f"{self.path}/{one.name}" for one in kept])
+        raise beaten(self.path, ATTEMPTS)
 
     def matching(self, column: str, values: Sequence[str]) -> pa.Table:
         """Rows whose ``column``, as text, is one of the values. Empty: no table.
@@ -213,7 +217,7 @@ class HiveLog:
                 return self._meeting(state, pc.field(column).isin(wanted))
             except FileNotFoundError as error:
                 self._check_replaced(state, error)
-        raise beaten(self._path, ATTEMPTS)
+        raise beaten(self.path, ATTEMPTS)
 
     def _commits(self, state: State, entry: Entry) -> bool:
         """Whether the entry after those of ``state`` is ours; it is published then."""
@@ -224,7 +228,7 @@ class HiveLog:
 
     def _at(self, newest: State, version: int) -> State:
         if not 0 <= version <= newest.last:
-            message = f"{self._path}: there is no version {version}"
+            message = f"{self.path}: there is no version {version}"
             raise UsageError(message, f"The newest is {newest.version}")
         return self._journal.at(version)
 
@@ -234,16 +238,16 @@ class HiveLog:
         They go where this process slept so long that others thought it dead and cleaned up.
         """
         with ThreadPoolExecutor(WORKERS) as pool:
-            there = pool.map(lambda one: self._storage.exists(f"{self._path}/{one.name}"), parts)
+            there = pool.map(lambda one: self._storage.exists(f"{self.path}/{one.name}"), parts)
             lost = sum(not one for one in there)
         if lost:
-            message = f"{self._path}: {lost} of {len(parts)} files that were written are gone"
+            message = f"{self.path}: {lost} of {len(parts)} files that were written are gone"
             raise TemporaryError(message, "Run the same command again: it writes them anew")
 
     def _check_replaced(self, state: State, error: FileNotFoundError) -> None:
         """A file is gone either because another entry removed it, or for no good reason."""
         if self._journal.newest().last == state.last:
-            message = f"{self._path}: a file of version {state.version} is gone: {error}"
+            message = f"{self.path}: a file of version {state.version} is gone: {error}"
             remedy = "Restore it from a backup, on S3 from a version of the object"
             raise MismatchError(message, remedy) from error
 
@@ -255,7 +259,7 @@ class HiveLog:
         return {name: count for name, count in zip(files, counts, strict=True) if count}
 
     def _count(self, name: str, brought: Brought) -> int:
-        with self._storage.open_input(final(self._path, name)) as file:
+        with self._storage.open_input(final(self.path, name)) as file:
             rows = pq.read_table(file, columns=_PINNED)
         return int(pc.sum(_brought(rows, brought)).as_py() or 0)
 
@@ -267,7 +271,7 @@ class HiveLog:
             rows = self._rows(state, name)
             rows = rows.filter(pc.invert(_brought(rows, brought)))
             latest_first = rows.sort_by([(self._event_time, "descending")])
-            task = PartTask(state.schema, self._path, self._storage, self.layout)
+            task = PartTask(state.schema, self.path, self._storage, self.layout)
             for answer in task(latest_first.to_batches()):
                 parts += [Part(**json.loads(one)) for one in answer.column(0).to_pylist()]
         return parts
@@ -280,7 +284,7 @@ class HiveLog:
 
     def _rows(self, state: State, name: str, condition: pc.Expression | None = None) -> pa.Table:
         """Of a file, with all columns of the table."""
-        with self._storage.open_input(final(self._path, name)) as file:
+        with self._storage.open_input(final(self.path, name)) as file:
             return pq.read_table(file, schema=state.schema, filters=condition)
 
 

@@ -146,21 +146,22 @@ def catalogue(work: Work) -> Mapping[str, Any]:
         table_format=settings.offline.format,
     )
     made = register(work.context.client("glue"), database, wanted)
-    told = {"table": f"{database}.{name}", "action": made.action}
+    told: dict[str, Any] = {"table": f"{database}.{name}", "action": made.action}
     if isinstance(log, HiveLog):
         committed = work.journal.data(State.OFFLINE_COMMITTED) or {}
-        folders = _folders(log, committed["version"], every=made.action == "created")
+        hours = _hours(log, committed["version"], every=made.action == "created")
+        # Not the URI of each path: that would say %3D for the = readers look for.
+        folders = {location + one.removeprefix(log.path): hour for one, hour in hours.items()}
         told["partitions"] = add_partitions(work.context.client("glue"), database, wanted, folders)
     return told
 
 
-def _folders(log: HiveLog, version: int, *, every: bool) -> dict[str, tuple[str, ...]]:
-    """Those that a version has and the one before it had not; or all there are now."""
+def _hours(log: HiveLog, version: int, *, every: bool) -> dict[str, tuple[str, str, str, str]]:
+    """Folders that a version has and the one before it had not; or all there are now."""
     if every:
-        return {uri_of(one): hour for one, hour in log.partitions().items()}
+        return log.partitions()
     before = log.partitions(version - 1) if version else {}
-    found = log.partitions(version)
-    return {uri_of(one): hour for one, hour in found.items() if one not in before}
+    return {one: hour for one, hour in log.partitions(version).items() if one not in before}
 
 
 def finish(work: Work) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from penstock import lake, query
+from penstock import aws, lake, query
 from penstock.errors import UsageError
 from penstock.ledger.window import Window
 from penstock.run.ingest import ingest_pipeline
@@ -26,7 +26,7 @@ LATEST = {"a": 3, "b": 2, "c": 4}
 
 
 @pytest.mark.parametrize("registered", [True, False])
-@pytest.mark.parametrize("lab", ["iceberg"], indirect=True)
+@pytest.mark.parametrize("lab", ["iceberg", "hive"], indirect=True)
 def test_what_came_already_is_not_written_again(lab: Lab, *, registered: bool) -> None:
     """Rows are there once, and found by the queries and by their identifier."""
     flags: dict[str, Any] = {"catalog__register": registered}
@@ -66,7 +66,6 @@ def test_a_registered_table_says_what_its_commits_do_not(lab: Lab) -> None:
     told = parameters.pop("metadata_location"), parameters.pop("previous_metadata_location")
     assert [one.endswith(".metadata.json") for one in told] == [True, True]
     assert parameters == {
-        "EXTERNAL": "TRUE",
         "table_type": "ICEBERG",
         "penstock.group": "readings",
         "penstock.meaning": PIPELINE.meaning,
@@ -75,6 +74,42 @@ def test_a_registered_table_says_what_its_commits_do_not(lab: Lab) -> None:
     before = table["VersionId"]
     lab.ingest(PIPELINE, sources)
     assert lab.table(GROUP)["VersionId"] == before
+
+
+@pytest.mark.parametrize("lab", ["hive"], indirect=True)
+def test_hours_are_registered_as_they_come(lab: Lab) -> None:
+    """Each folder once, with the table's columns; nothing is asked of Glue where none came."""
+    lab.ingest(PIPELINE, {"readings": _file(lab, FIRST)})
+    table, place = lab.table(GROUP), f"file://{lab.root}/lake/offline/readings/data"
+    assert table["StorageDescriptor"]["Location"] == place
+    assert table["PartitionKeys"] == [
+        {"Name": name, "Type": "string"} for name in ("year", "month", "day", "hour")
+    ]
+    hours = {("2024", "01", "01", "05"), ("2024", "01", "01", "06"), ("2024", "01", "02", "00")}
+    assert _partitions(lab) == {one: _folder(place, one) for one in hours}
+    lab.ingest(PIPELINE, {"readings": _file(lab, SECOND)})
+    hours.add(("2024", "01", "03", "00"))
+    assert _partitions(lab) == {one: _folder(place, one) for one in hours}
+    late = f"{SECOND}d,2024-01-03T00:59:59Z,5,\n"
+    before = lab.table(GROUP)["VersionId"]
+    lab.ingest(PIPELINE, {"readings": _file(lab, late)})
+    assert lab.table(GROUP)["VersionId"] == before
+    assert len(_partitions(lab)) == 4
+
+
+def _partitions(lab: Lab) -> dict[tuple[str, ...], str]:
+    """Values → location of each that Glue has; all have the table's columns."""
+    glue, settings = aws.client(lab.endpoint, "glue"), lab.settings()
+    found = glue.get_partitions(DatabaseName=settings.catalog.database, TableName="readings")
+    columns = lab.table(GROUP)["StorageDescriptor"]["Columns"]
+    made = [(tuple(one["Values"]), one["StorageDescriptor"]) for one in found["Partitions"]]
+    assert all(one["Columns"] == columns for _, one in made)
+    return {values: one["Location"] for values, one in made}
+
+
+def _folder(place: str, hour: tuple[str, ...]) -> str:
+    names = zip(("year", "month", "day", "hour"), hour, strict=True)
+    return "/".join([place, *(f"{name}={value}" for name, value in names)])
 
 
 def test_a_table_of_another_format_is_left_alone(lab: Lab) -> None:
