@@ -158,7 +158,11 @@ def test_it_is_not_tried_forever(path: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
         log.append(written(log, path, rows("b")), SCHEMA)
     monkeypatch.setattr(module, "ATTEMPTS", 3)
-    for act in (lambda: log.widen(WIDE), lambda: log.take_out(brought(0), 1)):
+    acts: list[Callable[[], object]] = [
+        lambda: log.widen(WIDE),
+        lambda: log.take_out(brought(0), 1),
+    ]
+    for act in acts:
         with pytest.raises(TemporaryError, match="other commits came first, 3 times"):
             act()
     assert len(LocalStorage().walk(f"{path}/staged")) == 1  # the append's, which is its caller's
