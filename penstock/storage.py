@@ -281,9 +281,12 @@ def uri_of(path: str) -> str:
 
 
 def _made(path: Path, make: Callable[[], _T]) -> _T:
-    """Make a file and its folders; whoever removes what is empty may do so in between."""
+    """Make a file and its folders; whoever removes what is empty may do so in between.
+
+    ``mkdir`` then finds a folder that exists, and is none when it looks again.
+    """
     for _ in range(ATTEMPTS):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, FileExistsError):
             path.parent.mkdir(parents=True, exist_ok=True)
             return make()
     return make()

@@ -17,7 +17,7 @@ from penstock.errors import ContractError, MismatchError, TemporaryError, UsageE
 from penstock.offline import hive as module
 from penstock.offline import hive_journal
 from penstock.offline.hive import HiveLog
-from penstock.offline.log import Brought
+from penstock.offline.log import Brought, TableLog
 from penstock.parts import PartTask
 from penstock.storage import LocalStorage, Storage
 from tests.hive_tables import (
@@ -53,7 +53,7 @@ def path(tmp_path: Path) -> str:
 
 def test_an_append_is_made_once_and_found(path: str) -> None:
     """With its rows, what was present, and the version; one that is older is not repeated."""
-    log = hive(path)
+    log: TableLog = hive(path)
     assert (log.exists, log.version(), log.find(FIRST)) == (False, None, None)
     for _ in range(2):
         assert append(path, rows("a", "b"), FIRST, present=7)
@@ -158,7 +158,11 @@ def test_it_is_not_tried_forever(path: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
         log.append(written(log, path, rows("b")), SCHEMA)
     monkeypatch.setattr(module, "ATTEMPTS", 3)
-    for act in (lambda: log.widen(WIDE), lambda: log.take_out(brought(0), 1)):
+    acts: list[Callable[[], object]] = [
+        lambda: log.widen(WIDE),
+        lambda: log.take_out(brought(0), 1),
+    ]
+    for act in acts:
         with pytest.raises(TemporaryError, match="other commits came first, 3 times"):
             act()
     assert len(LocalStorage().walk(f"{path}/staged")) == 1  # the append's, which is its caller's
@@ -286,7 +290,10 @@ def test_what_one_append_brought_is_taken_out(path: str) -> None:
 
 def test_other_rows_of_a_file_stay(path: str) -> None:
     """As where others made one file of two; by the microsecond; old files keep lacking columns."""
-    late = [{**one, "api_invocation_time": START - timedelta(hours=1)} for one in rows("z")]
+    late: list[Row] = [
+        {**one, "api_invocation_time": at}
+        for one, at in zip(rows("y", "z"), [START - timedelta(hours=1), None], strict=True)
+    ]
     mixed = [*rows("a", "b"), *rows("c", "d", run=1), *late]
     assert append(path, mixed)
     hive(path).widen(WIDE)
@@ -487,3 +494,26 @@ def test_who_takes_out_meets_whom_appends_at_every_call(path: str) -> None:
         if not met:
             break
     assert n > 10
+
+
+class Slow(LocalStorage):
+    """A copy that has read its source appears only after another process has acted, as on S3."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.acts = [act]
+
+    def copy(self, path: str, target: str) -> None:
+        """Not by a link."""
+        data = self.read(path)
+        if self.acts:
+            self.acts.pop()()
+        self.write(target, data)
+
+
+def test_a_copy_that_comes_late_does_not_bring_back_what_was_taken_out(path: str) -> None:
+    """Another process published the entry and removed its file, while this one still copied it."""
+    assert append(path, rows("a"))
+    log = hive(path, Slow(lambda: hive(path).take_out(brought(1), 1)))
+    assert log.append(written(log, path, rows("b", run=1)), SCHEMA)
+    assert ids(path) == ["a"]
+    check_whole(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 import threading
 from multiprocessing.synchronize import Barrier
@@ -144,28 +146,40 @@ def test_a_copy_across_file_systems(tmp_path: Path) -> None:
             LocalStorage().copy(str(tmp_path / "none"), f"{folder}/in/none")
 
 
+_REMOVER = """
+import os, sys, time
+while os.path.exists(sys.argv[1]):
+    time.sleep(0.0003)
+    for folder in sys.argv[2:]:
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass
+"""
+
+
 def test_what_is_made_beside_whoever_removes_empty_folders(tmp_path: Path) -> None:
-    """Copies, files and names are made though the folder goes again and again."""
-    storage, stop = LocalStorage(), threading.Event()
-    source, folder = str(tmp_path / "name"), str(tmp_path / "a" / "b")
+    """Copies and files are made though another process takes their folders again and again."""
+    storage, source, folder = LocalStorage(), str(tmp_path / "name"), tmp_path / "a" / "b"
     storage.write(source, b"text")
-
-    def remove() -> None:
-        while not stop.is_set():
-            storage.delete_all([f"{folder}/none"])
-
-    remover = threading.Thread(target=remove)
-    remover.start()
-    try:
-        for n in range(100):
-            storage.copy(source, f"{folder}/copy{n}")
-            storage.create(f"{folder}/file{n}").close()
-            assert _names(Path(folder)) == [f"copy{n}", f"file{n}"]
-            storage.delete_all([f"{folder}/copy{n}", f"{folder}/file{n}"])
-    finally:
-        stop.set()
-        remover.join()
-    with pytest.raises(FileExistsError):
+    command = [sys.executable, "-S", "-c", _REMOVER, source, str(folder), str(folder.parent)]
+    with subprocess.Popen(command) as remover:
+        try:
+            folder.mkdir(parents=True)
+            while folder.exists():  # until it is at work
+                pass
+            for n in range(300):
+                copy, file = str(folder / f"copy{n}"), str(folder / f"file{n}")
+                storage.copy(source, copy)
+                storage.delete(copy)
+                storage.create(file).close()
+                assert _names(folder) == [f"file{n}"]
+                storage.delete(file)
+        finally:
+            storage.delete(source)
+    assert remover.returncode == 0
+    storage.write(source, b"text")
+    with pytest.raises(NotADirectoryError):
         storage.copy(source, f"{source}/in")
 
 
