@@ -124,7 +124,8 @@ def test_t31_reprocess_generation(lab: Lab) -> None:
     assert len(lab.offline(run.group)) == len(first) + changed
     applied = [one for one in lab.emulator.journal()[before:] if one.applied]
     assert len(applied) == changed
-    assert [run.online()[one[0]] for one in run.lines[:4_000]] == [
+    online = run.online()
+    assert [online[one[0]] for one in run.lines[:4_000]] == [
         run.row(one) for one in run.lines[:4_000]
     ]
 
