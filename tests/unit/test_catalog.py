@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -34,8 +34,18 @@ OPEN_CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
-def _wanted(group: FeatureGroup = GROUP, location: str = "s3://lake/offline/f") -> dict[str, Any]:
-    made = table_input(group, table="flight_status", location=location, meaning="0123456789abcdef")
+def _wanted(
+    group: FeatureGroup = GROUP,
+    location: str = "s3://lake/offline/f",
+    form: Literal["delta", "iceberg", "hive"] = "delta",
+) -> dict[str, Any]:
+    made = table_input(
+        group,
+        table="flight_status",
+        location=location,
+        meaning="0123456789abcdef",
+        table_format=form,
+    )
     return dict(made)
 
 
@@ -102,6 +112,73 @@ def test_a_delta_table_is_registered_as_this() -> None:
             },
         },
     }
+
+
+@pytest.mark.shows("6.4")
+def test_a_hive_table_is_registered_as_this() -> None:
+    """As Athena's guide has Parquet with partitions; columns are those of every format."""
+    columns = _wanted()["StorageDescriptor"]["Columns"]
+    assert _wanted(location="s3://lake/offline/f/data", form="hive") == {
+        "Name": "flight_status",
+        "Description": "One row per flight",
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {
+            "EXTERNAL": "TRUE",
+            "classification": "parquet",
+            "penstock.group": "Flight-Status",
+            "penstock.meaning": "0123456789abcdef",
+            "penstock.columns": "flightid,at,delay,seats,api_invocation_time,write_time,is_deleted",
+        },
+        "PartitionKeys": [
+            {"Name": "year", "Type": "string"},
+            {"Name": "month", "Type": "string"},
+            {"Name": "day", "Type": "string"},
+            {"Name": "hour", "Type": "string"},
+        ],
+        "StorageDescriptor": {
+            "Columns": columns,
+            "Location": "s3://lake/offline/f/data",
+            "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": PARQUET,
+                "Parameters": {"serialization.format": "1"},
+            },
+        },
+    }
+
+
+@pytest.mark.shows("6.4")
+def test_an_iceberg_table_keeps_what_its_commits_have_registered() -> None:
+    """Ours is added to it; a column that is lost is refused with the difference."""
+    wanted = _wanted(form="iceberg")
+    ours = {key: one for key, one in wanted["Parameters"].items() if key.startswith("penstock")}
+    assert wanted["Parameters"] == {"table_type": "ICEBERG", **ours}
+    columns = [
+        {**one, "Parameters": {"iceberg.field.id": str(n)}}
+        for n, one in enumerate(wanted["StorageDescriptor"]["Columns"], 1)
+    ]
+    told = {
+        "table_type": "ICEBERG",
+        "metadata_location": "s3://lake/m.json",
+        "penstock.group": "Flight-Status",
+    }
+    made = _stored(
+        {
+            "Name": "flight_status",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": told,
+            "StorageDescriptor": {"Columns": columns, "Location": "s3://lake/offline/f"},
+        }
+    )
+    after = evolved(made, wanted, WHERE)
+    assert after is not None
+    assert after["Parameters"] == {**told, **ours}
+    assert after["StorageDescriptor"] == made["StorageDescriptor"]
+    assert evolved({**made, **after}, wanted, WHERE) is None
+    fewer = _wanted(replace(GROUP, features=GROUP.features[:-1]), form="iceberg")
+    with pytest.raises(UsageError, match="-seats bigint"):
+        evolved({**made, **after}, fewer, WHERE)
 
 
 def test_comments_fit_glues_limits() -> None:
