@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from penstock import aws, lake, query
+from penstock.entries import Transaction
 from penstock.errors import UsageError
 from penstock.ledger.window import Window
+from penstock.offline.log import TableLog
+from penstock.offline.table import OfflineTable
 from penstock.run.ingest import ingest_pipeline
+from penstock.run.places import offline_path
 from penstock.run.tables import check_tables
+from penstock.stage.spark import rows_schema
+from penstock.storage import LocalStorage
 from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE
 
@@ -74,6 +81,42 @@ def test_a_registered_table_says_what_its_commits_do_not(lab: Lab) -> None:
     before = table["VersionId"]
     lab.ingest(PIPELINE, sources)
     assert lab.table(GROUP)["VersionId"] == before
+
+
+class _Deaf:
+    """A log that commits, and whose answer is lost."""
+
+    def __init__(self, log: TableLog) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def append(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Made, and not told."""
+        self._log.append(*arguments, **named)
+        raise ConnectionError("the answer was lost")
+
+
+@pytest.mark.parametrize("lab", ["iceberg", "hive"], indirect=True)
+def test_an_answer_that_was_lost(lab: Lab) -> None:
+    """The commit is found and not repeated; generation 1 does not take 10 for its own."""
+    context = lab.context(lab.settings())
+    context.client("glue").create_database(DatabaseInput={"Name": "penstock"})
+    log, path = context.log(GROUP), offline_path(lab.settings(), GROUP.name)
+    table, deaf = (
+        OfflineTable(lab.spark, path, LocalStorage(), GROUP, rows_schema(GROUP), one)
+        for one in (log, cast("TableLog", _Deaf(log)))
+    )
+    row = [("a", "2024-01-01T00:00:00Z", 1, 0.5, 0)]
+    schema = "sensor string, at string, level long, share double, _tie int"
+    rows = lab.spark.createDataFrame(row, schema)
+    at, tenth = datetime(2024, 1, 1, tzinfo=timezone.utc), Transaction("penstock:readings:all", 10)
+    told = deaf.append(rows, tenth, api_invocation_time=at, write_time=at, compare=False)
+    assert (told.rows, told.present) == (1, 0)
+    assert table.append(rows, tenth, api_invocation_time=at, write_time=at, compare=False) == told
+    assert table.find(Transaction("penstock:readings:all", 1)) is None
+    assert table.rows().count() == 1
 
 
 @pytest.mark.parametrize("lab", ["hive"], indirect=True)

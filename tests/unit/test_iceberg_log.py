@@ -188,6 +188,28 @@ def test_a_version_that_was_expired_says_so(tmp_path: Path) -> None:
         log_at(tmp_path).files(7)
 
 
+@pytest.mark.shows("6.1")
+def test_readers_never_see_half_a_window(tmp_path: Path) -> None:
+    """Whoever reads while windows of several files are committed sees whole ones."""
+    append(tmp_path, 0, FIRST)
+    days = [(f"s{n}", f"2024-02-{n:02d}T00:00:00Z") for n in range(1, 6)]
+    seen, done = set(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            table = FolderCatalog(str(tmp_path), STORAGE).load()
+            seen.add(table.scan().to_arrow().num_rows)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for n in range(1, 13):
+        append(tmp_path, n, days)
+    done.set()
+    reader.join()
+    assert seen <= {len(FIRST) + n * len(days) for n in range(13)}
+    assert len(seen) > 2
+
+
 @pytest.mark.parametrize("appends", [10])
 def test_who_commits_together_loses_nothing(tmp_path: Path, appends: int) -> None:
     """Two at once, each its windows, some of them the same."""
