@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,33 +140,23 @@ _CONFIGURATION = {
 }
 
 
-def _delta(where: Offline) -> dict[str, Any]:
-    """Native tables, which Athena reads by the Delta log; manifests are for symlink tables only.
-
-    (Glue developer guide, "Specifying configuration options for a Delta Lake data store".)
-    """
-    target = {"DeltaTables": where.uris, "WriteManifest": False, "CreateNativeDeltaTable": True}
-    return {"DeltaTargets": [target]}
-
-
-def _iceberg(where: Offline) -> dict[str, Any]:
-    """Tables by their folders; the metadata is in the folder itself (Glue API, IcebergTarget)."""
-    return {"IcebergTargets": [{"Paths": where.uris, "MaximumTraversalDepth": 1}]}
-
-
-#: Format of the offline tables → ``CrawlerTargets``.
-TARGETS: dict[str, Callable[[Offline], dict[str, Any]]] = {"delta": _delta, "iceberg": _iceberg}
-
-
 def _targets(settings: Settings, where: Offline) -> dict[str, Any]:
-    """What is crawled. Of Hive tables those of the catalogue (Glue API, CatalogTarget).
+    """``CrawlerTargets``, by the format of the offline tables.
+
+    Native Delta tables, which Athena reads by the Delta log: manifests are for symlink tables only
+    (Glue developer guide, "Specifying configuration options for a Delta Lake data store"). Iceberg
+    tables by their folders, which have the metadata (Glue API, IcebergTarget). Hive tables as the
+    catalogue has them (CatalogTarget): a crawler calls a table as its folder, which is ``data``.
 
     Raises:
-        ConfigError: Nobody registers Hive tables: a crawler calls a table as its folder, ``data``.
+        ConfigError: Nobody registers Hive tables.
     """
-    catalog = settings.catalog
-    if settings.offline.format != "hive":
-        return TARGETS[settings.offline.format](where)
+    catalog, form = settings.catalog, settings.offline.format
+    if form == "delta":
+        native = {"WriteManifest": False, "CreateNativeDeltaTable": True}
+        return {"DeltaTargets": [{"DeltaTables": where.uris, **native}]}
+    if form == "iceberg":
+        return {"IcebergTargets": [{"Paths": where.uris, "MaximumTraversalDepth": 1}]}
     if not catalog.register_tables:
         message = f"{settings.place('offline.format')}: a crawler would call each Hive table 'data'"
         raise ConfigError(message, "Leave catalog.register on: every run registers partitions")

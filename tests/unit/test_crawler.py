@@ -9,7 +9,7 @@ import pytest
 
 from penstock.config import Offline as OfflineFormat
 from penstock.config import Settings
-from penstock.crawler.definition import TARGETS, Definition, definition, names
+from penstock.crawler.definition import Definition, definition, names
 from penstock.crawler.place import Account, offline
 from penstock.errors import ConfigError, UsageError
 from penstock.leaves import differences
@@ -210,9 +210,38 @@ def test_eighty_tables_fit_into_the_role() -> None:
     assert len(json.dumps(policy, separators=(",", ":"))) < 10_240
 
 
-def test_every_format_of_offline_tables_has_a_target() -> None:
-    """Whoever adds a format to conf adds what a crawler looks for."""
-    assert OfflineFormat.model_fields["format"].annotation.__args__ == tuple(TARGETS)  # type: ignore[union-attr]  # a Literal
+LAKE = "s3://bucket/penstock/lake/offline"
+FOLDERS = [f"{LAKE}/airport_weather/", f"{LAKE}/flight_status/"]
+TARGETS: dict[str, dict[str, Any]] = {
+    "delta": {
+        "DeltaTargets": [
+            {"DeltaTables": FOLDERS, "WriteManifest": False, "CreateNativeDeltaTable": True}
+        ]
+    },
+    "iceberg": {"IcebergTargets": [{"Paths": FOLDERS, "MaximumTraversalDepth": 1}]},
+    "hive": {
+        "CatalogTargets": [
+            {"DatabaseName": DATABASE, "Tables": ["airport_weather", "flight_status"]}
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("form", OfflineFormat.model_fields["format"].annotation.__args__)  # type: ignore[union-attr]  # a Literal
+def test_every_format_of_offline_tables_has_a_target(form: str) -> None:
+    """Whoever adds a format to conf adds what a crawler looks for; Glue's model takes it."""
+    made = _made(_settings(offline={"format": form}))
+    assert made.request["Targets"] == TARGETS[form]
+    assert not mistakes("glue", "CreateCrawler", made.request)
+
+
+def test_hive_tables_are_crawled_only_where_runs_register_them() -> None:
+    """A crawler would call each of them 'data'."""
+    settings = _settings(offline={"format": "hive"})
+    conf = settings.model_dump(by_alias=True)
+    conf["catalog"]["register"] = False
+    with pytest.raises(ConfigError, match="would call each Hive table 'data'"):
+        _made(Settings.model_validate(conf))
 
 
 def test_only_tables_that_penstock_writes_are_crawled() -> None:
