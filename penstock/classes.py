@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from importlib.metadata import version
 from pathlib import Path
 
 from penstock.errors import PenstockError, TemporaryError
@@ -28,16 +27,16 @@ MAKING_S = 300.0
 _SILENT = "-Xlog:cds*=off -Xlog:class+path=off"
 
 
-def options(given: str) -> str:
-    """Java's options for a driver on this machine.
+def options(given: str) -> str | None:
+    """Java's options for a driver on this machine; None where there are none of ours.
 
     Args:
-        given: Those of the configuration, which come last and so win.
+        given: Those of the configuration; one that names an archive is the user's own.
     """
-    file, own = place(), ""
-    if file.is_file() and _plain(file) and "Archive" not in given:
-        own = f"-XX:SharedArchiveFile={file} {_SILENT}"
-    return " ".join(one for one in (own, given) if one)
+    file = place()
+    if not file.is_file() or not _plain(file) or "Archive" in given:
+        return None
+    return f"-XX:SharedArchiveFile={file} {_SILENT}"
 
 
 def there() -> Path | None:
@@ -85,8 +84,14 @@ def make() -> Path:
 
 def place() -> Path:
     """Where the archive for this Java, Spark and environment is, once there is one."""
+    import pyspark
+
     java = Path(os.environ.get("JAVA_HOME") or shutil.which("java") or "none").resolve()
-    key = f"{java} {version('pyspark')} {sys.prefix}"
+    home = java if java.is_dir() else java.parents[1]
+    with contextlib.suppress(OSError):  # a Java that was replaced in place is another one
+        stamp = (home / "release").stat()
+        java = Path(f"{java} {stamp.st_size} {stamp.st_mtime_ns}")
+    key = f"{java} {pyspark.__version__} {sys.prefix}"
     return cache() / f"spark-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsa"
 
 

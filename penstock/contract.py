@@ -107,7 +107,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
-        if self.name in RESERVED or self.name.startswith("_"):
+        if self.name.lower() in RESERVED or self.name.startswith("_"):
             message = f"feature {self.name!r} bears a reserved name"
             raise ContractError(message, f"Reserved: {', '.join(sorted(RESERVED))}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
 
 _ARCHIVES = re.compile(r"[/\\](pyspark|py4j-[\d.]+-src)\.zip$")
 #: What the workers of any command load.
@@ -18,7 +19,9 @@ _FIRST = ("pyarrow.compute", "pyarrow.parquet", "pandas", "penstock.gate", "pens
 
 def main() -> None:
     """Answer Spark for as long as it lives, as ``python -m pyspark.daemon`` does."""
-    sys.path[:] = [one for one in sys.path if not _ARCHIVES.search(one)]
+    path = [one for one in sys.path if not _ARCHIVES.search(one)]
+    if all(PathFinder.find_spec(name, path) for name in ("pyspark", "py4j")):
+        sys.path[:] = path
     for name in _FIRST:
         import_module(name)
     from pyspark import daemon

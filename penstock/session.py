@@ -50,6 +50,7 @@ _CREDENTIALS = {
 _PROVIDER = "spark.hadoop.fs.s3a.aws.credentials.provider"
 _PACKAGES = "spark.jars.packages"
 _JAVA = "spark.driver.extraJavaOptions"
+_OURS = "spark.driver.defaultJavaOptions"  # come before those, wherever they are set
 _DAEMON = "spark.python.daemon.module"
 _EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -145,8 +146,8 @@ def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.
     if (settings.master or "").startswith("local[") and _DAEMON not in settings.settings:
         builder = builder.config(_DAEMON, "penstock.daemon")
     java = classes.options(settings.settings.get(_JAVA, ""))
-    if java:
-        builder = builder.config(_JAVA, java)
+    if java is not None and _OURS not in settings.settings:
+        builder = builder.config(_OURS, java)
     artifacts = DELTA[line]
     if s3:
         artifacts += f",{S3A[line]}"

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -266,8 +267,10 @@ def is_s3(uri: str) -> bool:
 
 
 def local_path(uri: str) -> str:
-    """Absolute path of a folder or ``file://`` URI."""
-    return str(Path(uri.removeprefix("file://")).absolute())
+    """Absolute path of a folder or ``file:`` URI, as :func:`uri_of` writes it."""
+    if uri.startswith("file:"):
+        return str(Path(unquote(uri.removeprefix("file:").removeprefix("//"))).absolute())
+    return str(Path(uri).absolute())
 
 
 def absolute(uri: str) -> str:

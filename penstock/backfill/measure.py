@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -112,8 +112,13 @@ def measure_some(
 
     def warm() -> None:
         """Count what is read so far, for nothing but this: the next count is twice as quick."""
-        frames = {one.name: _of_batches(context, one, look.so_far(one.name)) for one in pinned}
-        with _limited(context.spark.sparkContext, lambda: left() <= 0):
+        batches = {one.name: look.so_far(one.name) for one in pinned}
+        if not all(batches.values()):
+            return
+        frames = {one.name: _of_batches(context, one, batches[one.name]) for one in pinned}
+        over = _limited(context.spark.sparkContext, lambda: left() < budget_s * (1 - _LOOK_SHARE))
+        # Some rows are not the source: whatever a transform says of them is not what it says.
+        with suppress(Exception), over:
             _counted(context, pipeline, frames, first[0], mode)
 
     _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE), warm)

@@ -89,7 +89,8 @@ def _show_texts(workspace: Workspace, asked: Statement) -> None:
         return
     click.echo(f"-- Athena\n{asked.athena}\n\n-- Spark\n{asked.spark}")
     for view, one in asked.views.items():
-        click.echo(f"-- {view} is {workspace.settings.offline.format}.`{one.path}`")
+        delta = workspace.settings.offline.format == "delta"
+        click.echo(f"-- {view} is {f'delta.`{one.path}`' if delta else one.path}")
 
 
 def _show(workspace: Workspace, names: list[str], rows: list[list[Any]]) -> None:

@@ -33,6 +33,7 @@ from penstock.parts import PartTask
 from penstock.storage import Storage
 
 WORKERS = 8
+REGISTERED = "log/registered"
 _INSTANT = pa.timestamp("us", "UTC")
 _PINNED = ["write_time", "api_invocation_time"]
 
@@ -92,6 +93,21 @@ class HiveLog:
             state = self._at(state, version)
         folders = {name.rpartition("/")[0] for name in state.files}
         return {final(self.path, one): _hour(one) for one in sorted(folders)}
+
+    def registered(self, where: str) -> int | None:
+        """The version up to which a catalogue knows all partitions; None where nobody noted one."""
+        try:
+            noted: dict[str, int] = json.loads(self._storage.read(f"{self.path}/{REGISTERED}"))
+        except FileNotFoundError:
+            return None
+        return noted.get(where)
+
+    def note_registered(self, where: str, version: int) -> None:
+        """A catalogue, as :meth:`registered` is asked for it, knows the partitions of a version.
+
+        Where it is lost, or an older one is noted last, partitions are registered once more.
+        """
+        self._storage.write(f"{self.path}/{REGISTERED}", json.dumps({where: version}).encode())
 
     def find(self, transaction: Transaction) -> Commit | None:
         """The commit of a transaction; None where it was never made."""

@@ -7,7 +7,7 @@ expires take their marks along, so they should be kept longer than a run may be 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,7 @@ class IcebergLog:
     def find(self, transaction: Transaction) -> Commit | None:
         """The snapshot of a transaction, newest first."""
         table = self._newest()
-        for one in reversed(table.snapshots() if table else []):
+        for one in [] if table is None else _snapshots(table):
             mark = _mark(one)
             if mark.get(APPLICATION) == transaction.application and mark.get(GENERATION) == str(
                 transaction.version
@@ -225,7 +225,10 @@ class IcebergLog:
         spec, at = UNPARTITIONED_PARTITION_SPEC, schema.get_field_index(self._event_time)
         if pa.types.is_string(schema.field(at).type):
             day: TruncateTransform[str] = TruncateTransform(_DAY)
-            spec = PartitionSpec(PartitionField(at + 1, 1_000, day, f"{self._event_time}_trunc"))
+            name = f"{self._event_time}_trunc"
+            while name in schema.names:
+                name += "_"
+            spec = PartitionSpec(PartitionField(at + 1, 1_000, day, name))
         self._catalog.create(Schema(*fields), spec, dict(self._properties))
 
     def _lacking(self, table: Table, schema: pa.Schema) -> list[str]:
@@ -285,13 +288,20 @@ class IcebergLog:
         return table
 
 
+def _snapshots(table: Table) -> Iterable[Snapshot]:
+    """Those the table is made of, the newest first: none that somebody rolled back."""
+    from pyiceberg.table.snapshots import ancestors_of
+
+    return ancestors_of(table.current_snapshot(), table.metadata)
+
+
 def _mark(snapshot: Snapshot) -> dict[str, str]:
     return {} if snapshot.summary is None else snapshot.summary.additional_properties
 
 
 def _has(table: Table, transaction: Transaction) -> bool:
     """Whether it was committed, or one after it."""
-    marks = [_mark(one) for one in table.snapshots()]
+    marks = [_mark(one) for one in _snapshots(table)]
     return any(
         one.get(APPLICATION) == transaction.application
         and int(one.get(GENERATION, -1)) >= transaction.version

@@ -35,6 +35,7 @@ from penstock.storage import Storage, absolute, uri_of
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
+_ENDING = ".metadata.json"
 _METADATA = re.compile(r"/v(\d+)\.metadata\.json$")
 
 
@@ -118,9 +119,14 @@ class FolderCatalog:
         self._path, self._storage, self._io = path, storage, StorageIO(storage)
 
     def load(self) -> Table:
-        """The table by its newest metadata."""
+        """The table by its newest metadata.
+
+        Raises:
+            UsageError: A catalogue tells its metadata.
+        """
         number = self._newest()
         if number is None:
+            check_new(self._path, self._storage)
             raise NoSuchTableError(self._path)
         location = self._location(number)
         metadata = FromInputFile.table_metadata(self._io.new_input(location))
@@ -128,6 +134,7 @@ class FolderCatalog:
 
     def create(self, schema: Schema, spec: PartitionSpec, properties: dict[str, str]) -> None:
         """Its first metadata, where there is none."""
+        check_new(self._path, self._storage)
         location = uri_of(self._path)
         made = new_table_metadata(schema, spec, UNSORTED_SORT_ORDER, location, properties)
         if self._newest() is not None or not self._put(1, made):
@@ -200,7 +207,7 @@ class GlueTable:
         self, glue: GlueClient, database: str, table: str, path: str, storage: Storage
     ) -> None:
         self._catalog = _Glue(StorageIO(storage), glue)
-        self._name, self._path = (database, table), path
+        self._name, self._path, self._storage = (database, table), path, storage
 
     def load(self) -> Table:
         """The table as Glue names its metadata.
@@ -220,10 +227,25 @@ class GlueTable:
 
     def create(self, schema: Schema, spec: PartitionSpec, properties: dict[str, str]) -> None:
         """Make it in the catalogue."""
+        check_new(self._path, self._storage)
         self._catalog.create_namespace_if_not_exists(self._name[0])
         self._catalog.create_table(
             self._name, schema, uri_of(self._path), partition_spec=spec, properties=properties
         )
+
+
+def check_new(path: str, storage: Storage) -> None:
+    """Return where a folder has no table: a second one in it would hide the first.
+
+    Raises:
+        UsageError: It has the metadata of one.
+    """
+    there = [one for one in storage.list(f"{path}/metadata") if one.endswith(_ENDING)]
+    if there:
+        message = f"{path} has an Iceberg table that this configuration does not find"
+        known = "catalog.register, catalog.database and groups.….table were others when it was made"
+        newest = max(there, key=lambda one: (len(one), one)).rpartition("/")[2]
+        raise UsageError(message, f"{known}: set them back, or register it by metadata/{newest}")
 
 
 class _Glue(GlueCatalog):
@@ -232,6 +254,23 @@ class _Glue(GlueCatalog):
     def __init__(self, io: FileIO, glue: GlueClient) -> None:
         super().__init__("glue", glue)
         self._io = io
+
+    def _update_glue_table(
+        self, database_name: str, table_name: str, table_input: Any, version_id: str
+    ) -> None:
+        """As pyiceberg's; a conflict is none where it was our own update that came first.
+
+        An answer that is lost makes botocore repeat the update, under a version that is old then.
+        pyiceberg would take back what was committed: it deletes the snapshot's manifests.
+        """
+        try:
+            super()._update_glue_table(database_name, table_name, table_input, version_id)
+        except CommitFailedException:
+            ours = table_input["Parameters"]["metadata_location"]
+            there = self.load_table((database_name, table_name))
+            before = {one.metadata_file for one in there.metadata.metadata_log}
+            if ours != there.metadata_location and ours not in before:
+                raise
 
     def _load_file_io(
         self,

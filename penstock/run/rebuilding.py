@@ -20,7 +20,7 @@ from penstock import aws
 from penstock.catalog.table import table_name
 from penstock.config import Settings
 from penstock.entries import Commit
-from penstock.errors import TemporaryError
+from penstock.errors import MismatchError, TemporaryError
 from penstock.ledger.history import Ledger
 from penstock.ledger.journal import State
 from penstock.ledger.lease import check_free, owner
@@ -184,7 +184,13 @@ class _Proof:
         found = self._commit()
         if found is None:  # never committed, or the log has been forgotten: this is what it said
             held = collected(self.ledger.storage, self.places, self.generation) or {}
-            return dict(held["offline"]) if held.get("offline") else None
+            if held.get("offline"):
+                return dict(held["offline"])
+            if note is not None and self.settings.offline.format == "iceberg":
+                # To be run again it would be appended again: the commit is there, its name is not.
+                message = f"{self.places.group} {self.places.window.name}: its snapshot was expired"
+                raise MismatchError(message, "Restore its events from a backup of the state folder")
+            return None
         return {"offline": found.rows, "present": found.present, "version": found.version}
 
     def _commit(self) -> Commit | None:

@@ -148,19 +148,20 @@ def catalogue(work: Work) -> Mapping[str, Any]:
     made = register(work.context.client("glue"), database, wanted)
     told: dict[str, Any] = {"table": f"{database}.{name}", "action": made.action}
     if isinstance(log, HiveLog):
-        committed = work.journal.data(State.OFFLINE_COMMITTED) or {}
-        hours = _hours(log, committed["version"], every=made.action == "created")
+        version = log.version() or 0
+        known = None if made.action == "created" else log.registered(told["table"])
+        hours = _hours(log, known, version)
         # Not the URI of each path: that would say %3D for the = readers look for.
         folders = {location + one.removeprefix(log.path): hour for one, hour in hours.items()}
         told["partitions"] = add_partitions(work.context.client("glue"), database, wanted, folders)
+        if version != known:
+            log.note_registered(told["table"], version)
     return told
 
 
-def _hours(log: HiveLog, version: int, *, every: bool) -> dict[str, tuple[str, str, str, str]]:
-    """Folders that a version has and the one before it had not; or all there are now."""
-    if every:
-        return log.partitions()
-    before = log.partitions(version - 1) if version else {}
+def _hours(log: HiveLog, known: int | None, version: int) -> dict[str, tuple[str, str, str, str]]:
+    """Folders that a version has and the one that is known has not."""
+    before = {} if known is None else log.partitions(known)
     return {one: hour for one, hour in log.partitions(version).items() if one not in before}
 
 

@@ -257,11 +257,17 @@ class _Undo:
         """The run's rows leave the offline table, all at once."""
         transaction = transaction_of(self._places, self._ran)
         commit = work.table.find(transaction)
-        rows = 0 if commit is None else commit.rows
+        # A log may have forgotten its commits; the run has not forgotten what it wrote.
+        rows = self._of_run_offline() if commit is None else commit.rows
         work.say(f"taking {rows:,} rows out of the offline store")
         if rows:
             work.table.take_out(*self._written(work), rows)
         return {"offline": rows}
+
+    def _of_run_offline(self) -> int:
+        journals = ledger_of(self._context.storage, self._places).journals(self._places.window.name)
+        committed = journals[self._ran].data(State.OFFLINE_COMMITTED) or {}
+        return int(committed.get("offline", 0))
 
     def _written(self, work: Work) -> tuple[datetime, datetime, int]:
         """When the run's rows were written, by both clocks, and how many ties there may be."""

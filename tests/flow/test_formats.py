@@ -138,6 +138,12 @@ def test_hours_are_registered_as_they_come(lab: Lab) -> None:
     lab.ingest(PIPELINE, {"readings": _file(lab, late)})
     assert lab.table(GROUP)["VersionId"] == before
     assert len(_partitions(lab)) == 4
+    # Hours that came while nothing was registered are registered by the next run that does.
+    later = f"{late}e,2024-01-05T07:00:00Z,6,\n"
+    lab.ingest(PIPELINE, {"readings": _file(lab, later)}, catalog__register=False)
+    assert len(_partitions(lab)) == 4
+    lab.ingest(PIPELINE, {"readings": _file(lab, f"{later}f,2024-01-05T07:30:00Z,6,\n")})
+    assert ("2024", "01", "05", "07") in _partitions(lab)
 
 
 def _partitions(lab: Lab) -> dict[tuple[str, ...], str]:

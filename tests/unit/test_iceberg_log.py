@@ -188,6 +188,38 @@ def test_a_version_that_was_expired_says_so(tmp_path: Path) -> None:
         log_at(tmp_path).files(7)
 
 
+def test_a_table_that_was_rolled_back_has_not_what_came_after(tmp_path: Path) -> None:
+    """Its windows are run again."""
+    append(tmp_path, 1, FIRST)
+    append(tmp_path, 2, SECOND)
+    table = FolderCatalog(str(tmp_path), STORAGE).load()
+    first = table.snapshots()[0].snapshot_id
+    table.manage_snapshots().set_current_snapshot(first).commit()
+    log = log_at(tmp_path)
+    assert log.find(Transaction("w2", 1)) is None
+    assert log.find(Transaction("w1", 1)) == Commit(3, 1, 1)
+    assert append(tmp_path, 2, SECOND)
+    assert keys(read(log)) == sorted(FIRST + SECOND)
+
+
+def test_a_folder_with_odd_letters(tmp_path: Path) -> None:
+    """A space, a percent sign, other scripts: the table is where it was asked for."""
+    folder = tmp_path / "a b%20ä#?"
+    append(folder, 1, FIRST)
+    assert keys(read(log_at(folder))) == sorted(FIRST)
+    assert [one.name for one in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_feature_may_bear_the_partitions_name(tmp_path: Path) -> None:
+    """The partition takes another."""
+    schema = SCHEMA.append(pa.field("at_trunc", pa.string()))
+    log = log_at(tmp_path)
+    parts = written(log, str(tmp_path), STORAGE, rows(1, FIRST, schema))
+    assert log.append(parts, schema, Transaction("w1", 1))
+    (field,) = FolderCatalog(str(tmp_path), STORAGE).load().spec().fields
+    assert field.name == "at_trunc_"
+
+
 @pytest.mark.shows("6.1")
 def test_readers_never_see_half_a_window(tmp_path: Path) -> None:
     """Whoever reads while windows of several files are committed sees whole ones."""
