@@ -93,11 +93,16 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ite
     root = tmp_path_factory.mktemp("datasets")
     with Emulator(data=root / "aws", region="us-east-1") as emulator:
         lab = Lab(spark, emulator, root)
-        for group, lines in ((LOADS, loads(8)), (WEATHER, RAIN)):
-            path = lab.root / f"{group.name}.csv"
-            path.write_text("\n".join([",".join(group.names), *lines]) + "\n")
-            lab.ingest(_pipeline(group), {group.name: path})
+        fill(lab)
         yield lab
+
+
+def fill(lab: Lab) -> None:
+    """Both groups."""
+    for group, lines in ((LOADS, loads(8)), (WEATHER, RAIN)):
+        path = lab.root / f"{group.name}.csv"
+        path.write_text("\n".join([",".join(group.names), *lines]) + "\n")
+        lab.ingest(_pipeline(group), {group.name: path})
 
 
 def make(lab: Lab, folder: Path, dataset: Dataset = DATASET, form: Format = "parquet") -> Built:
@@ -142,6 +147,17 @@ def test_rows_parts_and_manifest(filled: Lab, tmp_path: Path) -> None:
     assert [one["group"] for one in built.manifest["lineage"]] == ["loads", "weather"]
     again = make(filled, tmp_path)
     assert (again.made, again.path, again.manifest) == (False, built.path, built.manifest)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("lab", ["iceberg", "hive"], indirect=True)
+def test_rows_out_of_other_formats(lab: Lab, tmp_path: Path) -> None:
+    """The same as out of Delta tables."""
+    fill(lab)
+    built = make(lab, tmp_path)
+    parts = [rows(built, part) for part in ("train", "validation", "test")]
+    found = {one: row["rain"] for part in parts for one, row in part.items()}
+    assert found == {"L1": None, "L2": 2, "L3": 12, "L4": 4, "L5": 13, "L6": 6, "L7": None, "L8": 8}
 
 
 @pytest.mark.prove
