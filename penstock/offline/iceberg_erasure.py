@@ -193,7 +193,7 @@ class IcebergErasure:
         values = tuple(typed(self._values, kind).to_pylist())
         found: BooleanExpression = In(self._column, values)  # type: ignore[call-arg, arg-type]  # mypy sees fields, not its __init__
         if pa.types.is_floating(kind) and 0.0 in values:  # Arrow's lists tell zeros by their signs
-            found = Or(found, EqualTo(self._column, 0.0))  # type: ignore[arg-type]  # as above
+            found = Or(found, EqualTo(self._column, 0.0))  # type: ignore[call-arg, arg-type]  # as above
         return found
 
 
