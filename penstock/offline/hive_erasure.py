@@ -2,8 +2,8 @@
 
 A deletion writes files anew and removes the old ones, so there are no older versions of rows. What
 may be left are files of writers that died before their entry, and whatever somebody else put into
-the folder: all goes that the newest version does not name, but for the log. That stays as it is:
-its entries have names of files, counts and instants of writing, and nothing that rows say. So every
+the folder: all goes that the newest version does not name, but for the log. That stays as it is: of
+rows its entries say when they were written, and, in names of files, event times. So every
 transaction is found as before, and a writer that slept cannot put an entry where one was.
 """
 
