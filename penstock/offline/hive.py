@@ -15,7 +15,6 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timezone
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,17 +24,16 @@ from penstock.commits import ATTEMPTS, beaten
 from penstock.entries import Commit, Files, Part, Transaction
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.layout import Layout
-from penstock.offline.hive_entries import STAGED, Entry, File, State, added, widened
+from penstock.offline.hive_entries import STAGED, Entry, State, added, widened
 from penstock.offline.hive_journal import Journal
 from penstock.offline.hive_publication import Publication, final
+from penstock.offline.hive_rows import Which, of_append
 from penstock.offline.log import Brought
 from penstock.parts import PartTask
 from penstock.storage import Storage
 
 WORKERS = 8
 REGISTERED = "log/registered"
-_INSTANT = pa.timestamp("us", "UTC")
-_PINNED = ["write_time", "api_invocation_time"]
 
 
 class HiveLog:
@@ -192,30 +190,60 @@ class HiveLog:
     def take_out(self, brought: Brought, rows: int) -> None:
         """Delete what one append brought, in one entry. Doing it again changes nothing.
 
-        Files that have other rows too are written anew without these.
-
         Raises:
             MismatchError: Other rows than so many are there; nothing was deleted.
+            TemporaryError: Others came first again and again.
+        """
+        self.delete(of_append(brought), rows)
+
+    def delete(self, which: Which, rows: int | None = None) -> int:
+        """Delete rows, in one entry; none is made where there are none left.
+
+        Files that have other rows too are written anew without these.
+
+        Args:
+            which: Rows.
+            rows: How many there must be; None takes any number.
+
+        Returns:
+            Rows that were deleted.
+
+        Raises:
+            MismatchError: There are more or fewer; nothing was deleted.
             TemporaryError: Others came first again and again.
         """
         for _ in range(ATTEMPTS):
             state = self._publication.newest()
             try:
-                found = self._counts(state, brought)
+                found = self._counts(state, which)
                 total = sum(found.values())
                 if not total:
-                    return
-                if total != rows:
+                    return 0
+                if rows not in (None, total):
                     message = f"{self.path}: the run wrote {rows} rows, {total} of them are there"
                     raise MismatchError(message, "Nothing was deleted; look at the table's history")
-                kept = self._kept(state, found, brought)
+                kept = self._kept(state, found, which)
             except FileNotFoundError as error:
                 self._check_replaced(state, error)
                 continue
             if self._commits(state, Entry(added(kept), list(found))):
-                return
+                return total
             self._storage.delete_all([f"{self.path}/{one.name}" for one in kept])
         raise beaten(self.path, ATTEMPTS)
+
+    def count(self, which: Which) -> int:
+        """How many such rows the newest version has; raises as :meth:`matching`."""
+        for _ in range(ATTEMPTS):
+            state = self._publication.newest()
+            try:
+                return sum(self._counts(state, which).values())
+            except FileNotFoundError as error:
+                self._check_replaced(state, error)
+        raise beaten(self.path, ATTEMPTS)
+
+    def schema(self) -> pa.Schema:
+        """All columns; none where there is no table."""
+        return self._publication.newest().schema
 
     def matching(self, column: str, values: Sequence[str]) -> pa.Table:
         """Rows whose ``column``, as text, is one of the values. Empty: no table.
@@ -267,25 +295,25 @@ class HiveLog:
             remedy = "Restore it from a backup, on S3 from a version of the object"
             raise MismatchError(message, remedy) from error
 
-    def _counts(self, state: State, brought: Brought) -> dict[str, int]:
-        """Rows of the append in each file that has some."""
-        files = [name for name, one in state.files.items() if _may_have(one, brought)]
+    def _counts(self, state: State, which: Which) -> dict[str, int]:
+        """Such rows in each file that has some."""
+        files = [name for name, one in state.files.items() if which.may_be(one)]
         with ThreadPoolExecutor(WORKERS) as pool:
-            counts = list(pool.map(lambda one: self._count(one, brought), files))
+            counts = list(pool.map(lambda one: self._count(one, which), files))
         return {name: count for name, count in zip(files, counts, strict=True) if count}
 
-    def _count(self, name: str, brought: Brought) -> int:
+    def _count(self, name: str, which: Which) -> int:
         with self._storage.open_input(final(self.path, name)) as file:
-            rows = pq.read_table(file, columns=_PINNED)
-        return int(pc.sum(_brought(rows, brought)).as_py() or 0)
+            rows = pq.read_table(file, columns=which.columns)
+        return int(pc.sum(which.are(rows)).as_py() or 0)
 
-    def _kept(self, state: State, found: Mapping[str, int], brought: Brought) -> list[Part]:
+    def _kept(self, state: State, found: Mapping[str, int], which: Which) -> list[Part]:
         """The other rows of these files, written anew; not of the table yet."""
         partial = [name for name, count in found.items() if count < state.files[name].rows]
         parts: list[Part] = []
         for name in partial:
             rows = self._rows(state, name)
-            rows = rows.filter(pc.invert(_brought(rows, brought)))
+            rows = rows.filter(pc.invert(which.are(rows)))
             latest_first = rows.sort_by([(self._event_time, "descending")])
             task = PartTask(state.schema, self.path, self._storage, self.layout)
             for answer in task(latest_first.to_batches()):
@@ -307,27 +335,6 @@ class HiveLog:
 def _before(state: State, transaction: Transaction | None) -> int | None:
     noted = None if transaction is None else state.commits.get(transaction.application)
     return None if noted is None else noted.version
-
-
-def _brought(rows: pa.Table, brought: Brought) -> pa.ChunkedArray:
-    """Which rows are of the append; no null among it."""
-    at, invoked = (pc.cast(rows.column(name), _INSTANT, safe=False) for name in _PINNED)
-    found = pc.and_(
-        pc.equal(at, pa.scalar(brought.at, _INSTANT)),
-        pc.and_(
-            pc.greater_equal(invoked, pa.scalar(brought.first, _INSTANT)),
-            pc.less_equal(invoked, pa.scalar(brought.last, _INSTANT)),
-        ),
-    )
-    no = False
-    return pc.fill_null(found, no)
-
-
-def _may_have(file: File, brought: Brought) -> bool:
-    """Whether a file's bounds allow rows of the append; they are in whole milliseconds."""
-    at = brought.at.astimezone(timezone.utc)
-    text = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
-    return file.written is None or file.written[0] <= text <= file.written[1]
 
 
 def _hour(folder: str) -> tuple[str, str, str, str]:

@@ -7,7 +7,7 @@ expires take their marks along, so they should be kept longer than a run may be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -19,18 +19,17 @@ from penstock.commits import ATTEMPTS, beaten
 from penstock.entries import Commit, Files, Part, Transaction
 from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
 from penstock.layout import Layout
+from penstock.offline.iceberg_marks import marks, noted
 from penstock.offline.log import Brought
 from penstock.storage import Storage, absolute, uri_of
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
-    from pyiceberg.table.snapshots import Snapshot
     from pyiceberg.types import IcebergType
 
     from penstock.offline.iceberg_catalog import TableCatalog
 
-APPLICATION, GENERATION, PRESENT = "penstock", "penstock.generation", "penstock.present"
 _FIELD_ID = b"PARQUET:field_id"
 _DAY = len("2022-11-09")
 _NO_RETRIES = {"commit.retry.num-retries": "0"}  # they would be computed from what others changed
@@ -104,15 +103,11 @@ class IcebergLog:
         return Files(sizes, self._storage)
 
     def find(self, transaction: Transaction) -> Commit | None:
-        """The snapshot of a transaction, newest first."""
+        """What a transaction did, by the newest mark of it."""
         table = self._newest()
-        for one in [] if table is None else _snapshots(table):
-            mark = _mark(one)
-            if mark.get(APPLICATION) == transaction.application and mark.get(GENERATION) == str(
-                transaction.version
-            ):
-                rows, present = int(mark.get("added-records", 0)), int(mark[PRESENT])
-                return Commit(rows, present, one.sequence_number or 0)
+        for one, did in reversed(marks(table) if table else []):
+            if one == transaction:
+                return did
         return None
 
     def widen(self, schema: pa.Schema) -> None:
@@ -163,7 +158,7 @@ class IcebergLog:
             if not blind and self._read(table) != read:
                 return False
             change = table.transaction()
-            properties = {} if transaction is None else _noted(transaction, present)
+            properties = {} if transaction is None else noted(transaction, present)
             with change.update_snapshot(snapshot_properties=properties).fast_append() as files:
                 for one in self._data_files(table, parts):
                     files.append_data_file(one)
@@ -275,46 +270,29 @@ class IcebergLog:
         return table
 
     def _newest(self) -> Table | None:
-        """None where there is no table."""
-        from pyiceberg.exceptions import NoSuchTableError
-
-        check_installed()
-        try:
-            table = self._catalog.load()
-        except NoSuchTableError:
-            return None
-        properties = {**table.metadata.properties, **_NO_RETRIES}
-        table.metadata = table.metadata.model_copy(update={"properties": properties})
-        return table
+        return newest(self._catalog)
 
 
-def _snapshots(table: Table) -> Iterable[Snapshot]:
-    """Those the table is made of, the newest first: none that somebody rolled back."""
-    from pyiceberg.table.snapshots import ancestors_of
+def newest(catalog: TableCatalog) -> Table | None:
+    """The table, whose commits are tried once; None where there is none."""
+    from pyiceberg.exceptions import NoSuchTableError
 
-    return ancestors_of(table.current_snapshot(), table.metadata)
-
-
-def _mark(snapshot: Snapshot) -> dict[str, str]:
-    return {} if snapshot.summary is None else snapshot.summary.additional_properties
+    check_installed()
+    try:
+        table = catalog.load()
+    except NoSuchTableError:
+        return None
+    properties = {**table.metadata.properties, **_NO_RETRIES}
+    table.metadata = table.metadata.model_copy(update={"properties": properties})
+    return table
 
 
 def _has(table: Table, transaction: Transaction) -> bool:
     """Whether it was committed, or one after it."""
-    marks = [_mark(one) for one in _snapshots(table)]
     return any(
-        one.get(APPLICATION) == transaction.application
-        and int(one.get(GENERATION, -1)) >= transaction.version
-        for one in marks
+        one.application == transaction.application and one.version >= transaction.version
+        for one, _ in marks(table)
     )
-
-
-def _noted(transaction: Transaction, present: int) -> dict[str, str]:
-    return {
-        APPLICATION: transaction.application,
-        GENERATION: str(transaction.version),
-        PRESENT: str(present),
-    }
 
 
 def _brought(brought: Brought) -> str:

@@ -5,7 +5,7 @@ The formats differ in what "at once" means to readers that are not ours: see eac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -102,3 +102,32 @@ class TableLog(Protocol):
 
     def matching(self, column: str, values: Sequence[str]) -> pa.Table:
         """Rows whose ``column``, as text, is one of the values; without Spark. Empty: no table."""
+
+
+class RowErasure(Protocol):
+    """Rows with some record identifiers, which are to leave a table for good; there may be none."""
+
+    def check(self) -> None:
+        """Return where the table can be rewritten.
+
+        Raises:
+            UsageError: Its rows are not plainly those of its files.
+            MismatchError: Files of the newest version are not there.
+        """
+
+    def rows(self) -> int:
+        """How many such rows the newest version has."""
+
+    def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
+        """Delete them, and whatever the newest version does not need. Doing it again is safe.
+
+        Args:
+            check: Raises where somebody may write meanwhile; called before files are deleted.
+
+        Returns:
+            Rows that left the newest version.
+
+        Raises:
+            TemporaryError: Others came first, again and again or in between.
+            MismatchError: Files of the newest version are not there; no file was deleted.
+        """

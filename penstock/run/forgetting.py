@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from penstock import aws, encoding, lake
 from penstock.bucket import storage_of
 from penstock.contract import FeatureGroup, FeatureType
-from penstock.erasure import Erasure, is_number, is_one_of
+from penstock.erasure import Erasure, is_one_of
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.ledger.history import Head, Ledger
 from penstock.ledger.window import Window
@@ -37,7 +37,7 @@ from penstock.run.places import (
     state_folder,
 )
 from penstock.run.quarantined import decisions_of
-from penstock.run.tables import check_delta
+from penstock.run.tables import row_erasure
 from penstock.storage import absolute
 
 NAMED = 3  # windows in an error
@@ -52,7 +52,7 @@ _STALE = ("ValidationException", "ValidationError")
 BEYOND = (
     "sources: take the record out of them, or the next run brings it back",
     "other feature groups, what they have staged of the same sources too: forget it in each",
-    "an offline store that the service writes, and its Iceberg or Hive files",
+    "an offline store that the service writes itself, whatever the format of its files",
     "data sets written to another folder than the lake's, and whatever was copied or trained",
     "backups, versions of objects that a bucket keeps, log files, and reasons people wrote down",
 )
@@ -90,12 +90,11 @@ def forget(
         Each place that was looked at.
 
     Raises:
-        UsageError: An identifier cannot be one, a window is not done, or the offline table is no
-            Delta table as penstock writes it. Nothing was done.
+        UsageError: An identifier cannot be one, a window is not done, or the offline table is
+            none as penstock writes it. Nothing was done.
         TemporaryError: A run works on the project.
         MismatchError: Something is still there afterwards.
     """
-    check_delta(context.settings, "forget")
     order = _Order(context, group, [_text(group, one) for one in identifiers])
     if look_only:
         order.check()
@@ -124,9 +123,8 @@ class _Order:
         self._replays = f"{state}/replays/{group.name}"
         self._quarantine = quarantine_path(settings)
         self._lake = storage_of(settings.lake, settings)
-        path = offline_path(settings, group.name)
-        self._table = Erasure(path, self._lake, _condition(group, identifiers))
-        self._offline = path
+        self._offline = offline_path(settings, group.name)
+        self._table = row_erasure(settings, group, identifiers, lambda: context.client("glue"))
 
     def check(self) -> None:
         """Return where everything can go."""
@@ -268,14 +266,6 @@ class _Order:
             return any(one["group"] == self._group.name for one in manifest["lineage"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return True
-
-
-def _condition(group: FeatureGroup, identifiers: Sequence[str]) -> str:
-    """Rows of the offline table."""
-    name = group.record_identifier
-    if group.feature(name).type is FeatureType.FRACTIONAL:
-        return is_number(name, [float(one) for one in identifiers])
-    return is_one_of(name, identifiers)
 
 
 def _text(group: FeatureGroup, identifier: str) -> str:
