@@ -32,7 +32,7 @@ c,2024-01-03T00:00:00Z,4,2.5
 LATEST = {"a": 3, "b": 2, "c": 4}
 
 
-@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize("registered", [True, pytest.param(False, marks=pytest.mark.prove)])
 @pytest.mark.parametrize("lab", ["iceberg", "hive"], indirect=True)
 def test_what_came_already_is_not_written_again(lab: Lab, *, registered: bool) -> None:
     """Rows are there once, and found by the queries and by their identifier."""
@@ -98,6 +98,7 @@ class _Deaf:
         raise ConnectionError("the answer was lost")
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("lab", ["iceberg", "hive"], indirect=True)
 def test_an_answer_that_was_lost(lab: Lab) -> None:
     """The commit is found and not repeated; generation 1 does not take 10 for its own."""
