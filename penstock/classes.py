@@ -70,6 +70,9 @@ def make() -> Path:
             message = f"Java wrote no archive of Spark's classes: {lines[-1] if lines else ''}"
             raise TemporaryError(message, "penstock works without; see whether 'java' is 17")
         new.replace(file)
+        for one in file.parent.glob(f"{_ours()}*.jsa"):
+            if one != file:  # of a Java or a Spark that was here before
+                one.unlink()
     except subprocess.TimeoutExpired:
         message = f"Java wrote no archive of Spark's classes within {MAKING_S:.0f} s"
         raise TemporaryError(message, "penstock works without; try again") from None
@@ -83,16 +86,25 @@ def make() -> Path:
 
 
 def place() -> Path:
-    """Where the archive for this Java, Spark and environment is, once there is one."""
+    """Where the archive for this environment, its Java and Spark is, once there is one."""
     import pyspark
 
     java = Path(os.environ.get("JAVA_HOME") or shutil.which("java") or "none").resolve()
     home = java if java.is_dir() else java.parents[1]
+    stamp = ""
     with contextlib.suppress(OSError):  # a Java that was replaced in place is another one
-        stamp = (home / "release").stat()
-        java = Path(f"{java} {stamp.st_size} {stamp.st_mtime_ns}")
-    key = f"{java} {pyspark.__version__} {sys.prefix}"
-    return cache() / f"spark-{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsa"
+        release = (home / "release").stat()
+        stamp = f"{release.st_size} {release.st_mtime_ns}"
+    return cache() / f"{_ours()}{_digest(f'{java} {stamp} {pyspark.__version__}')}.jsa"
+
+
+def _ours() -> str:
+    """What the names of this environment's archives begin with."""
+    return f"spark-{_digest(sys.prefix)}-"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _plain(file: Path) -> bool:
