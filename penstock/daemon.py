@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import PathFinder
 
@@ -23,7 +24,8 @@ def main() -> None:
     if all(PathFinder.find_spec(name, path) for name in ("pyspark", "py4j")):
         sys.path[:] = path
     for name in _FIRST:
-        import_module(name)
+        with suppress(ImportError):  # pandas need not be there, and what must is told by its user
+            import_module(name)
     from pyspark import daemon
 
     daemon.manager()  # type: ignore[no-untyped-call]  # pyspark's daemon has no types

@@ -70,18 +70,7 @@ class Erasure:
         return count(self._log.table(), self._condition) if self._log.exists else 0
 
     def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
-        """Delete them, and whatever the newest version does not need. Doing it again is safe.
-
-        Args:
-            check: Raises where somebody may write meanwhile; called before files are deleted.
-
-        Returns:
-            Rows that left the newest version.
-
-        Raises:
-            TemporaryError: Others came first, again and again or in between.
-            MismatchError: Files of the newest version are not there; no file was deleted.
-        """
+        """As the protocol of all formats says (:class:`penstock.offline.log.RowErasure`)."""
         if not self._log.exists:
             return 0
         gone = self._log.delete(self._condition)

@@ -11,19 +11,19 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
-from pyspark.sql.types import StringType
 
 from penstock.entries import Part
 from penstock.layout import Layout
 from penstock.storage import Storage
 from penstock.worker import settled
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
 
 GROUP_ROWS = 1 << 17  # of a row group
 PART_ROWS = 8 * GROUP_ROWS
@@ -50,6 +50,8 @@ def write(
         layout: How rows become files; where there is none, as they come.
     """
     if layout is not None:
+        from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+
         frame = frame.repartition(_hour(frame, layout.event_time))
         # The latest comes first, for a file is named by it; so those of a file are side by side.
         frame = frame.sortWithinPartitions(F.col(f"`{layout.event_time}`").desc())
@@ -215,6 +217,9 @@ class Statistics:
 
 def _hour(frame: DataFrame, event_time: str) -> Column:
     """Rows of one hour are of one file; where they are written depends on it, not what they say."""
+    from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+    from pyspark.sql.types import StringType
+
     name = F.col(f"`{event_time}`")
     if isinstance(frame.schema[event_time].dataType, StringType):
         return F.substring(name, 1, 13)

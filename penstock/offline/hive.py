@@ -152,17 +152,7 @@ class HiveLog:
         A transaction that is in already stays as it is. So an append that has one can be repeated
         whatever it raised; it says no more than that it is in.
 
-        Args:
-            parts: What becomes rows.
-            schema: The table's; columns it lacks are added to it.
-            transaction: Name of the append.
-            present: Is noted with it.
-            read: Version these rows were computed from, None where there was no table; counts only
-                where the append is not ``blind``.
-            blind: Whether the rows depend on nothing that is in the table.
-
-        Returns:
-            False where others came first and the rows must be computed anew.
+        Arguments and answer are the protocol's; columns the table lacks are added to it.
 
         Raises:
             ContractError: A column is there with another type.

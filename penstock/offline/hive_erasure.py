@@ -51,18 +51,7 @@ class HiveErasure:
         return self._log.count(self._which()) if self._log.exists else 0
 
     def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
-        """Delete them, and whatever the newest version does not need. Doing it again is safe.
-
-        Args:
-            check: Raises where somebody may write meanwhile; called before files are deleted.
-
-        Returns:
-            Rows that left the newest version.
-
-        Raises:
-            TemporaryError: Others came first, again and again or in between.
-            MismatchError: Files of the newest version are not there; no file was deleted.
-        """
+        """As the protocol says: the deletion, then the files that nothing names any more."""
         self.check()
         gone = self._log.delete(self._which()) if self._log.exists else 0
         version = self._log.version()

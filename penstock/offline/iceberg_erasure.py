@@ -79,19 +79,7 @@ class IcebergErasure:
         return 0 if table is None else table.scan(row_filter=self._condition(table)).count()
 
     def carry_out(self, check: Callable[[], None] = lambda: None) -> int:
-        """Delete them, and whatever the newest version does not need. Doing it again is safe.
-
-        Args:
-            check: Raises where somebody may write meanwhile; called before files are deleted.
-
-        Returns:
-            Rows that left the newest version.
-
-        Raises:
-            TemporaryError: Others came first, again and again or in between.
-            UsageError: Its rows are not plainly those of its files; nothing was done.
-            MismatchError: Files of the newest version are not there; no file was deleted.
-        """
+        """As the protocol says; a table with deletions of others' is a UsageError before all."""
         self.check()
         gone = self._delete()
         table = self._alone()

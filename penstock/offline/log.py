@@ -76,20 +76,7 @@ class TableLog(Protocol):
     ) -> bool:
         """Commit files; a transaction that is in already stays as it is.
 
-        Args:
-            parts: What becomes rows.
-            schema: The table's.
-            transaction: Name of the append.
-            present: Is noted with it.
-            read: Version these rows were computed from, None where there was no table; counts only
-                where the append is not ``blind``.
-            blind: Whether the rows depend on nothing that is in the table.
-
-        Returns:
-            False where others came first and the rows must be computed anew.
-
-        Raises:
-            TemporaryError: Others came first again and again, or files are gone.
+        Arguments, answer and errors are those of :meth:`penstock.commits.Log.append`.
         """
 
     def take_out(self, brought: Brought, rows: int) -> None:

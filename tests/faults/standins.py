@@ -165,7 +165,7 @@ class Table:
     ) -> Commit:
         """Once for a transaction, however often it is called."""
         assert not compare
-        log = f"{self.path}/log/{transaction.application}-{transaction.version}"
+        log = f"{self.path}/commits/{transaction.application}-{transaction.version}"
         if not Path(log).exists():
             part = f"part-{uuid.uuid4().hex}.parquet"
             for name, value in (("api", api_invocation_time), ("write", write_time)):
@@ -178,7 +178,7 @@ class Table:
 
     def rows(self) -> list[dict[str, Any]]:
         """Of all commits."""
-        parts = [one.read_text() for one in Path(self.path).glob("log/*")]
+        parts = [one.read_text() for one in Path(self.path).glob("commits/*")]
         tables = [pq.read_table(f"{self.path}/{one}") for one in parts]
         found: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist() if tables else []
         return found

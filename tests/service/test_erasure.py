@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from penstock.commits import Log
 from penstock.entries import Commit, Transaction
 from penstock.erasure import Erasure, is_number, is_one_of
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.storage import LocalStorage
+from tests.erasing import APPENDS, WANTED
 from tests.service.test_commits import SCHEMA, names, part
 
 pytestmark = pytest.mark.shows("6.7")
@@ -175,15 +175,8 @@ def test_what_penstock_does_not_write_is_refused(tmp_path: Path) -> None:
     assert DeltaTable(path).version() == 0
 
 
-#: Arrow takes no half of a surrogate pair.
-_TEXT = st.text(st.characters(codec="utf-8"), max_size=3)
-
-
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.lists(_TEXT, min_size=1, max_size=4), min_size=1, max_size=3),
-    st.lists(_TEXT, min_size=1, max_size=3),
-)
+@given(APPENDS, WANTED)
 def test_exactly_these_rows(
     tmp_path_factory: pytest.TempPathFactory, appends: list[list[str]], wanted: list[str]
 ) -> None:

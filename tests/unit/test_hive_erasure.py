@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from penstock.entries import Commit, Transaction
 from penstock.errors import MismatchError, TemporaryError
@@ -18,6 +17,7 @@ from penstock.offline import hive as module
 from penstock.offline import hive_journal
 from penstock.offline.hive_erasure import HiveErasure
 from penstock.storage import LocalStorage, Storage
+from tests.erasing import APPENDS, NUMBERS, WANTED
 from tests.hive_tables import (
     FIRST,
     SCHEMA,
@@ -202,14 +202,7 @@ def test_a_table_that_is_not_there(path: str) -> None:
     assert LocalStorage().walk(path) == [f"{path}/data/other"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "values", "wanted", "left"),
-    [
-        (pa.int64(), [1, -7, 10**18, 0], ["-7", str(10**18), "007", "x", "1.0"], [1, 0]),
-        (pa.float64(), [1e16, 1e-7, 0.1, -0.0, 5.0], ["1e+16", "1e-07", "5", "nan"], [0.1, 0.0]),
-        (pa.float64(), [-0.0, 1.5, 0.0], ["0", "2"], [1.5]),
-    ],
-)
+@NUMBERS
 def test_numbers(
     path: str, kind: pa.DataType, values: list[float], wanted: list[str], left: list[float]
 ) -> None:
@@ -221,15 +214,8 @@ def test_numbers(
     assert Counter(one["id"] for one in seen(path, schema)) == Counter(left)
 
 
-#: Arrow takes no half of a surrogate pair.
-_TEXT = st.text(st.characters(codec="utf-8"), max_size=3)
-
-
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.lists(_TEXT, min_size=1, max_size=4), min_size=1, max_size=3),
-    st.lists(_TEXT, min_size=1, max_size=3),
-)
+@given(APPENDS, WANTED)
 def test_exactly_these_rows(
     tmp_path_factory: pytest.TempPathFactory, appends: list[list[str]], wanted: list[str]
 ) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.manifest import ManifestContent, ManifestEntryStatus, ManifestFile
 from pyiceberg.table import Table
@@ -24,6 +23,7 @@ from penstock.offline import iceberg_erasure
 from penstock.offline.iceberg_catalog import FolderCatalog, StorageIO
 from penstock.offline.iceberg_erasure import HINT, IcebergErasure
 from penstock.storage import LocalStorage, Storage
+from tests.erasing import APPENDS, NUMBERS, WANTED
 from tests.hive_tables import DiedError, mortal
 from tests.offline import SCHEMA, keys, read, rows, written
 from tests.service.test_erasure import ODD, texts
@@ -326,14 +326,7 @@ def test_a_table_that_is_not_there_or_empty(tmp_path: Path) -> None:
     assert append(tmp_path / "table", 1, at("a"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "values", "wanted", "left"),
-    [
-        (pa.int64(), [1, -7, 10**18, 0], ["-7", str(10**18), "007", "x", "1.0"], [1, 0]),
-        (pa.float64(), [1e16, 1e-7, 0.1, -0.0, 5.0], ["1e+16", "1e-07", "5", "nan"], [0.1, 0.0]),
-        (pa.float64(), [-0.0, 1.5, 0.0], ["0", "2"], [1.5]),
-    ],
-)
+@NUMBERS
 def test_numbers(
     tmp_path: Path, kind: pa.DataType, values: list[float], wanted: list[str], left: list[float]
 ) -> None:
@@ -346,15 +339,8 @@ def test_numbers(
     assert Counter(read(log, schema)["sensor"].to_pylist()) == Counter(left)
 
 
-#: Arrow takes no half of a surrogate pair.
-_TEXT = st.text(st.characters(codec="utf-8"), max_size=3)
-
-
 @settings(max_examples=15, deadline=None)
-@given(
-    st.lists(st.lists(_TEXT, min_size=1, max_size=4), min_size=1, max_size=3),
-    st.lists(_TEXT, min_size=1, max_size=3),
-)
+@given(APPENDS, WANTED)
 def test_exactly_these_rows(
     tmp_path_factory: pytest.TempPathFactory, appends: list[list[str]], wanted: list[str]
 ) -> None:
