@@ -91,11 +91,18 @@ def place() -> Path:
 
     java = Path(os.environ.get("JAVA_HOME") or shutil.which("java") or "none").resolve()
     home = java if java.is_dir() else java.parents[1]
-    stamp = ""
-    with contextlib.suppress(OSError):  # a Java that was replaced in place is another one
-        release = (home / "release").stat()
-        stamp = f"{release.st_size} {release.st_mtime_ns}"
-    return cache() / f"{_ours()}{_digest(f'{java} {stamp} {pyspark.__version__}')}.jsa"
+    # Java refuses an archive of jars with other times, and of another build of itself.
+    jars = _stamp(Path(pyspark.__file__).parent / "jars")
+    key = f"{java} {_stamp(home / 'release')} {pyspark.__version__} {jars}"
+    return cache() / f"{_ours()}{_digest(key)}.jsa"
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _ours() -> str:

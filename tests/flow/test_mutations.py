@@ -220,8 +220,8 @@ MUTANTS = (
     Mutant(
         "offline: in hand and not in a file",
         "parts.py",
-        "self._file.write(pa.concat_tables(self._held))",
-        "self._file.write(pa.concat_tables(self._held).slice(1))",
+        "self._file.write(rows)",
+        "self._file.write(rows.slice(1))",
         "produced = offline",
     ),
     Mutant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,19 @@ def test_a_java_that_was_replaced_in_place_has_another(
     _made(cache)
     assert classes.there() is not None
     (home / "release").write_text('JAVA_VERSION="17.0.15"')
+    assert classes.there() is None
+
+
+def test_a_spark_that_was_installed_anew_has_another(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java compares the jars' times with those of the archive."""
+    jars = tmp_path / "pyspark" / "jars"
+    jars.mkdir(parents=True)
+    monkeypatch.setattr("pyspark.__file__", str(jars.parent / "__init__.py"))
+    _made(cache)
+    assert classes.there() is not None
+    os.utime(jars, (1, 1))
     assert classes.there() is None
 
 
