@@ -21,7 +21,7 @@ from pathlib import Path
 from penstock.errors import PenstockError, TemporaryError
 from penstock.jars import cache
 
-MAKING_S = 300.0
+MAKING_S = 600.0
 #: An archive that does not fit this Java is none, and nothing to talk about: Java would do so on
 #: the standard output, which is a command's own.
 _SILENT = "-Xlog:cds*=off -Xlog:class+path=off"
