@@ -33,15 +33,16 @@ def options(given: str) -> str | None:
     Args:
         given: Those of the configuration; one that names an archive is the user's own.
     """
-    file = place()
-    if not file.is_file() or not _plain(file) or "Archive" in given:
+    file = there()
+    if file is None or not _plain(file) or "Archive" in given:
         return None
     return f"-XX:SharedArchiveFile={file} {_SILENT}"
 
 
 def there() -> Path | None:
     """The archive for this Java and Spark, or None."""
-    return place() if place().is_file() else None
+    file = place()
+    return file if file.is_file() else None
 
 
 def make() -> Path:

@@ -55,6 +55,27 @@ def beaten(path: str, times: int) -> TemporaryError:
     return TemporaryError(message, "Run the same command again")
 
 
+def gone(path: str, lost: int, of: int) -> TemporaryError:
+    """The error for so many files that were written and are there no more."""
+    message = f"{path}: {lost} of {of} files that were written are gone"
+    return TemporaryError(message, "Run the same command again: it writes them anew")
+
+
+def check_there(path: str, storage: Storage, parts: Sequence[Part]) -> None:
+    """A commit that names files that are gone would make the table unreadable.
+
+    They go where this process slept so long that others thought it dead and cleaned up.
+
+    Raises:
+        TemporaryError: Some of them are not there.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        there = pool.map(lambda one: storage.exists(f"{path}/{one.name}"), parts)
+        lost = sum(not one for one in there)
+    if lost:
+        raise gone(path, lost, len(parts))
+
+
 class Log:
     """The log of the Delta table at ``path``, a folder; there may be none yet.
 
@@ -263,7 +284,7 @@ class Log:
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import create_table_with_add_actions
 
-        self._check_there(parts)
+        check_there(self._path, self._storage, parts)
         actions = [action(one) for one in parts]
         noted = properties(actions, transaction, present)
         try:
@@ -284,18 +305,6 @@ class Log:
                 raise  # nobody came first
             return False
         return True
-
-    def _check_there(self, parts: Sequence[Part]) -> None:
-        """A commit that names files that are gone would make the table unreadable.
-
-        They go where this process slept so long that others thought it dead and cleaned up.
-        """
-        with ThreadPoolExecutor(8) as pool:
-            there = pool.map(lambda one: self._storage.exists(f"{self._path}/{one.name}"), parts)
-            lost = sum(not one for one in there)
-        if lost:
-            message = f"{self._path}: {lost} of {len(parts)} files that were written are gone"
-            raise TemporaryError(message, "Run the same command again: it writes them anew")
 
     def _check_types(self, there: Mapping[str, Field], wanted: Sequence[Field]) -> None:
         for one in wanted:

@@ -110,18 +110,21 @@ def measure_some(
     first = [windows[n] for n in spread(len(windows))[:AT_ONCE]]
     look = Look(windows, first)
 
+    def looked() -> bool:
+        return left() < budget_s * (1 - _LOOK_SHARE)
+
     def warm() -> None:
         """Count what is read so far, for nothing but this: the next count is twice as quick."""
         batches = {one.name: look.so_far(one.name) for one in pinned}
         if not all(batches.values()):
             return
         frames = {one.name: _of_batches(context, one, batches[one.name]) for one in pinned}
-        over = _limited(context.spark.sparkContext, lambda: left() < budget_s * (1 - _LOOK_SHARE))
+        over = _limited(context.spark.sparkContext, looked)
         # Some rows are not the source: whatever a transform says of them is not what it says.
         with suppress(Exception), over:
             _counted(context, pipeline, frames, first[0], mode)
 
-    _look(context, look, pinned, lambda: left() < budget_s * (1 - _LOOK_SHARE), warm)
+    _look(context, look, pinned, looked, warm)
     weights, by_name = look.weights, {one.name: one for one in windows}
     names = order(weights)
     started = context.monotonic()

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penstock.commits import ATTEMPTS, beaten
+from penstock.commits import ATTEMPTS, beaten, check_there
 from penstock.entries import Commit, Files, Part, Transaction
-from penstock.errors import MismatchError, TemporaryError, UsageError
+from penstock.errors import MismatchError, UsageError
 from penstock.layout import Layout
 from penstock.offline.hive_entries import STAGED, Entry, State, added, widened
 from penstock.offline.hive_journal import Journal
@@ -165,7 +165,7 @@ class HiveLog:
             if not blind and state.version != read:
                 return False
             wide = widened(self.path, state.schema, schema)
-            self._check_there(parts)
+            check_there(self.path, self._storage, parts)
             entry = Entry(
                 added(parts),
                 schema=None if wide == state.schema else wide,
@@ -265,18 +265,6 @@ class HiveLog:
             message = f"{self.path}: there is no version {version}"
             raise UsageError(message, f"The newest is {newest.version}")
         return self._journal.at(version)
-
-    def _check_there(self, parts: Sequence[Part]) -> None:
-        """An entry that names files that are gone would make the table unreadable.
-
-        They go where this process slept so long that others thought it dead and cleaned up.
-        """
-        with ThreadPoolExecutor(WORKERS) as pool:
-            there = pool.map(lambda one: self._storage.exists(f"{self.path}/{one.name}"), parts)
-            lost = sum(not one for one in there)
-        if lost:
-            message = f"{self.path}: {lost} of {len(parts)} files that were written are gone"
-            raise TemporaryError(message, "Run the same command again: it writes them anew")
 
     def _check_replaced(self, state: State, error: FileNotFoundError) -> None:
         """A file is gone either because another entry removed it, or for no good reason."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.commits import ATTEMPTS, beaten
+from penstock.commits import ATTEMPTS, beaten, gone
 from penstock.entries import Commit, Files, Part, Transaction
-from penstock.errors import ContractError, MismatchError, TemporaryError, UsageError
+from penstock.errors import ContractError, MismatchError, UsageError
 from penstock.layout import Layout
 from penstock.offline.iceberg_marks import marks, noted
 from penstock.offline.log import Brought
@@ -77,10 +77,7 @@ class IcebergLog:
     def version(self) -> int | None:
         """Sequence number of the newest snapshot, 0 where there is none; None without a table."""
         table = self._newest()
-        if table is None:
-            return None
-        snapshot = table.current_snapshot()
-        return 0 if snapshot is None else snapshot.sequence_number or 0
+        return None if table is None else _version(table)
 
     def files(self, version: int) -> Files | None:
         """The files of a snapshot.
@@ -155,7 +152,7 @@ class IcebergLog:
             table = self._there()
             if transaction is not None and _has(table, transaction):
                 return True
-            if not blind and self._read(table) != read:
+            if not blind and _version(table) != read:
                 return False
             change = table.transaction()
             properties = {} if transaction is None else noted(transaction, present)
@@ -254,14 +251,8 @@ class IcebergLog:
             found = list(pool.map(entry, parts))
         there = [one for one in found if one is not None]
         if len(there) < len(found):
-            lost = len(found) - len(there)
-            message = f"{self._path}: {lost} of {len(parts)} files that were written are gone"
-            raise TemporaryError(message, "Run the same command again: it writes them anew")
+            raise gone(self._path, len(found) - len(there), len(parts))
         return there
-
-    def _read(self, table: Table) -> int:
-        snapshot = table.current_snapshot()
-        return 0 if snapshot is None else snapshot.sequence_number or 0
 
     def _there(self) -> Table:
         table = self._newest()
@@ -285,6 +276,11 @@ def newest(catalog: TableCatalog) -> Table | None:
     properties = {**table.metadata.properties, **_NO_RETRIES}
     table.metadata = table.metadata.model_copy(update={"properties": properties})
     return table
+
+
+def _version(table: Table) -> int:
+    snapshot = table.current_snapshot()
+    return 0 if snapshot is None else snapshot.sequence_number or 0
 
 
 def _has(table: Table, transaction: Transaction) -> bool:

@@ -58,11 +58,11 @@ class StorageIO(FileIO):
 
     def new_input(self, location: str) -> InputFile:
         """A file to read."""
-        return _Input(location, self._storage)
+        return _File(location, self._storage)
 
     def new_output(self, location: str) -> OutputFile:
         """A file to write."""
-        return _Output(location, self._storage)
+        return _File(location, self._storage)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Delete one; what is gone already is fine."""
@@ -70,7 +70,9 @@ class StorageIO(FileIO):
         self._storage.delete(absolute(name))
 
 
-class _Input(InputFile):
+class _File(InputFile, OutputFile):
+    """One file, to read or to write."""
+
     def __init__(self, location: str, storage: Storage) -> None:
         super().__init__(location)
         self._path, self._storage = absolute(location), storage
@@ -85,20 +87,8 @@ class _Input(InputFile):
         opened: InputStream = self._storage.open_input(self._path)
         return opened
 
-
-class _Output(OutputFile):
-    def __init__(self, location: str, storage: Storage) -> None:
-        super().__init__(location)
-        self._path, self._storage = absolute(location), storage
-
-    def __len__(self) -> int:
-        return self._storage.stamp(self._path).size
-
-    def exists(self) -> bool:
-        return self._storage.exists(self._path)
-
     def to_input_file(self) -> InputFile:
-        return _Input(self.location, self._storage)
+        return self
 
     def create(self, overwrite: bool = False) -> OutputStream:  # noqa: FBT001, FBT002 - pyiceberg's signature
         if not overwrite and self.exists():
