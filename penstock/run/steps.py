@@ -136,26 +136,32 @@ def catalogue(work: Work) -> Mapping[str, Any]:
     if not settings.catalog.register_tables or work.manifest.mode.offline != "own":
         return {"table": None}
     name, database = table_name(work.group.name, settings), settings.catalog.database
-    log = work.context.log(work.group)
     location = uri_of(work.table.path)
+    hive = settings.offline.format == "hive"
     wanted = table_input(
         work.group,
         table=name,
-        location=f"{location}/data" if isinstance(log, HiveLog) else location,
+        location=f"{location}/data" if hive else location,
         meaning=work.feed.meaning,
         table_format=settings.offline.format,
     )
-    made = register(work.context.client("glue"), database, wanted)
-    told: dict[str, Any] = {"table": f"{database}.{name}", "action": made.action}
-    if isinstance(log, HiveLog):
+    glue = work.context.client("glue")
+    made = register(glue, database, wanted)
+    where = f"{database}.{name}"
+    told: dict[str, Any] = {"table": where, "action": made.action}
+    if hive:
+        log = work.context.log(work.group)
+        assert isinstance(log, HiveLog)
         version = log.version() or 0
-        known = None if made.action == "created" else log.registered(told["table"])
-        hours = _hours(log, known, version)
+        known = None if made.action == "created" else log.registered(where)
         # Not the URI of each path: that would say %3D for the = readers look for.
-        folders = {location + one.removeprefix(log.path): hour for one, hour in hours.items()}
-        told["partitions"] = add_partitions(work.context.client("glue"), database, wanted, folders)
+        folders = {
+            location + one.removeprefix(log.path): hour
+            for one, hour in _hours(log, known, version).items()
+        }
+        told["partitions"] = add_partitions(glue, database, wanted, folders)
         if version != known:
-            log.note_registered(told["table"], version)
+            log.note_registered(where, version)
     return told
 
 
