@@ -19,9 +19,10 @@ from penstock.config import Location
 from penstock.contract import Source
 from penstock.errors import DataGateError, MismatchError
 from penstock.gate import FILE, POSITION
+from penstock.source.delimited import csv_header, read_csv
 from penstock.source.files import Pin
 from penstock.source.json_lines import json_names, read_json
-from penstock.source.text import BATCH_ROWS, check_columns, csv_header, is_plain, read_csv
+from penstock.source.text import BATCH_ROWS, check_columns, is_plain
 from penstock.storage import Storage
 
 

@@ -1,4 +1,4 @@
-"""Rows of CSV and JSON Lines files, as text, with the line each one starts on.
+"""Text files, and their rows as text, with the line each one starts on.
 
 Nothing is inferred and nothing is lost: values stay the text they are until the source gate
 converts them, bytes that are not UTF-8 stay those bytes, and a row that cannot be read at all
@@ -9,14 +9,12 @@ break makes CSV unsplittable.
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import io
 import itertools
-import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, cast
 
 import pyarrow as pa
@@ -40,7 +38,7 @@ def open_text(path: str, storage: Storage) -> IO[str]:
         DataGateError: A .zip that is broken or has not exactly one member.
     """
     return io.TextIOWrapper(
-        _decompressed(path, storage), encoding="utf-8-sig", errors="surrogateescape", newline=""
+        open_bytes(path, storage), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
 
 
@@ -52,43 +50,6 @@ def is_plain(path: str) -> bool:
 def undecoded(text: str) -> bytes:
     """The bytes of a file that :func:`open_text` read, those that are not UTF-8 included."""
     return text.encode("utf-8", "surrogateescape")
-
-
-def csv_header(path: str, storage: Storage, delimiter: str) -> list[str]:
-    """Names in a CSV's first line that is not empty; none for an empty file.
-
-    Raises:
-        DataGateError: The file is truncated or corrupt.
-    """
-    with explained(path), open_text(path, storage) as file:
-        return _header(_reader(file, delimiter)) or []
-
-
-def read_csv(
-    path: str,
-    storage: Storage,
-    columns: Sequence[str],
-    *,
-    delimiter: str,
-    header: bool,
-    null_texts: Sequence[str],
-) -> Iterator[pa.RecordBatch]:
-    """Batches of the declared columns of one CSV (RFC 4180; quotes doubled inside quotes).
-
-    Args:
-        path: The file.
-        storage: Where it is.
-        columns: Declared columns; without a header they are the file's columns in order.
-        delimiter: Between columns.
-        header: The first line names the columns.
-        null_texts: Texts that mean null.
-
-    Raises:
-        DataGateError: The file is truncated or corrupt.
-    """
-    with explained(path), open_text(path, storage) as file:
-        rows = _csv_rows(file, columns, delimiter, header=header)
-        yield from batches(path, columns, rows, null_texts)
 
 
 class _UnreadableError(Exception):
@@ -111,7 +72,8 @@ class explained:  # noqa: N801 - reads as a clause of the with statement
             raise DataGateError(message, "Fetch the file again; nothing was published") from None
 
 
-def _decompressed(path: str, storage: Storage) -> IO[bytes]:
+def open_bytes(path: str, storage: Storage) -> IO[bytes]:
+    """A file decompressed by its ending, for reads in order; raises as :func:`open_text`."""
     if not is_plain(path) and not storage.stamp(path).size:
         raise EOFError("a packed file of no bytes")
     opened = storage.open_bytes(path)
@@ -130,71 +92,6 @@ def _decompressed(path: str, storage: Storage) -> IO[bytes]:
         except (RuntimeError, NotImplementedError) as error:  # a password, an unknown method
             raise _UnreadableError(str(error)) from None
     return opened
-
-
-def _reader(lines: Iterable[str], delimiter: str) -> Any:
-    csv.field_size_limit(sys.maxsize)  # the limit of a record is the gate's to judge
-    return csv.reader(lines, delimiter=delimiter, strict=True)
-
-
-def _header(reader: Iterator[list[str]]) -> list[str] | None:
-    try:
-        return next((fields for fields in reader if fields), None)
-    except csv.Error as error:
-        raise EOFError(f"its first line is no line of a CSV: {error}") from None
-
-
-def _csv_rows(
-    file: Iterable[str], columns: Sequence[str], delimiter: str, *, header: bool
-) -> Iterator[Row]:
-    seen = _Remembered(file)
-    reader = _reader(seen, delimiter)
-    names = _header(reader) if header else list(columns)
-    if names is None:
-        return
-    places = [names.index(name) for name in columns]
-    width = len(names)
-    while True:
-        line = reader.line_num + 1
-        seen.forget()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "unexpected end of data" in str(error):
-                raise EOFError(f"the quote opened on line {line} is never closed") from None
-            yield line, None, seen.text
-            continue
-        if not fields:
-            continue  # an empty line is no row
-        if len(fields) != width:
-            yield line, None, seen.text
-        else:
-            yield line, [fields[place] for place in places], None
-
-
-class _Remembered:
-    """Lines of a file, remembering those of the row being read, for the quarantine."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._kept: list[str] = []
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self._kept.append(line)
-        return line
-
-    def forget(self) -> None:
-        self._kept.clear()
-
-    @property
-    def text(self) -> str:
-        return "".join(self._kept)
 
 
 def batches(
@@ -252,10 +149,25 @@ def _batch(
     by_column = list(
         zip(*(empty if values is None else values for _, values, _ in rows), strict=True)
     )
-    arrays = [_nulled(_text_array(values, encode), null_texts) for values in by_column]
-    arrays.append(pa.repeat(pa.scalar(path), len(rows)))
-    arrays.append(pa.array([line for line, _, _ in rows], pa.int64()))
-    arrays.append(_text_array([problem for _, _, problem in rows], undecoded))
+    lines = pa.array([line for line, _, _ in rows], pa.int64())
+    problems = _text_array([problem for _, _, problem in rows], undecoded)
+    values = [_text_array(values, encode) for values in by_column]
+    return placed(path, columns, values, lines, null_texts, problems)
+
+
+def placed(
+    path: str,
+    columns: Sequence[str],
+    values: Sequence[pa.Array],
+    lines: pa.Array,
+    null_texts: Sequence[str],
+    problems: pa.Array | None = None,
+) -> pa.RecordBatch:
+    """Values of the columns as a batch, with file, line, and text of problem rows."""
+    rows = len(lines)
+    arrays = [_nulled(one, null_texts) for one in values]
+    arrays += [pa.repeat(pa.scalar(path), rows), lines]
+    arrays.append(pa.nulls(rows, pa.string()) if problems is None else problems)
     return pa.RecordBatch.from_arrays(arrays, names=[*columns, FILE, POSITION, PROBLEM])
 
 

@@ -57,6 +57,13 @@ MUTANTS = (
         "rows were parsed",
     ),
     Mutant(
+        "file reader: read at once and not given on",
+        "source/delimited.py",
+        "some = table.slice(n, BATCH_ROWS)",
+        "some = table.slice(n + 1, BATCH_ROWS)",
+        "given on as",
+    ),
+    Mutant(
         "file reader: a whole file left out",
         "source/splits.py",
         "return reading, [split for splits, _ in looked for split in splits], tuple(sorted(extra))",

@@ -23,10 +23,11 @@ from penstock.config import Location
 from penstock.contract import Column, Source
 from penstock.errors import ContractError, DataGateError, PenstockError
 from penstock.gate import FILE, POSITION, PROBLEM
+from penstock.source.delimited import read_csv
 from penstock.source.files import pins, place
 from penstock.source.json_lines import read_json
 from penstock.source.splits import cut
-from penstock.source.text import BATCH_ROWS, read_csv
+from penstock.source.text import BATCH_ROWS
 from penstock.storage import LocalStorage
 
 HERE = LocalStorage()
@@ -34,17 +35,32 @@ NAMES = ("id", "text")
 SOURCE = Source(columns=tuple(Column(name) for name in NAMES))
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 Row = tuple[Any, ...]
+PIECES = [b"a", b"1", b",", b",", b"\n", b"\n", b"\r\n", b"\r", b'"', b'"', b"\0", b"\xff"]
+WHOLE = "Fetch the file again; nothing was published"
 
 
 def rows_of(batches: Iterator[pa.RecordBatch], columns: tuple[str, ...] = NAMES) -> list[Row]:
     """(position, values…) of each row, or (position, problem)."""
     found: list[Row] = []
     for batch in batches:
-        for row in batch.to_pylist():
+        for row in texts_of(batch):
             problem = row.get(PROBLEM)
             values = [row[name] for name in columns] if problem is None else [problem]
             found.append((row[POSITION], *values))
     return found
+
+
+def texts_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows of a batch; bytes that are not UTF-8 as lone surrogates."""
+    columns = []
+    for column in batch.columns:
+        text = pa.types.is_string(column.type)
+        raw = column.cast(pa.binary()).to_pylist() if text else column.to_pylist()
+        columns.append(
+            [one.decode("utf-8", "surrogateescape") if type(one) is bytes else one for one in raw]
+        )
+    names = batch.schema.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def csv_rows(path: Path, data: bytes, **more: Any) -> list[Row]:
@@ -96,6 +112,55 @@ def test_any_table_of_text_reads_back_from_csv(
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     wanted = [(place, one, two) for place, (one, two) in zip(places, table, strict=True)]
     assert csv_rows(path, mark + text.encode()) == wanted
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join), st.integers(1, 24))
+def test_blocks_of_any_size_are_read_as_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int
+) -> None:
+    """Whatever the bytes: what Python's csv reads, with its lines, or the same refusal."""
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    options = {"header": False, "null_texts": ("",)}
+
+    def read(**more: Any) -> list[Row] | str:
+        try:
+            return csv_rows(path, data, **options, **more)
+        except DataGateError as error:
+            return str(error)
+
+    found = read(block_bytes=size)
+    assert found == read(block_bytes=1 << 20)
+    assert found == by_python(data, str(path))
+
+
+def by_python(data: bytes, path: str) -> list[Row] | str:
+    """What the csv module says of a file of two columns."""
+    kept: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""):
+            kept.append(line)
+            yield line
+
+    reader, rows = csv.reader(lines(), strict=True), list[Row]()
+    while True:
+        line = reader.line_num + 1
+        kept.clear()
+        try:
+            fields: list[str | None] = [one or None for one in next(reader)]
+        except StopIteration:
+            return rows
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                why = f"the quote opened on line {line} is never closed"
+                return str(DataGateError(f"{path}: truncated or corrupt: {why}", WHOLE))
+            rows.append((line, "".join(kept)))
+            continue
+        if len(fields) == len(NAMES):
+            rows.append((line, *fields))
+        elif fields:
+            rows.append((line, "".join(kept)))
 
 
 @settings(max_examples=200, deadline=None)
