@@ -169,6 +169,9 @@ class _Stop:
     def advance(self, what: str, done: int, total: int) -> None:
         """Nothing."""
 
+    def live(self, what: str, text: str) -> None:
+        """Nothing."""
+
     def note(self, what: str, text: str) -> None:
         """Nothing."""
 

@@ -160,6 +160,11 @@ class Log:
                     return commit_of(one, mark)
         return None
 
+    def reached(self, application: str) -> int | None:
+        """Greatest version of a transaction's name that is in; None where there is none."""
+        table = self._newest()
+        return None if table is None else table.transaction_version(application)
+
     def history(self, newest: int | None = None) -> list[dict[str, Any]]:
         """What is noted beside the newest commits, each with its version.
 

@@ -24,6 +24,7 @@ from penstock.conf_ledger import Ledger
 from penstock.conf_price import Prices
 from penstock.conf_record import Record as _Record
 from penstock.conf_schedule import Schedule, Scheduler
+from penstock.conf_streams import Stream
 from penstock.errors import ConfigError
 
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws")
@@ -210,6 +211,9 @@ class Settings(_Record):
     prices: Prices = Prices()
     schedules: dict[str, Schedule] = Field(default_factory=dict)
     scheduler: Scheduler = Scheduler()
+    streams: dict[str, Stream] = Field(
+        default_factory=dict, description="By feature group: where its events come from."
+    )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -22,6 +22,9 @@ class Progress(Protocol):
     def advance(self, what: str, done: int, total: int) -> None:
         """So many of so many records are through."""
 
+    def live(self, what: str, text: str) -> None:
+        """How something stands that goes on and on."""
+
     def note(self, what: str, text: str) -> None:
         """Something worth knowing that is no failure."""
 
@@ -33,6 +36,9 @@ class Silent:
         """Nothing."""
 
     def advance(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def live(self, what: str, text: str) -> None:
         """Nothing."""
 
     def note(self, what: str, text: str) -> None:
@@ -69,6 +75,12 @@ class Lines:
             self._said = self.clock()
             self._line(what, f"{done:,} of {total:,} records ({done / total:.0%})")
 
+    def live(self, what: str, text: str) -> None:
+        """A line when enough time has passed."""
+        if self.clock() - self._said >= self.every_s:
+            self._said = self.clock()
+            self._line(what, text)
+
     def note(self, what: str, text: str) -> None:
         """One line."""
         self._line(what, text)
@@ -92,7 +104,14 @@ class Terminal(Lines):
         self._said = now
         full = 24 * done // total
         bar = "█" * full + "░" * (24 - full)
-        self.out.write(f"\r\x1b[K{now - self._began:6.1f} s  {what}: {bar} {done:,} of {total:,}")
+        self._over(now, what, f"{bar} {done:,} of {total:,}")
+
+    def live(self, what: str, text: str) -> None:
+        """The live line."""
+        self._over(self.clock(), what, text)
+
+    def _over(self, now: float, what: str, text: str) -> None:
+        self.out.write(f"\r\x1b[K{now - self._began:6.1f} s  {what}: {text}")
         self.out.flush()
 
     def _line(self, what: str, text: str) -> None:

@@ -15,14 +15,17 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
 
 from penstock import encoding
+from penstock.aside import BAD
 from penstock.commits import Log, beaten
 from penstock.contract import DELETED, TTL_S, FeatureGroup
+from penstock.entries import Part, Transaction
 from penstock.errors import MismatchError
-from penstock.parts import write
+from penstock.parts import PartTask, write
 from penstock.storage import Storage
 
 #: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere;
@@ -114,6 +117,36 @@ class Quarantine:
         """
         if files:
             self._add(self._refused(files, group), entry)
+
+    def add_files(self, files: Sequence[str], entry: Entry, transaction: Transaction) -> int:
+        """Enter the rows of files a gate wrote, once a transaction; needs no Spark.
+
+        For rows that no other transaction has: it is not looked whether they are there.
+
+        Returns:
+            How many rows there are in them.
+
+        Raises:
+            TemporaryError: Others came first again and again.
+        """
+        tables = [pq.read_table(self._storage.open_input(path), schema=BAD) for path in files]
+        found = pa.concat_tables(tables)
+        keys, firsts = found.column("row_key").to_pylist(), dict[str, int]()
+        for n, key in enumerate(keys):
+            firsts.setdefault(key, n)
+        rows = found.take(pa.array(sorted(firsts.values()), pa.int64()))
+        for name, value in (
+            ("feature_group", pa.scalar(entry.group)),
+            ("run", pa.scalar(entry.run)),
+            ("quarantined_at", pa.scalar(entry.at, pa.timestamp("us", "UTC"))),
+        ):
+            rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+        batches = rows.select(_TABLE.names).cast(_TABLE).to_batches()
+        self._log.widen(_TABLE)
+        task = PartTask(_TABLE, self.path, self._storage)
+        made = [one for batch in task(batches) for one in batch.column(0).to_pylist()]
+        self._log.append([Part(**json.loads(one)) for one in made], _TABLE, transaction)
+        return len(rows)
 
     def refusals(
         self, files: Sequence[str], group: FeatureGroup

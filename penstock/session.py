@@ -41,6 +41,12 @@ S3A = {
     "4.0": "org.apache.hadoop:hadoop-aws:3.4.1",
     "4.1": "org.apache.hadoop:hadoop-aws:3.4.2",
 }
+#: Spark line → its source of Kafka's topics, without its version: that is Spark's own.
+KAFKA = {
+    "3.5": "org.apache.spark:spark-sql-kafka-0-10_2.12",
+    "4.0": "org.apache.spark:spark-sql-kafka-0-10_2.13",
+    "4.1": "org.apache.spark:spark-sql-kafka-0-10_2.13",
+}
 #: Spark line → where S3A finds credentials: all of AWS's usual places, as boto3.
 _CREDENTIALS = {
     "3.5": "com.amazonaws.auth.DefaultAWSCredentialsProviderChain",
@@ -81,6 +87,8 @@ def spark_session(
     settings: Spark,
     name: str,
     s3: Mapping[str, str] = MappingProxyType({}),
+    *,
+    kafka: bool = False,
 ) -> SparkSession:
     """The active session, or a new one.
 
@@ -92,6 +100,7 @@ def spark_session(
         settings: Of ``conf``.
         name: Of the application.
         s3: Settings by which a new session reads ``s3://``; empty where none is read.
+        kafka: Whether a new session is to read Kafka's topics.
 
     Raises:
         UsageError: The session that is there has no Delta, or this Spark line is not supported.
@@ -100,13 +109,13 @@ def spark_session(
 
     active = SparkSession.getActiveSession()
     if active is None:
-        active = _builder(settings, name, s3).getOrCreate()
+        active = _builder(settings, name, s3, kafka=kafka).getOrCreate()
         _remember(active)
     if _EXTENSION not in (active.conf.get("spark.sql.extensions", "") or ""):
         message = "this Spark session was started without Delta"
         remedy = f"Start it with --conf spark.sql.extensions={_EXTENSION} and Delta's jar"
         raise UsageError(message, remedy)
-    if not _has_delta(active):
+    if not _has_class(active, _CATALOG):
         message = "Delta's jar is not on the class path of this Spark session"
         raise UsageError(message, f"Submit with --packages {DELTA.get(spark_line(), 'io.delta:…')}")
     return active
@@ -126,7 +135,26 @@ def merged(settings: Mapping[str, str], submitted: Mapping[str, str]) -> dict[st
     return {**found, "spark.sql.extensions": ",".join(extensions)}
 
 
-def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.Builder:
+def check_kafka(session: SparkSession) -> None:
+    """Return where the session can read Kafka's topics.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not _has_class(session, "org.apache.spark.sql.kafka010.KafkaSourceProvider"):
+        message = "this Spark session has no source for Kafka"
+        raise UsageError(message, f"Submit with --packages {_kafka()}")
+
+
+def _kafka() -> str:
+    import pyspark
+
+    return f"{KAFKA[spark_line()]}:{pyspark.__version__}"
+
+
+def _builder(
+    settings: Spark, name: str, s3: Mapping[str, str], *, kafka: bool
+) -> SparkSession.Builder:
     import pyspark
     from pyspark.sql import SparkSession
 
@@ -148,9 +176,8 @@ def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.
     java = classes.options(settings.settings.get(_JAVA, ""))
     if java is not None and _OURS not in settings.settings:
         builder = builder.config(_OURS, java)
-    artifacts = DELTA[line]
+    artifacts = _artifacts(s3=bool(s3), kafka=kafka)
     if s3:
-        artifacts += f",{S3A[line]}"
         for key, value in {_PROVIDER: _CREDENTIALS[line], **s3, **settings.settings}.items():
             builder = builder.config(key, value)
     there = None if {"spark.jars", _PACKAGES} & set(settings.settings) else jars.known(artifacts)
@@ -160,11 +187,20 @@ def _builder(settings: Spark, name: str, s3: Mapping[str, str]) -> SparkSession.
     return builder.config(_PACKAGES, f"{own},{artifacts}" if own else artifacts)
 
 
+def _artifacts(*, s3: bool, kafka: bool) -> str:
+    """What a session of ours needs, as ``spark.jars.packages`` takes it."""
+    line = spark_line()
+    more = [*([S3A[line]] if s3 else []), *([_kafka()] if kafka else [])]
+    return ",".join([DELTA[line], *more])
+
+
 def _remember(session: SparkSession) -> None:
     """What Spark resolved, where it was asked for what we need and nothing else."""
-    made, line = session.sparkContext.getConf(), spark_line()
-    asked = made.get(_PACKAGES)
-    if line in DELTA and asked in (DELTA[line], f"{DELTA[line]},{S3A[line]}"):
+    made = session.sparkContext.getConf()
+    asked, either = made.get(_PACKAGES), (False, True)
+    if spark_line() in DELTA and asked in [
+        _artifacts(s3=s3, kafka=kafka) for s3 in either for kafka in either
+    ]:
         jars.remember(asked, made.get("spark.jars") or "")
 
 
@@ -176,13 +212,13 @@ def _submitted() -> dict[str, str]:
     return dict(SparkConf().getAll())
 
 
-def _has_delta(session: SparkSession) -> bool:
+def _has_class(session: SparkSession, name: str) -> bool:
     from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # it ships none
 
     jvm = session.sparkContext._jvm  # noqa: SLF001 - pyspark has no public question for a class
     assert jvm is not None
     try:
-        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(_CATALOG)
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
     except Py4JJavaError:
         return False
     return True

@@ -266,6 +266,10 @@ class _Labelled:
         with self.lock:
             self.inner.advance(f"{what} {self.window}", done, total)
 
+    def live(self, what: str, text: str) -> None:
+        with self.lock:
+            self.inner.live(f"{what} {self.window}", text)
+
     def note(self, what: str, text: str) -> None:
         with self.lock:
             self.inner.note(f"{what} {self.window}", text)

@@ -19,6 +19,7 @@ _MODULES = {
     "ingest": "ingesting",
     "plan": "backfilling",
     "backfill": "backfilling",
+    "stream": "streaming",
     "undo": "undoing",
     "status": "reading",
     "get": "reading",

@@ -146,13 +146,16 @@ def workspace_options(command: _Command) -> _Command:
 
 
 @contextmanager
-def spark_context(workspace: Workspace, *places: str, takeover: bool = False) -> Iterator[Context]:
+def spark_context(
+    workspace: Workspace, *places: str, takeover: bool = False, kafka: bool = False
+) -> Iterator[Context]:
     """What a run needs: AWS reached or embedded, Spark started when it is asked for.
 
     Args:
         workspace: The project.
         places: Where Spark reads or writes, beside what ``conf`` names.
         takeover: Do not wait for the lease of another run.
+        kafka: Whether Spark reads Kafka's topics.
     """
     from penstock.bucket import hadoop
     from penstock.run.context import Context
@@ -162,7 +165,7 @@ def spark_context(workspace: Workspace, *places: str, takeover: bool = False) ->
         workspace.progress.step("penstock", "starting Spark")
         settings = workspace.settings
         s3 = hadoop(settings, *places)
-        spark = spark_session(settings.spark, f"penstock {settings.project}", s3)
+        spark = spark_session(settings.spark, f"penstock {settings.project}", s3, kafka=kafka)
         if not workspace.debug:
             quiet(spark)
         return spark

@@ -28,6 +28,7 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock ingest               read, transform, validate, send, write, register
   penstock plan GROUP           a range of windows: what would be done, and what it costs
   penstock backfill GROUP       run them, several at a time
+  penstock stream GROUP         feed a group from a stream, until it is stopped
   penstock status               what is done
   penstock get GROUP ID         one record, online beside offline
   penstock query latest GROUP   one of the four queries

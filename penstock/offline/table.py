@@ -156,7 +156,7 @@ class OfflineTable:
             MismatchError: The commit cannot be found afterwards.
             TemporaryError: Others came first again and again.
         """
-        schema = self._schema
+        schema = table_schema(self._group)
         self._log.widen(schema)
         for _ in range(ATTEMPTS):
             done = self.find(transaction)
@@ -211,18 +211,19 @@ class OfflineTable:
         )
 
     @property
-    def _schema(self) -> pa.Schema:
-        features = [(one.name, encoding.STORAGE[one.type][0]) for one in self._group.features]
-        system = [("api_invocation_time", _INSTANT), ("write_time", _INSTANT)]
-        return pa.schema([*features, *system, ("is_deleted", pa.bool_())])
-
-    @property
     def _deletion(self) -> list[StructField]:
         deletes = self._group.deleted_when is not None
         return [StructField(DELETED, BooleanType())] if deletes else []
 
     def _keys(self) -> list[str]:
         return [self._group.record_identifier, self._group.event_time]
+
+
+def table_schema(group: FeatureGroup) -> pa.Schema:
+    """Of a group's offline table: its features, then the system columns."""
+    features = [(one.name, encoding.STORAGE[one.type][0]) for one in group.features]
+    system = [("api_invocation_time", _INSTANT), ("write_time", _INSTANT)]
+    return pa.schema([*features, *system, ("is_deleted", pa.bool_())])
 
 
 def stored(

@@ -13,13 +13,13 @@ from pyspark.sql import DataFrame
 
 from penstock import aws
 from penstock.contract import FeatureGroup, Pipeline
-from penstock.difference import remedy, store_conflicts
-from penstock.errors import DataGateError, PenstockError, TemporaryError, UsageError
+from penstock.errors import DataGateError, PenstockError, TemporaryError
 from penstock.ledger.journal import Journal, State
 from penstock.ledger.lease import check_free, owner
 from penstock.ledger.window import Window
 from penstock.run.context import Context
 from penstock.run.figures import Figures
+from penstock.run.group import check_group
 from penstock.run.holding import check_whole, holding
 from penstock.run.inputs import inputs
 from penstock.run.interruption import full, lost, terminable
@@ -132,7 +132,7 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
                 return _result(places, journal, "unchanged")
             generation += 1
             journal = ledger.begun(window.name, generation)
-        _check_group(context, feed.group)
+        check_group(context, feed.group)
         work = _claimed(context, feed, places, generation, journal, mode)
         if journal.state is State.DONE:  # by the run that had it before: it was faster
             continue
@@ -213,28 +213,6 @@ def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
         and done.get("meaning") == feed.meaning
         and done.get("mode", f"{done.get('online')}:own:OnlineStore") == mode.name
     )
-
-
-def _check_group(context: Context, group: FeatureGroup) -> None:
-    """The group must be there, with the stores it is to have, before anything is staged for it."""
-    place = context.settings.group(group.name)
-    if not place.sends:
-        return
-    physical = place.physical or group.name
-    sagemaker = context.client("sagemaker")
-    try:
-        described = sagemaker.describe_feature_group(FeatureGroupName=physical)
-    except sagemaker.exceptions.ResourceNotFound:
-        message = f"there is no feature group {physical!r} in {context.endpoint.region}"
-        raise UsageError(message, f"Run: penstock provision {group.name}") from None
-    status = described["FeatureGroupStatus"]
-    if status != "Created":
-        message = f"feature group {physical!r} is {status}"
-        raise UsageError(message, "Wait until it is Created, or provision it anew")
-    conflicts = store_conflicts(place, described)
-    if conflicts:
-        message = f"feature group {physical!r} on AWS: {'; '.join(conflicts)}"
-        raise UsageError(message, remedy(group.name, conflicts))
 
 
 def _result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,12 @@ def inputs(context: Context, pipeline: Pipeline) -> tuple[Input, ...]:
         ContractError: A file or a declared column is missing.
         DataGateError: A file is truncated or corrupt.
     """
-    return tuple(_input(context, name, source) for name, source in sorted(pipeline.sources.items()))
+    return inputs_of(context, pipeline.sources)
+
+
+def inputs_of(context: Context, sources: Mapping[str, Source]) -> tuple[Input, ...]:
+    """The same of sources by name."""
+    return tuple(_input(context, name, source) for name, source in sorted(sources.items()))
 
 
 def bounds_of(source: Source, window: Window) -> Bounds:

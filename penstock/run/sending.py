@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
+from penstock.contract import FeatureGroup
 from penstock.online import FileOutcome, SendJob, send_file
 from penstock.online.line import transport_of
+from penstock.run.context import Context
 from penstock.run.metrics import Meter
+from penstock.run.mode import Mode
 from penstock.run.work import Work
 from penstock.stage.report import Staged
 from penstock.ticker import ticking
@@ -51,25 +54,40 @@ def send_files(work: Work, chosen: Sequence[Staged], results: str, *, hard: bool
 
 
 def send_job(work: Work, slots: int, results: str) -> SendJob:
-    """How the files of a window are sent.
+    """How the files of a window are sent; see :func:`job_of`."""
+    manifest = work.manifest
+    return job_of(work.context, work.group, manifest.mode, manifest.chunk_rows, slots, results)
 
-    Rates are shared out evenly over ``slots``: files hold equal shares of the identifiers.
+
+def job_of(
+    context: Context, group: FeatureGroup, mode: Mode, chunk_rows: int, slots: int, results: str
+) -> SendJob:
+    """How staged files are sent.
+
+    Args:
+        context: The surroundings.
+        group: The contract.
+        mode: What is done to which store.
+        chunk_rows: Rows a marker.
+        slots: Tasks that send at once. Rates are shared out evenly: files hold equal shares of the
+            identifiers.
+        results: Folder of the markers.
     """
-    group, online = work.group, work.context.settings.online
+    online = context.settings.online
     ceiling, expected = online.max_write_units_per_s, online.expected_write_units_per_s
     return SendJob(
-        endpoint=work.context.endpoint,
-        group=work.context.settings.group(group.name).physical or group.name,
+        endpoint=context.endpoint,
+        group=context.settings.group(group.name).physical or group.name,
         features=group.names,
         types=tuple(one.type for one in group.features),
         record_identifier=group.record_identifier,
         event_time=group.event_time,
         api=online.api,
         in_flight=online.in_flight,
-        chunk_rows=work.manifest.chunk_rows,
+        chunk_rows=chunk_rows,
         max_write_units_per_s=None if ceiling is None else ceiling / slots,
         results=results,
-        target_stores=work.manifest.mode.target_stores,
+        target_stores=mode.target_stores,
         deletion="HardDelete" if online.deletion == "hard" else "SoftDelete",
         transport=online.transport,
         expected_write_units_per_s=None if expected is None else expected / slots,

@@ -10,27 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.catalog.glue import register
-from penstock.catalog.partitions import add_partitions
-from penstock.catalog.table import table_input, table_name
 from penstock.config import Settings
 from penstock.entries import Transaction
 from penstock.errors import DataGateError
 from penstock.ledger.journal import Journal, State
-from penstock.offline.hive import HiveLog
 from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
 from penstock.run.metrics import append, measured
 from penstock.run.overlap import overlapping
 from penstock.run.places import Places
+from penstock.run.registration import registered
 from penstock.run.removal import remove
 from penstock.run.selection import selection
 from penstock.run.sending import send_files
 from penstock.run.settling import settle
 from penstock.run.staging import staged_manifest
 from penstock.run.work import Work
-from penstock.storage import uri_of
 
 
 @dataclass(frozen=True)
@@ -132,43 +128,9 @@ def commit(work: Work) -> Mapping[str, Any]:
 
 def catalogue(work: Work) -> Mapping[str, Any]:
     """Keep the Glue table in step, unless ``catalog.register`` is off."""
-    settings = work.context.settings
-    if not settings.catalog.register_tables or work.manifest.mode.offline != "own":
+    if work.manifest.mode.offline != "own":
         return {"table": None}
-    name, database = table_name(work.group.name, settings), settings.catalog.database
-    location = uri_of(work.table.path)
-    hive = settings.offline.format == "hive"
-    wanted = table_input(
-        work.group,
-        table=name,
-        location=f"{location}/data" if hive else location,
-        meaning=work.feed.meaning,
-        table_format=settings.offline.format,
-    )
-    glue = work.context.client("glue")
-    made = register(glue, database, wanted)
-    where = f"{database}.{name}"
-    told: dict[str, Any] = {"table": where, "action": made.action}
-    if hive:
-        log = work.context.log(work.group)
-        assert isinstance(log, HiveLog)
-        version = log.version() or 0
-        known = None if made.action == "created" else log.registered(where)
-        # Not the URI of each path: that would say %3D for the = readers look for.
-        folders = {
-            location + one.removeprefix(log.path): hour
-            for one, hour in _hours(log, known, version).items()
-        }
-        told["partitions"] = add_partitions(glue, database, wanted, folders)
-        if version != known:
-            log.note_registered(where, version)
-    return told
-
-
-def _hours(log: HiveLog, known: int | None, version: int) -> dict[str, tuple[str, str, str, str]]:
-    """Folders that a version has and the one that is known has not."""
-    before = {} if known is None else log.partitions(known)
-    return {one: hour for one, hour in log.partitions(version).items() if one not in before}
+    return registered(work.context, work.group, work.feed.meaning)
 
 
 def finish(work: Work) -> Mapping[str, Any]:

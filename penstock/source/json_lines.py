@@ -27,7 +27,7 @@ def read_json(
         DataGateError: The file is truncated or corrupt.
     """
     with explained(path), open_text(path, storage) as file:
-        yield from batches(path, columns, _rows(file, columns), null_texts, _bytes)
+        yield from batches(path, columns, _rows(file, columns), null_texts, encoded)
 
 
 def json_names(path: str, storage: Storage) -> Iterator[set[str]]:
@@ -43,12 +43,19 @@ def _rows(file: Iterable[str], columns: Sequence[str]) -> Iterator[Row]:
     for number, line in enumerate(file, start=1):
         if not line.strip(_BLANK):
             continue
-        found = _object(line)
-        values = [] if found is None else [found.get(name) for name in columns]
-        if found is None or any(isinstance(value, (dict, list)) for value in values):
-            yield number, None, line
-        else:
-            yield number, [_text(value) for value in values], None
+        values = values_of(line, columns)
+        yield number, values, line if values is None else None
+
+
+def values_of(text: str, columns: Sequence[str]) -> list[str | None] | None:
+    """The columns of one JSON object, as text; None where it is no row, or nests one of them."""
+    found = _object(text)
+    if found is None:
+        return None
+    values = [found.get(name) for name in columns]
+    if any(isinstance(value, (dict, list)) for value in values):
+        return None
+    return [_text(value) for value in values]
 
 
 def _object(line: str) -> _Object | None:
@@ -85,6 +92,6 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _bytes(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """Escaped lone surrogates as the invalid UTF-8 they would be; two never make one character."""
     return text.encode("utf-8", "surrogatepass")

@@ -157,15 +157,24 @@ def side_by_side(frame: DataFrame, group: FeatureGroup, partitions: int) -> Data
     Raises:
         ContractError: A feature is missing among its columns.
     """
+    chosen = wanted_columns(frame, group)
+    key = _placed_by(chosen, group)
+    return chosen.repartition(partitions, key).sortWithinPartitions(key)
+
+
+def wanted_columns(frame: DataFrame, group: FeatureGroup) -> DataFrame:
+    """What the feature gate looks at of a transform's output.
+
+    Raises:
+        ContractError: A feature is missing among its columns.
+    """
     chosen_names = [*group.names, *group.controls]
     missing = [name for name in chosen_names if name not in frame.columns]
     if missing:
         message = f"{group.name}: the transform gives no column {missing[0]!r}"
         raise ContractError(message, f"It gives: {', '.join(frame.columns)}")
     wanted = [*chosen_names, *([ORIGIN] if ORIGIN in frame.columns else [])]
-    chosen = frame.select(*(f"`{name}`" for name in wanted))
-    key = _placed_by(chosen, group)
-    return chosen.repartition(partitions, key).sortWithinPartitions(key)
+    return frame.select(*(f"`{name}`" for name in wanted))
 
 
 def extra_columns(frame: DataFrame, group: FeatureGroup) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from penstock.contract import OFFLINE_ONLY, FeatureGroup, Source
 from penstock.gate import BAD, ORIGIN, Bounds, FeatureGate, Gated, SourceGate
 from penstock.stage.expiry import expired
 from penstock.stage.report import Report, Staged, Tally
-from penstock.stage.versions import TIE, Settled, Versions
+from penstock.stage.versions import BUFFER_ROWS, TIE, Settled, Versions
 from penstock.storage import Storage
 
 FILE_ROWS = 100_000  # rows a staged file: enough for a good Parquet file, small enough to share out
@@ -59,6 +59,8 @@ class FeatureTask:
         each: Write one row of each event time, the one that wins a tie.
         every_at: Given, every row is written for the service, which keeps the offline store; what
             has expired by then goes there alone.
+        buffer_rows: Rows that come together before complete identifiers are written; where all do,
+            their order is of no account.
     """
 
     group: FeatureGroup
@@ -68,11 +70,13 @@ class FeatureTask:
     send: bool
     each: bool = False
     every_at: datetime | None = None
+    buffer_rows: int = BUFFER_ROWS
 
     def run(self, batches: Iterable[pa.RecordBatch], storage: Storage) -> Report:
         """Gate the batches; rows of one identifier must come next to each other."""
         gate, tally = FeatureGate(self.group, self.bounds, self.latest), Tally()
-        versions = Versions(self.group.record_identifier, self.group.event_time)
+        keys = (self.group.record_identifier, self.group.event_time)
+        versions = Versions(*keys, self.buffer_rows)
         with (
             Files(self.folder, storage, "rows") as rows,
             Files(self.folder, storage, "bad", BAD) as bad,
