@@ -25,6 +25,8 @@ def local_session() -> SparkSession:
         "spark.sql.shuffle.partitions": "4",
         "spark.databricks.delta.snapshotPartitions": "2",
     }
-    session = spark_session(Spark(master="local[2]", settings=settings), "penstock tests")
+    session = spark_session(
+        Spark(master="local[2]", settings=settings), "penstock tests", kafka=True
+    )
     session.sparkContext.setLogLevel("ERROR")
     return session
