@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -50,8 +51,9 @@ if TYPE_CHECKING:
 TOLD_S = 2.0  # from one look at the stream to the next
 RESTARTS = 3  # of a query that fails in the same way without a batch between
 #: Spark 4.1 fails in the metrics of its Kafka source after a batch that was replayed (SPARK-55271);
-#: the batch is done, and a second start goes on.
-_METRICS = ("KafkaMicroBatchStream.metrics", "KafkaMicroBatchStream$.metrics")
+#: the batch is done, and a second start goes on. So many frames of it are looked at.
+_FRAMES = 10
+_GONE = re.compile(r"offset[= ]\d+|partition [\w.\-]+-\d+|TopicPartition[^,;]*")
 _LOSS = ("Some data may have been lost", "was changed from", "some data may have been missed")
 
 
@@ -222,7 +224,7 @@ class _Run:
             failures = failures + 1 if sink.calls == calls else 1
             calls = sink.calls
             error = query.exception()
-            if sink.error is not None or failures > RESTARTS or not _passing(error):
+            if sink.error is not None or failures > RESTARTS or not _passing(query):
                 raise _cause(self._pipeline.group.name, error, sink.error)
 
     def _wait(self, query: StreamingQuery) -> None:
@@ -341,9 +343,13 @@ def _backlog(query: StreamingQuery) -> int | None:
     return None
 
 
-def _passing(error: StreamingQueryException | None) -> bool:
-    text = str(error)
-    return "NullPointerException" in text and any(one in text for one in _METRICS)
+def _passing(query: StreamingQuery) -> bool:
+    """Whether it ended by the defect of Spark that ends it after a batch that is done."""
+    error = query._jsq.exception().get().cause()  # noqa: SLF001 - Python is told the message alone
+    frames = list(error.getStackTrace())[:_FRAMES]
+    return error.getClass().getSimpleName() == "NullPointerException" and any(
+        "KafkaMicroBatchStream" in str(one) for one in frames
+    )
 
 
 def _cause(
@@ -352,10 +358,10 @@ def _cause(
     """What a person should know of a query that failed."""
     if isinstance(own, PenstockError):
         return own
-    text = str(error)
+    text = f"{error}\n{own}"
     if any(one in text for one in _LOSS):
-        told = next((line for line in text.splitlines() if "ffset" in line), "").strip()
-        message = f"{group}: events are gone that were not read yet: {told}"
+        told = ", ".join(dict.fromkeys(_GONE.findall(text)))
+        message = f"{group}: events are gone that were not read yet{f' ({told})' if told else ''}"
         remedy = "Load them from elsewhere; then set fail_on_data_loss: false to go on without them"
         return MismatchError(message, remedy)
     known = raised(own if isinstance(own, Exception) else Exception(text))
