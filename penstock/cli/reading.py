@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,8 @@ from penstock.run.places import offline_path
 from penstock.run.status import Status, statuses
 from penstock.run.tables import table_log
 from penstock.run.timeline import calendar
+from penstock.streaming.standing import line as stream_line
+from penstock.streaming.standing import standings
 
 if TYPE_CHECKING:
     from penstock.query import Table
@@ -48,8 +52,10 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
     found = {one.group.name: statuses(workspace.settings, [one.group.name]) for one in chosen}
     now = datetime.now(timezone.utc)
     calendars = [calendar(workspace.settings, one, found[one.group.name], now) for one in chosen]
+    streams = standings(workspace.settings, list(found))
     if workspace.as_json:
-        show_rows(row for one in calendars for row in one.json_rows(found[one.group]))
+        rows = (row for one in calendars for row in one.json_rows(found[one.group]))
+        show_rows(chain(rows, map(json.dumps, streams)))
         return 0
     head = (
         "feature group",
@@ -70,6 +76,8 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
         click.echo(f"{len(states) - len(shown):,} more windows: --json has all")
     for line in (line for one in calendars for line in one.lines()):
         click.echo(line)
+    for one in streams:
+        click.echo(stream_line(one))
     return 0
 
 

@@ -39,8 +39,8 @@ def stream(
       penstock stream flight_status --available-now
     """
     from penstock.run.interruption import terminable
-    from penstock.streaming.meter import line_of
     from penstock.streaming.query import Asked, run_stream
+    from penstock.streaming.standing import line_of
 
     (pipeline,) = workspace.project.chosen((group,))
     with spark_context(workspace, takeover=takeover, kafka=True) as context, terminable():

@@ -20,6 +20,11 @@ def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
     return tuple(one for one in others(storage, places) if overlaps(one, places.window))
 
 
+def streamed(storage: Storage, places: Places) -> bool:
+    """Whether a stream feeds the group, or did: its rows may be any of those of a window."""
+    return bool(storage.list(f"{places.state}/streams/{places.group}"))
+
+
 def offline_alone(storage: Storage, places: Places) -> Window | None:
     """A window, sharing time with that of ``places`` or itself, whose rows were not sent online.
 

@@ -22,7 +22,7 @@ from pyspark.sql import DataFrame
 
 from penstock.ledger.journal import State
 from penstock.ledger.window import Window, parse_name
-from penstock.run.overlap import others
+from penstock.run.overlap import others, streamed
 from penstock.run.places import Places, ledger_of
 from penstock.run.work import Work
 from penstock.stage.report import Report, Staged, check_selection, report
@@ -118,9 +118,11 @@ def _guarded(work: Work) -> bool:
     """Whether candidates may be too old to win.
 
     The online store forgets what it has removed, so an old value could come back; and what other
-    windows sent may be newer, so that sending is in vain.
+    windows or a stream sent may be newer, so that sending is in vain.
     """
-    return work.group.forgets or _behind(work)
+    if work.group.forgets or streamed(work.context.storage, work.places):
+        return True
+    return _behind(work)
 
 
 def _behind(work: Work) -> bool:

@@ -103,20 +103,6 @@ _FIGURES = (
 )
 
 
-def line_of(plain: dict[str, Any]) -> str:
-    """The figures in one line, for people."""
-    fresh = plain["freshness_s"]
-    said = "no event in the last minute"
-    if fresh is not None:
-        said = f"fresh within {fresh['p50']:.2f} s (p50), {fresh['p99']:.2f} s (p99)"
-    backlog = "" if plain["backlog"] is None else f", {plain['backlog']:,} behind"
-    aside = f", {plain['put_aside']:,} put aside" if plain["put_aside"] else ""
-    return (
-        f"{plain['events']:,} events, {plain['rate']:,.0f}/s, {said}{backlog}{aside}, offline "
-        f"{plain['offline']:,} rows, {plain['offline_behind_s']:.0f} s behind"
-    )
-
-
 def _spread(fresh: Longs) -> dict[str, float] | None:
     if not len(fresh):
         return None

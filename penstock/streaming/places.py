@@ -78,7 +78,7 @@ class StreamPlaces:
 
 
 def streams_folder(state: str, group: str) -> str:
-    """Folder of all streams of a group."""
+    """Folder of all streams of a group; :func:`penstock.run.overlap.streamed` looks for it."""
     return f"{state}/streams/{group}"
 
 

@@ -35,10 +35,11 @@ from penstock.streaming.committing import OfflineTail
 from penstock.streaming.gating import Gating
 from penstock.streaming.kafka_options import options
 from penstock.streaming.messages import EVENT, HEADERS, messages_of
-from penstock.streaming.meter import Meter, line_of
+from penstock.streaming.meter import Meter
 from penstock.streaming.places import Opened, lease_path, opened
 from penstock.streaming.sink import Sink
 from penstock.streaming.staging import Staging
+from penstock.streaming.standing import line_of
 from penstock.streaming.steps import Kind, kind_of
 from penstock.streaming.tail import Tail
 from penstock.ticker import ticking
