@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from penstock.bucket import storage_of
@@ -21,10 +22,8 @@ def standings(settings: Settings, groups: Iterable[str]) -> list[dict[str, Any]]
         if places is None:
             continue
         said: dict[str, Any] = {"state": "begun", "at": None}
-        try:
+        with suppress(FileNotFoundError):
             said = json.loads(storage.read(places.status))
-        except FileNotFoundError:
-            pass
         found.append({"group": group, "stream": places.number, **said})
     return found
 
