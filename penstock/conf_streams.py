@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from penstock.conf_record import Record
 from penstock.conf_stream import KafkaStream
@@ -38,3 +38,11 @@ class Stream(Record):
         ge=0,
         description="Batches of at most so many events are staged and sent by the driver itself.",
     )
+
+    @model_validator(mode="after")
+    def _check_headers(self) -> Stream:
+        if not self.kafka.headers and any(
+            one.startswith("header:") for one in self.columns.values()
+        ):
+            raise ValueError("takes a column from a header, and kafka.headers is not true")
+        return self

@@ -117,10 +117,19 @@ class SourceGate:
 
     A batch in has the declared columns (text or typed), :data:`FILE` and :data:`POSITION`, and may
     have :data:`PROBLEM`: the raw text of a row that could not be read at all.
+
+    Args:
+        name: Of the source.
+        source: The source.
+        bounds: Rows whose time lies outside are counted and left out.
+        latest: Rows whose time lies after this aware instant are put aside; None takes any.
     """
 
-    def __init__(self, name: str, source: Source, bounds: Bounds) -> None:
+    def __init__(
+        self, name: str, source: Source, bounds: Bounds, latest: datetime | None = None
+    ) -> None:
         self._name, self._source, self._bounds = name, source, bounds
+        self._latest = latest
         self._rules = _row_rules(source.expectations)
 
     @property
@@ -140,6 +149,10 @@ class SourceGate:
             findings.add(None, _where(pc.is_valid(batch.column(PROBLEM)), SHAPE))
         for name, column in converted.items():
             findings.add(name, column.rule)
+        if self._latest is not None and self._source.time is not None:
+            at = converted[self._source.time].values
+            late = pc.greater(at, pa.scalar(self._latest, at.type))
+            findings.add(self._source.time, _where(late, encoding.FUTURE))
         typed = pa.RecordBatch.from_arrays(
             [*(column.values for column in converted.values()), origin(batch)], schema=self.schema
         )

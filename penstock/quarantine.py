@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
@@ -118,35 +120,53 @@ class Quarantine:
         if files:
             self._add(self._refused(files, group), entry)
 
-    def add_files(self, files: Sequence[str], entry: Entry, transaction: Transaction) -> int:
+    def reached(self, application: str) -> int:
+        """Greatest version of a transaction's name that is in; -1 where there is none."""
+        found = self._log.reached(application)
+        return -1 if found is None else found
+
+    def add_files(
+        self,
+        files: Sequence[str],
+        storage: Storage,
+        entry: Entry,
+        transaction: Transaction,
+        *,
+        again: bool,
+    ) -> int:
         """Enter the rows of files a gate wrote, once a transaction; needs no Spark.
 
-        For rows that no other transaction has: it is not looked whether they are there.
+        Args:
+            files: Paths.
+            storage: Where they are.
+            entry: Who enters them.
+            transaction: Name of the append.
+            again: Whether the rows may be there already; where not, it is not looked.
 
         Returns:
-            How many rows there are in them.
+            How many rows were entered.
 
         Raises:
             TemporaryError: Others came first again and again.
         """
-        tables = [pq.read_table(self._storage.open_input(path), schema=BAD) for path in files]
-        found = pa.concat_tables(tables)
-        keys, firsts = found.column("row_key").to_pylist(), dict[str, int]()
-        for n, key in enumerate(keys):
-            firsts.setdefault(key, n)
-        rows = found.take(pa.array(sorted(firsts.values()), pa.int64()))
-        for name, value in (
-            ("feature_group", pa.scalar(entry.group)),
-            ("run", pa.scalar(entry.run)),
-            ("quarantined_at", pa.scalar(entry.at, pa.timestamp("us", "UTC"))),
-        ):
-            rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
-        batches = rows.select(_TABLE.names).cast(_TABLE).to_batches()
+        rows = _entries(files, storage, entry)
         self._log.widen(_TABLE)
         task = PartTask(_TABLE, self.path, self._storage)
-        made = [one for batch in task(batches) for one in batch.column(0).to_pylist()]
-        self._log.append([Part(**json.loads(one)) for one in made], _TABLE, transaction)
-        return len(rows)
+        for _ in range(ATTEMPTS):
+            read = self._log.version()
+            fresh = self._unknown(rows, read) if again and read is not None else rows
+            made = [one for batch in task(fresh.to_batches()) for one in batch[0].to_pylist()]
+            parts = [Part(**json.loads(one)) for one in made]
+            if self._log.append(parts, _TABLE, transaction, read=read, blind=not again):
+                return len(fresh)
+        raise beaten(self.path, ATTEMPTS)
+
+    def _unknown(self, rows: pa.Table, version: int) -> pa.Table:
+        """Rows whose keys are not in a version of the table."""
+        keys = rows.column("row_key")
+        found = self._log.table(version).to_pyarrow_dataset()
+        there = found.to_table(columns=["row_key"], filter=ds.field("row_key").isin(keys.unique()))
+        return rows.filter(pc.invert(pc.is_in(keys, there.column("row_key").combine_chunks())))
 
     def refusals(
         self, files: Sequence[str], group: FeatureGroup
@@ -212,6 +232,25 @@ class Quarantine:
         if lost:
             message = f"{entry.group}: {lost} rows that were put aside are not in the quarantine"
             raise MismatchError(message, "Please report this as a defect; nothing is marked done")
+
+
+def _entries(files: Sequence[str], storage: Storage, entry: Entry) -> pa.Table:
+    """Rows of files as the table has them; of those with one key the first."""
+    tables = []
+    for path in files:
+        with storage.open_input(path) as opened:
+            tables.append(pq.read_table(opened, schema=BAD))
+    found, firsts = pa.concat_tables(tables), dict[str, int]()
+    for n, key in enumerate(found.column("row_key").to_pylist()):
+        firsts.setdefault(key, n)
+    rows = found.take(pa.array(sorted(firsts.values()), pa.int64()))
+    for name, value in (
+        ("feature_group", pa.scalar(entry.group)),
+        ("run", pa.scalar(entry.run)),
+        ("quarantined_at", pa.scalar(entry.at, pa.timestamp("us", "UTC"))),
+    ):
+        rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
+    return rows.select(_TABLE.names).cast(_TABLE)
 
 
 def _values(group: FeatureGroup, columns: Sequence[str]) -> list[tuple[str, str]]:

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from penstock.errors import TemporaryError
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -26,7 +24,7 @@ def ticking(name: str, every_s: float, tick: Callable[[], bool]) -> Iterator[Non
         while goes_on and not stop.wait(every_s):
             try:
                 goes_on = tick()
-            except (OSError, TemporaryError):
+            except Exception:  # noqa: BLE001 - it must go on: a lease that is not renewed ends
                 _LOG.warning("%s could not do its work this time", name, exc_info=True)
 
     thread = threading.Thread(target=run, name=name, daemon=True)

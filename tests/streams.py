@@ -11,7 +11,7 @@ from confluent_kafka import Message, Producer
 
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.streaming.places import StreamPlaces, newest
+from penstock.streaming.places import StreamPlaces, streams_of
 from penstock.streaming.query import Asked, Ended, run_stream
 from tests.kafka import Broker
 from tests.lab import Lab
@@ -94,6 +94,5 @@ class Fed:
     def places(self) -> StreamPlaces:
         """Where the stream lies."""
         context = self.lab.context(self.settings)
-        found = newest(context.storage, str(self.lab.root / "state"), self.pipeline.group.name)
-        assert found is not None
-        return found
+        state, group = str(self.lab.root / "state"), self.pipeline.group.name
+        return streams_of(context.storage, state, group)[-1]

@@ -52,7 +52,7 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
     found = {one.group.name: statuses(workspace.settings, [one.group.name]) for one in chosen}
     now = datetime.now(timezone.utc)
     calendars = [calendar(workspace.settings, one, found[one.group.name], now) for one in chosen]
-    streams = standings(workspace.settings, list(found))
+    streams = standings(workspace.settings, list(found), now.timestamp())
     if workspace.as_json:
         rows = (row for one in calendars for row in one.json_rows(found[one.group]))
         show_rows(chain(rows, map(json.dumps, streams)))

@@ -38,13 +38,16 @@ def stream(
       penstock stream flight_status
       penstock stream flight_status --available-now
     """
-    from penstock.run.interruption import terminable
+    from penstock.run.interruption import stoppable
     from penstock.streaming.query import Asked, run_stream
     from penstock.streaming.standing import line_of
 
     (pipeline,) = workspace.project.chosen((group,))
-    with spark_context(workspace, takeover=takeover, kafka=True) as context, terminable():
-        ended = run_stream(context, pipeline, Asked(available_now, again))
+    with (
+        spark_context(workspace, takeover=takeover, kafka=True) as context,
+        stoppable() as stop,
+    ):
+        ended = run_stream(context, pipeline, Asked(available_now, again), stop)
     if workspace.as_json:
         told = {"group": ended.group, "why": ended.why, "resumed": ended.resumed}
         show_json({**told, **ended.figures})

@@ -54,6 +54,7 @@ BEYOND = (
     "other feature groups, what they have staged of the same sources too: forget it in each",
     "an offline store that the service writes itself, whatever the format of its files",
     "data sets written to another folder than the lake's, and whatever was copied or trained",
+    "windows of its stream that are open: Spark's checkpoint keeps them until they close",
     "backups, versions of objects that a bucket keeps, log files, and reasons people wrote down",
 )
 
@@ -121,6 +122,7 @@ class _Order:
         self._physical = self._place.physical or group.name
         self._ledger = Ledger(context.storage, state, group.name)
         self._replays = f"{state}/replays/{group.name}"
+        self._storage, self._streams = context.storage, f"{state}/streams/{group.name}"
         self._quarantine = quarantine_path(settings)
         self._lake = storage_of(settings.lake, settings)
         self._offline = offline_path(settings, group.name)
@@ -138,6 +140,11 @@ class _Order:
             message = f"{self._group.name}: a replay of its quarantine is not finished"
             remedy = f"First: penstock quarantine replay {self._group.name}. Nothing was done"
             raise UsageError(message, remedy)
+        waiting = [one for one in self._storage.walk(self._streams) if "/batches/" in one]
+        if waiting:
+            message = f"{self._group.name}: batches of its stream wait for the offline store"
+            remedy = f"First: penstock stream {self._group.name} --available-now. Nothing was done"
+            raise UsageError(message, remedy)
         self._table.check()
         self._erasure([]).check()
 
@@ -149,7 +156,10 @@ class _Order:
         """What is there."""
         name, staged = self._group.name, self._collect(dry_run=True)
         replays = self._context.storage.walk(self._replays)
+        streams = [one for one in self._streamed() if self._storage.walk(one)]
+        streamed = [Place("read by streams", self._streams, len(streams), "folders")]
         return [
+            *(streamed if self._storage.list(self._streams) else []),
             Place("online store", self._physical, len(self._online()), "records"),
             Place("offline table", self._offline, self._table.rows(), "rows"),
             Place("staged by runs", f"{self._ledger.state}/staged/{name}", staged, "files"),
@@ -172,10 +182,17 @@ class _Order:
         for folder in ("staged", "online"):
             context.storage.sweep(f"{self._ledger.state}/{folder}/{name}")
         context.storage.remove(self._replays)
+        for folder in self._streamed():
+            context.storage.remove(folder)
         self._erasure(self._aside()).carry_out(check)
         for folder in self._datasets():
             self._lake.remove(folder)
         self._lake.remove(self._docs)
+
+    def _streamed(self) -> list[str]:
+        """Folders of its streams with rows: of other sources, and put aside by tasks."""
+        streams = self._storage.list(self._streams)
+        return [f"{one}/{name}" for one in streams for name in ("others", "gates")]
 
     def _say(self, text: str) -> None:
         self._context.progress.step(self._group.name, text)

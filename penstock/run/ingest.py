@@ -33,7 +33,15 @@ from penstock.run.work import Feed, Work
 from penstock.session import raised
 from penstock.storage import absolute, is_s3
 
-__all__ = ["Correct", "Online", "Result", "ingest_feed", "ingest_frame", "ingest_pipeline"]
+__all__ = [
+    "Correct",
+    "Online",
+    "Result",
+    "explained",
+    "ingest_feed",
+    "ingest_frame",
+    "ingest_pipeline",
+]
 
 _ORDER = [step.state for step in STEPS]
 _T = TypeVar("_T")
@@ -78,7 +86,7 @@ def ingest_pipeline(
     Raises:
         PenstockError: See its subclasses for what each means.
     """
-    with_inputs = _explained(context, lambda: inputs(context, pipeline))
+    with_inputs = explained(context, lambda: inputs(context, pipeline))
     feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
     return ingest_feed(context, feed, window, online, correct)
 
@@ -114,7 +122,7 @@ def ingest_feed(
         PenstockError: See its subclasses for what each means.
     """
     mode = mode_of(feed.group, context.settings, online, correct)
-    return _explained(context, lambda: _ingest(context, feed, window, mode))
+    return explained(context, lambda: _ingest(context, feed, window, mode))
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
@@ -232,8 +240,8 @@ def _unanswered(error: Exception, lake: str) -> TemporaryError | None:
     return TemporaryError(f"{lake}: S3 did not answer: {error}", "Run the same command again")
 
 
-def _explained(context: Context, act: Callable[[], _T]) -> _T:
-    """Errors of Spark and botocore as ours, where ours is at the bottom of them."""
+def explained(context: Context, act: Callable[[], _T]) -> _T:
+    """Do it; errors of Spark and botocore are raised as ours, where ours is at the bottom."""
     try:
         with terminable():
             return act()

@@ -62,6 +62,31 @@ def terminable() -> Iterator[None]:
 
 
 @contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """The event is set by SIGTERM or Ctrl-C; a second one interrupts.
+
+    For work that ends by itself once it is asked to: an interrupt may fall into a call of py4j,
+    whose answer the next call would then take for its own.
+    """
+    stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in signals}
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for one in signals:
+        signal.signal(one, ask)
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
 def own_interrupt() -> Iterator[None]:
     """Keep Python's handler of Ctrl-C while a session starts.
 

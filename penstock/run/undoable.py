@@ -14,8 +14,9 @@ from penstock.ledger.window import parse_name
 from penstock.run.collection import collected
 from penstock.run.context import Context
 from penstock.run.manifest import Manifest, read_manifest
-from penstock.run.overlap import overlapping
+from penstock.run.overlap import overlapping, streamed
 from penstock.run.places import Places, ledger_of, state_folder
+from penstock.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,11 @@ def check(
     lacking = [one for one in group.names if one not in _stored_names(manifest, context)]
     if lacking:
         _refuse(name, f"the contract has {lacking[0]!r}, the run had not", "Go back to that one")
+    _check_alone(storage, name, places, journal)
+
+
+def _check_alone(storage: Storage, name: str, places: Places, journal: Journal) -> None:
+    """Nobody may have left out rows because this run had brought them."""
     mine = _version(journal)
     for other in overlapping(storage, places):
         beside = replace(places, window=other)
@@ -96,6 +102,9 @@ def check(
             if _version(theirs) > mine:
                 why = f"window {other.name} was run later, and left out what it found offline"
                 _refuse(name, why, "Take that one back first")
+    if streamed(storage, places):
+        why = "a stream feeds the group, which may have left out what the run had brought"
+        _refuse(name, why, "Correct it with a newer run")
 
 
 def check_there(context: Context, name: str, places: Places, ran: int) -> None:

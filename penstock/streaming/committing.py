@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from penstock.commits import Log
+from penstock.commits import ATTEMPTS, Log, beaten
 from penstock.contract import DELETED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.entries import Part, Transaction
@@ -58,15 +58,24 @@ class OfflineTail:
         group: The contract.
         path: Absolute folder of the table.
         storage: Where that is.
+        staged: Where staged files are.
         application: Name of the stream's transactions.
         compare: Whether rows may be there already; costs reading those of their event times.
     """
 
     def __init__(
-        self, group: FeatureGroup, path: str, storage: Storage, application: str, *, compare: bool
+        self,
+        group: FeatureGroup,
+        path: str,
+        storage: Storage,
+        staged: Storage,
+        application: str,
+        *,
+        compare: bool,
     ) -> None:
-        self._group, self._path, self._storage = group, path, storage
+        self._group, self._path, self._storage, self._staged = group, path, storage, staged
         self._log, self._application, self._compare = Log(path, storage), application, compare
+        self._own: int | None = None  # version after the last commit of ours
 
     @property
     def reached(self) -> int:
@@ -97,32 +106,29 @@ class OfflineTail:
             MismatchError: Rows were lost on the way.
             TemporaryError: Other commits came first, again and again.
         """
-        done = self.reached
-        waiting = [(one, files) for one, files in zip(batches, rejects, strict=True)]
-        waiting = [(one, files) for one, files in waiting if one.number > done]
-        if not waiting:
-            return Committed(0, 0, 0)
-        tables = [self._rows(one, files) for one, files in waiting]
-        staged = sum(one.staged.fit for one, _ in waiting)
-        rows = pa.concat_tables(tables)
-        rejected = staged - rows.num_rows
-        _check_rejected(self._group.name, rejected, [files for _, files in waiting], self._storage)
-        schema = table_schema(self._group)
-        while True:
-            read = self._log.version() if self._compare else None
-            fresh = rows if read is None else self._fresh(rows, read)
+        schema, both = table_schema(self._group), list(zip(batches, rejects, strict=True))
+        for _ in range(ATTEMPTS):
+            read, done = self._log.version(), self.reached
+            # Another driver of this stream may have committed some of them, and others their rows.
+            waiting = [(one, files) for one, files in both if one.number > done]
+            if not waiting:
+                return Committed(0, 0, 0)
+            rows = pa.concat_tables([self._rows(one, files) for one, files in waiting])
+            rejected = sum(one.staged.fit for one, _ in waiting) - rows.num_rows
+            _check_rejected(
+                self._group.name, rejected, [files for _, files in waiting], self._staged
+            )
+            # After our last commit others may have brought the same rows: a backfill, say.
+            self._compare = self._compare or self._own not in (None, read)
+            fresh = self._fresh(rows, read) if self._compare and read is not None else rows
             complete = fresh.append_column("write_time", pa.repeat(_instant(at), fresh.num_rows))
             parts = self._written(complete.select(schema.names).cast(schema), schema)
             present = rows.num_rows - fresh.num_rows
-            if self._log.append(
-                parts,
-                schema,
-                Transaction(self._application, waiting[-1][0].number),
-                present=present,
-                read=read,
-                blind=not self._compare,
-            ):
+            last = Transaction(self._application, waiting[-1][0].number)
+            if self._log.append(parts, schema, last, present=present, read=read, blind=False):
+                self._own = 0 if read is None else read + 1
                 return Committed(fresh.num_rows, present, rejected)
+        raise beaten(self._path, ATTEMPTS)
 
     def _rows(self, batch: Batch, rejects: Sequence[str]) -> pa.Table:
         """Features and system columns of a batch, but for ``write_time`` and rows refused."""
@@ -132,6 +138,9 @@ class OfflineTail:
         if not tables:
             return empty
         rows = pa.concat_tables(tables)
+        for name in self._group.names:  # the contract had none of it when they were staged
+            if name not in rows.schema.names:
+                rows = rows.append_column(name, pa.nulls(rows.num_rows, schema.field(name).type))
         rows = rows.filter(pc.invert(self._refused(rows, rejects))) if rejects else rows
         invoked = pc.subtract(pa.scalar(batch.at, pa.int64()), rows.column(TIE).cast(pa.int64()))
         deleted = (
@@ -177,11 +186,19 @@ class OfflineTail:
         return [Part(**json.loads(one)) for one in found]
 
     def _read(self, path: str) -> pa.Table:
-        with self._storage.open_input(path) as opened:
+        with self._staged.open_input(path) as opened:
             return pq.read_table(opened)
 
 
-def enter(quarantine: Quarantine, batches: Sequence[Batch], application: str, entry: Entry) -> int:
+def enter(
+    quarantine: Quarantine,
+    batches: Sequence[Batch],
+    application: str,
+    entry: Entry,
+    staged: Storage,
+    *,
+    again: bool,
+) -> int:
     """Enter the rows that gates put aside, in one commit; answers how many. Repeating adds none.
 
     Args:
@@ -189,11 +206,16 @@ def enter(quarantine: Quarantine, batches: Sequence[Batch], application: str, en
         batches: In order.
         application: Name of the stream's transactions.
         entry: Who enters them.
+        staged: Where staged files are.
+        again: Whether another stream may have entered the same rows.
     """
-    files = [path for one in batches for path in one.put_aside]
+    done = quarantine.reached(application)
+    waiting = [one for one in batches if one.number > done]
+    files = [path for one in waiting for path in one.put_aside]
     if not files:
         return 0
-    return quarantine.add_files(files, entry, Transaction(application, batches[-1].number))
+    last = Transaction(application, waiting[-1].number)
+    return quarantine.add_files(files, staged, entry, last, again=again)
 
 
 def _keys(rows: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,8 @@ from penstock.stage.report import Report, Tally, report, total
 from penstock.stage.tasks import Files
 from penstock.storage import Storage
 from penstock.streaming.messages import Messages
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Gating:
         messages: How events become rows.
         folder: Where reports go, and rows that are put aside.
         storage: Where that is.
+        ahead: How far the source's time may lie after the event's own timestamp. One from far ahead
+            would close all windows before it, for good, so it is put aside.
     """
 
     name: str
@@ -40,16 +45,19 @@ class Gating:
     messages: Messages
     folder: str
     storage: Storage
+    ahead: timedelta
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows that pass, as the transform gets them."""
-        gate, tally = SourceGate(self.name, self.source, Bounds()), Tally()
+        tally = Tally()
         place, newest = "", 0
         with Files(self.folder, self.storage, "bad", BAD) as bad:
             for events in batches:
                 if events.num_rows:
                     place = place or _place(events)
                     newest = max(newest, _newest(events))
+                latest = _EPOCH + timedelta(microseconds=_newest(events)) + self.ahead
+                gate = SourceGate(self.name, self.source, Bounds(), latest)
                 for rows in self.messages.rows(events):
                     gated = gate.check(rows)
                     tally.count(

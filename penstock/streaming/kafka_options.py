@@ -61,6 +61,7 @@ def options(stream: KafkaStream, resolve: Resolve = secret) -> Options:
         "failOnDataLoss": _flag(stream.fail_on_data_loss),
         "maxOffsetsPerTrigger": str(stream.max_rows),
         "includeHeaders": _flag(stream.headers),
+        "kafka.isolation.level": "read_committed",  # a transaction that was aborted was never there
     }
     return Options({**shown, **_shown(stream.security)}, _hidden(stream.security, resolve))
 

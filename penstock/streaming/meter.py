@@ -43,6 +43,7 @@ class Meter:
     expired: int = 0
     offline: int = 0
     present: int = 0
+    late: int = 0
     backlog: int | None = None
     waiting_since: float | None = None
     committed_at: float | None = None
@@ -99,7 +100,7 @@ class Meter:
 
 _FIGURES = (
     *("batches", "last", "events", "put_aside", "dropped", "valid", "sent", "accepted"),
-    *("rejected", "expired", "offline", "present", "backlog"),
+    *("rejected", "expired", "late", "offline", "present", "backlog"),
 )
 
 

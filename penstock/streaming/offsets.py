@@ -31,6 +31,12 @@ def offsets_of(storage: Storage, checkpoint: str, batch: int) -> Offsets | None:
     return found if isinstance(found, dict) else None
 
 
+def last_batch(storage: Storage, checkpoint: str) -> int:
+    """The greatest batch that was planned; -1 where none was."""
+    names = (one.rsplit("/", 1)[-1] for one in storage.list(f"{checkpoint}/offsets"))
+    return max((int(one) for one in names if one.isdigit()), default=-1)
+
+
 def events_between(start: Offsets | None, end: Offsets | None) -> int | None:
     """How many events lie between, at most; None where nobody can tell."""
     if start is None or end is None:

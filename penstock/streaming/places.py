@@ -16,6 +16,7 @@ from penstock.errors import UsageError
 from penstock.storage import Storage
 
 _DIGITS = 4
+_IDENTITY = "stream.json"  # what a stream is: the first one to say it is right
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,18 @@ class StreamPlaces:
         state: Absolute folder of the state.
         group: Logical name of the feature group.
         number: Of the stream, from 1.
+        id: Its own name; that of Spark's query.
     """
 
     state: str
     group: str
     number: int
+    id: str
 
     @property
     def folder(self) -> str:
         """All that is the stream's own."""
-        return f"{streams_folder(self.state, self.group)}/{self.number:0{_DIGITS}d}"
-
-    @property
-    def identity(self) -> str:
-        """What the stream is; the first one to say it is right."""
-        return f"{self.folder}/stream.json"
+        return _folder(self.state, self.group, self.number)
 
     @property
     def started(self) -> str:
@@ -74,7 +72,7 @@ class StreamPlaces:
     @property
     def application(self) -> str:
         """Name of its transactions: batch numbers begin anew with each checkpoint."""
-        return f"penstock:{self.group}:stream-{self.number:0{_DIGITS}d}"
+        return f"penstock:{self.group}:stream-{self.id}"
 
 
 def streams_folder(state: str, group: str) -> str:
@@ -87,11 +85,15 @@ def lease_path(state: str, group: str) -> str:
     return f"{state}/leases/{group}/stream.json"
 
 
-def newest(storage: Storage, state: str, group: str) -> StreamPlaces | None:
-    """The stream that runs or ran last; None where there was none."""
-    names = (one.rsplit("/", 1)[-1] for one in storage.list(streams_folder(state, group)))
-    numbers = [int(one) for one in names if one.isdigit()]
-    return StreamPlaces(state, group, max(numbers)) if numbers else None
+def streams_of(storage: Storage, state: str, group: str) -> list[StreamPlaces]:
+    """All streams of a group that were begun, oldest first."""
+    found: list[StreamPlaces] = []
+    for folder in storage.list(streams_folder(state, group)):
+        name = folder.rsplit("/", 1)[-1]
+        said = _said(storage, state, group, int(name)) if name.isdigit() else None
+        if said is not None:
+            found.append(StreamPlaces(state, group, int(name), said["id"]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,14 @@ class Opened:
     Args:
         places: Where it lies.
         compare: Whether rows may be in the offline table already.
-        resumed: Whether it has run before.
+        resumed: Whether it has read something before.
+        again: Whether it reads again what another stream had read.
     """
 
     places: StreamPlaces
     compare: bool
     resumed: bool
+    again: bool
 
 
 def opened(
@@ -131,40 +135,68 @@ def opened(
     Raises:
         UsageError: The checkpoint is gone, or the stream reads something else than before.
     """
-    last = newest(storage, state, group)
+    last = next(reversed(streams_of(storage, state, group)), None)
     if last is None:
-        return _begun(storage, StreamPlaces(state, group, 1), reads, compare=filled)
-    said = json.loads(storage.read(last.identity))
+        return _begun(storage, state, group, 1, reads, compare=filled)
+    said = _said(storage, state, group, last.number)
+    assert said is not None
     begun = storage.exists(last.started)
     if begun and not storage.exists(f"{last.checkpoint}/metadata"):
         problem = f"the checkpoint of its stream is gone ({last.checkpoint})"
     elif said["reads"] != reads:
         problem = f"its stream reads {_told(said['reads'])}, and is now to read {_told(reads)}"
     else:
-        return _begun(storage, last, reads, compare=said["compare"])
+        return _begun(storage, state, group, last.number, reads, compare=said["compare"])
     if not again:
-        message = f"{group}: {problem}"
-        remedy = (
-            "Restore it; or start with --allow-reprocess: events are read from the start, rows "
-            "that are there add nothing"
-        )
-        raise UsageError(message, remedy)
-    return _begun(storage, StreamPlaces(state, group, last.number + 1), reads, compare=True)
+        raise lost(group, problem)
+    return _begun(storage, state, group, last.number + 1, reads, compare=True)
+
+
+def lost(group: str, problem: str) -> UsageError:
+    """The error for a stream that cannot go on where it was, and the way out."""
+    remedy = (
+        "Restore it; or start with --allow-reprocess: events are read from the start, rows that "
+        "are there add nothing"
+    )
+    return UsageError(f"{group}: {problem}", remedy)
 
 
 def _begun(
-    storage: Storage, places: StreamPlaces, reads: Mapping[str, Any], *, compare: bool
+    storage: Storage,
+    state: str,
+    group: str,
+    number: int,
+    reads: Mapping[str, Any],
+    *,
+    compare: bool,
 ) -> Opened:
     """Spark takes the name of a query from its checkpoint; the first one there is ours."""
     identity = {"reads": reads, "compare": compare, "id": str(uuid.uuid4())}
-    storage.put_if_absent(places.identity, json.dumps(identity).encode())
-    found = json.loads(storage.read(places.identity))
-    resumed = storage.exists(places.started)
-    if not resumed:
+    path = f"{_folder(state, group, number)}/{_IDENTITY}"
+    storage.put_if_absent(path, json.dumps(identity).encode())
+    found = json.loads(storage.read(path))
+    places = StreamPlaces(state, group, number, found["id"])
+    if not storage.exists(places.started):
         metadata = json.dumps({"id": found["id"]}).encode()
         storage.put_if_absent(f"{places.checkpoint}/metadata", metadata)
         storage.put_if_absent(places.started, b"{}")
-    return Opened(places, bool(found["compare"]), resumed)
+    resumed = bool(storage.list(f"{places.checkpoint}/offsets"))
+    return Opened(places, bool(found["compare"]), resumed, number > 1)
+
+
+def _said(storage: Storage, state: str, group: str, number: int) -> dict[str, Any] | None:
+    """What a stream is; None where a first start was cut off before it could say so."""
+    try:
+        found: dict[str, Any] = json.loads(
+            storage.read(f"{_folder(state, group, number)}/{_IDENTITY}")
+        )
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _folder(state: str, group: str, number: int) -> str:
+    return f"{streams_folder(state, group)}/{number:0{_DIGITS}d}"
 
 
 def _told(reads: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.errors import StreamingQueryException
@@ -18,12 +19,15 @@ from penstock.bucket import storage_of
 from penstock.conf_streams import Stream
 from penstock.contract import Pipeline
 from penstock.errors import MismatchError, PenstockError, TemporaryError, UsageError
+from penstock.expectation import split
 from penstock.gate import Bounds
+from penstock.ledger.history import Ledger
 from penstock.ledger.lease import check_free, held
 from penstock.quarantine import Entry
 from penstock.run.context import Context
 from penstock.run.group import check_group
 from penstock.run.holding import check_whole
+from penstock.run.ingest import explained
 from penstock.run.inputs import inputs_of
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
@@ -36,7 +40,15 @@ from penstock.streaming.gating import Gating
 from penstock.streaming.kafka_options import options
 from penstock.streaming.messages import EVENT, HEADERS, messages_of
 from penstock.streaming.meter import Meter
-from penstock.streaming.places import Opened, lease_path, opened
+from penstock.streaming.offsets import Offsets, events_between, last_batch
+from penstock.streaming.places import (
+    Opened,
+    StreamPlaces,
+    lease_path,
+    lost,
+    opened,
+    streams_of,
+)
 from penstock.streaming.sink import Sink
 from penstock.streaming.staging import Staging
 from penstock.streaming.standing import line_of
@@ -88,16 +100,19 @@ class Asked:
     again: bool = False
 
 
-def run_stream(context: Context, pipeline: Pipeline, asked: Asked) -> Ended:
+def run_stream(
+    context: Context, pipeline: Pipeline, asked: Asked, stop: threading.Event | None = None
+) -> Ended:
     """Feed a group from its stream until it is stopped, or has caught up.
 
-    An interrupt lets the batch end that is under way, and commits what waits. Killed at any point,
-    the next run goes on: nothing is lost, and nothing is offline twice.
+    Killed at any point, the next run goes on: nothing is lost, and nothing is offline twice.
 
     Args:
         context: The surroundings.
         pipeline: What is run.
         asked: How.
+        stop: Once it is set, the batch that is under way ends, what waits is committed, and it
+            returns.
 
     Raises:
         UsageError: There is no stream for the group, a step of its transform cannot stream, or its
@@ -105,18 +120,30 @@ def run_stream(context: Context, pipeline: Pipeline, asked: Asked) -> Ended:
         MismatchError: Events are gone that were not read yet.
         TemporaryError: Somebody runs it already, or records are not being accepted.
     """
+    stop = threading.Event() if stop is None else stop
+    return explained(context, lambda: _run_stream(context, pipeline, asked, stop))
+
+
+def _run_stream(context: Context, pipeline: Pipeline, asked: Asked, stop: threading.Event) -> Ended:
     group, settings, now = pipeline.group, context.settings, context.now().timestamp()
     stream, streamed = _stream(context, pipeline)
-    _check_format(context, group.name)
+    _check_stores(context, pipeline, again=asked.again)
     check_whole(context)
     lease = lease_path(state_folder(settings), group.name)
     if not context.takeover:
-        check_free(context.storage, lease, now, f"the stream of {group.name!r}")
+        what = f"the stream of {group.name!r}"
+        check_free(context.storage, lease, now, what, "Stop it there, or run with --takeover")
     check_group(context, group)
-    with held(context.storage, lease, lambda: context.now().timestamp()):
+    with held(context.storage, lease, lambda: context.now().timestamp()) as is_ours:
+
+        def check_ours() -> None:
+            if not is_ours():
+                message = f"{group.name}: the stream was taken over, or this process slept"
+                raise TemporaryError(message, "Run the same command again where it is to run")
+
         check_whole(context)
         found = _opened(context, pipeline, stream, again=asked.again)
-        return _Run(context, pipeline, stream, streamed, found, asked).run()
+        return _Run(context, pipeline, stream, streamed, found, asked, check_ours, stop).run()
 
 
 class _Run:
@@ -130,47 +157,105 @@ class _Run:
         streamed: str,
         found: Opened,
         asked: Asked,
+        check_ours: Callable[[], None],
+        stop: threading.Event,
     ) -> None:
         self._context, self._pipeline, self._stream = context, pipeline, stream
         self._streamed, self._found, self._asked = streamed, found, asked
+        self._check_ours, self._stop = check_ours, stop
         self._run = uuid.uuid4().hex[:12]
         self._meter = Meter(context.now().timestamp())
         self._told = ""
 
     def run(self) -> Ended:
         pipeline, context, name = self._pipeline, self._context, self._pipeline.group.name
+        check_kafka(context.spark)
         context.progress.step(name, "reading the other sources")
         others = _others(context, pipeline, self._streamed, self._found, self._run)
         kind = kind_of(context.spark, pipeline, self._streamed, others)
+        self._say_what_is_not_asked(kind)
         _tune(context, kind, resumed=self._found.resumed)
-        tail, sink = self._made(others, kind)
-        resumed = sink.resume()
+        tail, sink = self._made(self._found.places, others, kind)
+        tail.prepare()
+        resumed = self._resume(others, kind) + sink.resume()
         if resumed:
             context.progress.note(name, f"finished {resumed} batches that were left")
+        self._check_reached(tail)
         tail.start()
         why: Literal["caught up", "stopped"] = "stopped"
         try:
             context.progress.step(name, "reading the stream")
             with self._telling():
-                why = self._until_ended(self._writer(sink, others, kind), sink)
+                why = self._until_ended(self._writer(sink, others, kind), sink, tail)
         finally:
-            tail.close()
-            self._note(ended=True)
+            try:
+                tail.close()
+            finally:
+                self._note(ended=True)
         figures = self._meter.plain(context.now().timestamp())
         return Ended(name, why, resumed, figures)
 
-    def _made(self, others: Mapping[str, DataFrame], kind: Kind) -> tuple[Tail, Sink]:
-        context, pipeline, places = self._context, self._pipeline, self._found.places
+    def _resume(self, others: Mapping[str, DataFrame], kind: Kind) -> int:
+        """Finish what older streams of the group had staged: nobody else will."""
+        state, group = state_folder(self._context.settings), self._pipeline.group.name
+        count = 0
+        for places in streams_of(self._context.storage, state, group):
+            if places != self._found.places:
+                _, sink = self._made(places, others, kind)
+                count += sink.resume()
+        return count
+
+    def _check_reached(self, tail: Tail) -> None:
+        """A checkpoint from before would bring other events under numbers that are done."""
+        places, group = self._found.places, self._pipeline.group.name
+        planned = last_batch(self._context.storage, places.checkpoint)
+        if planned < tail.reached:
+            why = f"its checkpoint is at batch {planned}, its stores are at {tail.reached}"
+            raise lost(group, f"{why} ({places.checkpoint})")
+
+    def _say_what_is_not_asked(self, kind: Kind) -> None:
+        wanted = self._pipeline.group.all_expectations
+        left = len(split(wanted).staged)
+        if left:
+            what = "that look at a whole set, or warn or fail, are not asked in a stream"
+            self._context.progress.note(
+                self._pipeline.group.name, f"{left} of {len(wanted)} expectations {what}"
+            )
+        time = self._pipeline.sources[self._streamed].time
+        if kind == "windows" and time is None:
+            message = f"{self._pipeline.group.name}: source {self._streamed!r} has no time column"
+            remedy = "Declare Source(time=…): an event from far ahead would close all windows"
+            raise UsageError(message, remedy)
+
+    def _made(
+        self, places: StreamPlaces, others: Mapping[str, DataFrame], kind: Kind
+    ) -> tuple[Tail, Sink]:
+        context, pipeline = self._context, self._pipeline
         group, settings = pipeline.group, context.settings
         mode = mode_of(group, settings, "latest", None)
         offline = None
         if mode.offline == "own":
             path = offline_path(settings, group.name)
-            storage = storage_of(path, settings)
-            compare = self._found.compare
-            offline = OfflineTail(group, path, storage, places.application, compare=compare)
-        lag, run = self._stream.offline_lag_s, self._run
-        tail = Tail(context, group, pipeline.meaning, places, offline, self._meter, lag, run)
+            offline = OfflineTail(
+                group,
+                path,
+                storage_of(path, settings),
+                context.storage,
+                places.application,
+                compare=self._found.compare or _has_windows(context, group.name),
+            )
+        tail = Tail(
+            context,
+            group,
+            pipeline.meaning,
+            places,
+            offline,
+            self._meter,
+            self._stream.offline_lag_s,
+            self._run,
+            self._check_ours,
+            again=self._found.again,
+        )
         messages = messages_of(pipeline.sources[self._streamed], self._stream.columns)
         staging = Staging(
             context=context,
@@ -182,14 +267,16 @@ class _Run:
             places=places,
             mode=mode,
             kind=kind,
-            run=run,
+            run=self._run,
         )
         return tail, Sink(staging, tail, self._meter)
 
     def _writer(self, sink: Sink, others: Mapping[str, DataFrame], kind: Kind) -> DataStreamWriter:
         context, stream, places = self._context, self._stream, self._found.places
-        check_kafka(context.spark)
-        reader = context.spark.readStream.format("kafka").options(**options(stream.kafka).all())
+        told = options(stream.kafka).all()
+        if self._found.again:  # all that is there, whatever a first start was to read
+            told["startingOffsets"] = "earliest"
+        reader = context.spark.readStream.format("kafka").options(**told)
         names = [*EVENT, *([HEADERS] if stream.kafka.headers else [])]
         frame = reader.load().select(*names)
         if kind == "windows":
@@ -204,35 +291,45 @@ class _Run:
     def _windows(self, events: DataFrame, others: Mapping[str, DataFrame]) -> DataFrame:
         name, source = self._streamed, self._pipeline.sources[self._streamed]
         messages, folder = messages_of(source, self._stream.columns), self._found.places.gates
-        work = Gating(name, source, messages, folder, self._context.storage)
+        ahead = timedelta(seconds=self._context.settings.quality.future_tolerance_s)
+        work = Gating(name, source, messages, folder, self._context.storage, ahead)
         rows = events.mapInArrow(settled(work), source_schema(source))
         transform = self._pipeline.transform
         assert transform is not None  # without one a batch is of rows
         made: DataFrame = transform(**others, **{name: rows})
         return made
 
-    def _until_ended(self, writer: DataStreamWriter, sink: Sink) -> Literal["caught up", "stopped"]:
+    def _until_ended(
+        self, writer: DataStreamWriter, sink: Sink, tail: Tail
+    ) -> Literal["caught up", "stopped"]:
         failures, calls = 0, -1
         while True:
             query = writer.start()
-            try:
-                self._wait(query)
-            except KeyboardInterrupt:
+            self._wait(query, tail)
+            if query.isActive:  # somebody asked for the end
                 _stop(query, sink)
+                if sink.error is not None:
+                    raise _cause(self._pipeline.group.name, None, sink.error)
                 return "stopped"
-            if query.exception() is None:
+            error = query.exception()
+            if error is None:
                 return "caught up" if self._asked.available_now else "stopped"
             failures = failures + 1 if sink.calls == calls else 1
             calls = sink.calls
-            error = query.exception()
             if sink.error is not None or failures > RESTARTS or not _passing(query):
                 raise _cause(self._pipeline.group.name, error, sink.error)
 
-    def _wait(self, query: StreamingQuery) -> None:
-        pause = threading.Event()
-        while query.isActive:
-            pause.wait(0.1 if self._asked.available_now else 0.5)
-            self._meter.backlog = _backlog(query)
+    def _wait(self, query: StreamingQuery, tail: Tail) -> None:
+        """Until the query has ended, somebody asks for its end, or the offline store fails."""
+        pause, seen = 0.1 if self._asked.available_now else 0.5, -1
+        while query.isActive and not self._stop.wait(pause):
+            if tail.failed:
+                return
+            last: Any = query.lastProgress
+            self._meter.backlog = _backlog(last)
+            if last is not None and last["batchId"] != seen:
+                seen = last["batchId"]
+                self._meter.late += _late(last)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -280,14 +377,21 @@ def _stream(context: Context, pipeline: Pipeline) -> tuple[Stream, str]:
     return stream, streamed
 
 
-def _check_format(context: Context, group: str) -> None:
-    settings = context.settings
+def _check_stores(context: Context, pipeline: Pipeline, *, again: bool) -> None:
+    """What a stream cannot keep right is refused."""
+    settings, group = context.settings, pipeline.group.name
     check_tables(settings, group)
-    form = settings.offline.format
-    if form != "delta" and settings.group(group).own_table:
+    form, place = settings.offline.format, settings.group(group)
+    if form != "delta" and place.own_table:
         message = f"{group}: a stream writes Delta tables, and conf says offline.format: {form}"
         remedy = f"Set it to delta, or have the service write it: groups.{group}.owner: service"
         raise UsageError(message, remedy)
+    if pipeline.group.deleted_when is not None and settings.online.deletion == "hard":
+        message = f"{group}: after online.deletion: hard, late events would bring records back"
+        raise UsageError(message, "Set online.deletion: soft: it keeps the time of the deletion")
+    if again and place.owner == "service":
+        message = f"{group}: the service would store again all events that are read again"
+        raise UsageError(message, "Restore the checkpoint; owner: service has no --allow-reprocess")
 
 
 def _opened(context: Context, pipeline: Pipeline, stream: Stream, *, again: bool) -> Opened:
@@ -313,6 +417,7 @@ def _others(
         report = one.stage(staging, Bounds())
         check_files(f"{pipeline.group.name}: source {one.name}", report, context.storage)
         one.check_read(report.rows_in)
+        one.check()
         entry = Entry(pipeline.group.name, run, context.now())
         context.quarantine.add_staged([bad.path for bad in report.bad], entry)
         frames[one.name] = staging.typed(one.source, report).cache()
@@ -331,17 +436,35 @@ def _tune(context: Context, kind: Kind, *, resumed: bool) -> None:
 
 
 def _stop(query: StreamingQuery, sink: Sink) -> None:
-    """Between two batches."""
-    with sink.busy, suppress(Exception):
+    """Between two batches: one that begins now is turned away, so that nobody waits for anybody."""
+    sink.stopping = True
+    with sink.busy:
+        pass
+    with suppress(Exception):
         query.stop()
 
 
-def _backlog(query: StreamingQuery) -> int | None:
-    """Events that are there and were not read yet; None where Spark does not tell."""
-    last: Any = query.lastProgress
+def _backlog(last: Any) -> int | None:
+    """Events that were there and not read yet, by a batch's progress; None where it is not told."""
     with suppress(LookupError, TypeError, ValueError):
-        return int(last["sources"][0]["metrics"]["maxOffsetsBehindLatest"])
+        source = last["sources"][0]
+        return events_between(_offsets(source["endOffset"]), _offsets(source["latestOffset"]))
     return None
+
+
+def _offsets(told: Any) -> Offsets | None:
+    found = json.loads(told) if isinstance(told, str) else told
+    return found if isinstance(found, dict) else None
+
+
+def _late(last: Any) -> int:
+    """Rows of a batch that came too late for their window, by its progress."""
+    return sum(int(one["numRowsDroppedByWatermark"]) for one in last["stateOperators"])
+
+
+def _has_windows(context: Context, group: str) -> bool:
+    """Whether runs have brought rows of the group, or may be about to."""
+    return bool(Ledger(context.storage, state_folder(context.settings), group).windows())
 
 
 def _passing(query: StreamingQuery) -> bool:

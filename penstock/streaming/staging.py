@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 from penstock.conf_streams import Stream
 from penstock.contract import CORRECT, REPLACED, Pipeline
 from penstock.encoding.instants import micros_of
-from penstock.errors import ContractError
+from penstock.errors import ContractError, MismatchError
 from penstock.gate import FILE, POSITION, PROBLEM, Bounds
 from penstock.run.context import Context
 from penstock.run.figures import SourceFigures, source_figures
@@ -40,6 +40,7 @@ from penstock.storage import Storage
 from penstock.streaming.batch import Batch
 from penstock.streaming.gating import taken_up
 from penstock.streaming.messages import Messages
+from penstock.streaming.offsets import Offsets
 from penstock.streaming.places import StreamPlaces
 from penstock.streaming.steps import Kind
 from penstock.worker import settled
@@ -75,12 +76,15 @@ class Staging:
     kind: Kind
     run: str
 
-    def stage(self, frame: DataFrame, number: int, events: int | None) -> tuple[Batch, Longs]:
+    def stage(
+        self, frame: DataFrame, number: int, until: Offsets | None, events: int | None
+    ) -> tuple[Batch, Longs]:
         """Stage a batch; it counts once its manifest is kept.
 
         Args:
             frame: What Spark gives: events, or rows of windows; evaluated once.
             number: Of the batch.
+            until: Offsets at its end; None where Spark tells none.
             events: How many it has at most; None where nobody can tell.
 
         Returns:
@@ -103,12 +107,13 @@ class Staging:
             way = "tasks"
         what = f"{self.pipeline.group.name}: batch {number}"
         check_files(what, staged, self.context.storage, online=self.mode.online)
+        self._check_read(what, source, staged, events)
         staged, gone = self._living(staged, folder, now)
         batch = Batch(
             number=number,
             run=self.run,
             at=micros_of(now),
-            until=None,
+            until=until,
             way=way,
             mode=self.mode,
             chunk_rows=self.context.settings.online.chunk_rows,
@@ -120,11 +125,24 @@ class Staging:
         )
         return batch, stamps
 
+    def _check_read(
+        self, what: str, source: SourceFigures, staged: Report, events: int | None
+    ) -> None:
+        """Nothing came from nowhere, and without a transform what passed came to the next gate."""
+        more = events is not None and source.read > events
+        if more or (self.pipeline.transform is None and source.passed != staged.rows_in):
+            message = (
+                f"{what}: {events} events, {source.read} read, {source.passed} passed the source "
+                f"gate, {staged.rows_in} came to the next"
+            )
+            raise MismatchError(message, "Nothing was sent; please report this as a defect")
+
     def _by_driver(self, frame: DataFrame, folder: str, now: datetime) -> _Found:
         storage, source = self.context.storage, self.pipeline.sources[self.streamed]
         events = collected(frame)
         rows, below = self.messages.rows(events), f"{folder}/source"
         gated = gate_source(self.streamed, source, Bounds(), rows, below, storage)
+        check_files(f"{self.pipeline.group.name}: source {self.streamed}", gated, storage)
         staging = SourceStaging(self.context.spark, storage, below)
         made = self._transformed(staging.typed(source, gated)) if gated.fit else None
         staged = Report() if made is None else self._gated(made, folder, now)
@@ -143,6 +161,7 @@ class Staging:
         schema = f"{names}, {FILE} string, {POSITION} bigint, {PROBLEM} string"
         raw = frame.mapInArrow(settled(rows), schema)
         gated = staging.frame(self.streamed, source, Bounds(), raw)
+        check_files(f"{self.pipeline.group.name}: source {self.streamed}", gated, storage)
         staged = Report()
         if gated.fit:
             partitions = shuffle_partitions(self.context.spark)
@@ -208,7 +227,9 @@ def collected(frame: DataFrame) -> pa.Table:
     from pyspark.sql.pandas.types import to_arrow_schema
 
     schema, private = to_arrow_schema(frame.schema), cast("Any", frame)
-    return pa.Table.from_batches(private._collect_as_arrow(), schema)  # noqa: SLF001 - what toPandas is made of in 3.5
+    batches = private._collect_as_arrow()  # noqa: SLF001 - what toPandas is made of in 3.5
+    # The batches' instants bear the session's time zone.
+    return pa.Table.from_batches(batches).cast(schema) if batches else schema.empty_table()
 
 
 def stamps_of(events: pa.Table) -> Longs:

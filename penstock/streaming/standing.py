@@ -9,23 +9,42 @@ from typing import Any
 
 from penstock.bucket import storage_of
 from penstock.config import Settings
+from penstock.errors import TemporaryError
+from penstock.ledger.lease import check_free
 from penstock.run.places import state_folder
-from penstock.streaming.places import newest
+from penstock.storage import Storage
+from penstock.streaming.places import lease_path, streams_of
 
 
-def standings(settings: Settings, groups: Iterable[str]) -> list[dict[str, Any]]:
-    """What the newest stream of each group said last, by group; of those that have one."""
+def standings(settings: Settings, groups: Iterable[str], now: float) -> list[dict[str, Any]]:
+    """What the newest stream of each group said last, by group; of those that have one.
+
+    Args:
+        settings: What ``conf`` says.
+        groups: Names.
+        now: Epoch seconds: one whose lease has ended is not running, whatever it said last.
+    """
     storage, state = storage_of(settings.state, settings), state_folder(settings)
     found: list[dict[str, Any]] = []
     for group in groups:
-        places = newest(storage, state, group)
+        places = next(reversed(streams_of(storage, state, group)), None)
         if places is None:
             continue
         said: dict[str, Any] = {"state": "begun", "at": None}
         with suppress(FileNotFoundError):
             said = json.loads(storage.read(places.status))
+        if said["state"] == "running" and not _held(storage, lease_path(state, group), now):
+            said["state"] = "interrupted"
         found.append({"group": group, "stream": places.number, **said})
     return found
+
+
+def _held(storage: Storage, lease: str, now: float) -> bool:
+    try:
+        check_free(storage, lease, now)
+    except TemporaryError:
+        return True
+    return False
 
 
 def line_of(plain: dict[str, Any]) -> str:
@@ -36,6 +55,7 @@ def line_of(plain: dict[str, Any]) -> str:
         said = f"fresh within {fresh['p50']:.2f} s (p50), {fresh['p99']:.2f} s (p99)"
     backlog = "" if plain["backlog"] is None else f", {plain['backlog']:,} behind"
     aside = f", {plain['put_aside']:,} put aside" if plain["put_aside"] else ""
+    aside += f", {plain['late']:,} too late for their window" if plain["late"] else ""
     return (
         f"{plain['events']:,} events, {plain['rate']:,.0f}/s, {said}{backlog}{aside}, offline "
         f"{plain['offline']:,} rows, {plain['offline_behind_s']:.0f} s behind"

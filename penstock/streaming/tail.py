@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.contract import FeatureGroup
+from penstock.errors import TemporaryError
 from penstock.online import OnlineTotals
 from penstock.quarantine import Entry
 from penstock.run.context import Context
@@ -20,7 +22,9 @@ from penstock.streaming.committing import OfflineTail, enter
 from penstock.streaming.meter import Meter
 from penstock.streaming.places import StreamPlaces
 
-MAX_ROWS = 200_000  # that wait at most, whatever the time
+MAX_ROWS = 200_000  # of one commit, about, and that wait at most, whatever the time
+PAUSES_S = (1.0, 5.0, 15.0)  # before a commit that failed is tried again
+_LOOK_S = 0.5
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,6 +49,8 @@ class Tail:
         meter: Is told.
         lag_s: Seconds a batch may wait.
         run: Identifier of this run.
+        check: Raises where this driver is no longer the one that runs the stream.
+        again: Whether another stream may have entered the same rows into the quarantine.
     """
 
     def __init__(
@@ -57,10 +63,14 @@ class Tail:
         meter: Meter,
         lag_s: float,
         run: str,
+        check: Callable[[], None],
+        *,
+        again: bool,
     ) -> None:
         self._context, self._group, self._meaning = context, group, meaning
         self._places, self._offline, self._meter = places, offline, meter
         self._lag_s, self._run = lag_s, run
+        self.check_ours, self._again = check, again
         self._registered = False
         self._waiting: list[Waiting] = []
         self._changed = threading.Condition()
@@ -69,11 +79,14 @@ class Tail:
         self._thread: threading.Thread | None = None
         self.reached = self._done() if offline is None else offline.reached
 
-    def start(self) -> None:
-        """From now on what waits is committed in time."""
+    def prepare(self) -> None:
+        """Give the offline table the columns the contract has by now."""
         if self._offline is not None and self._offline.exists:
             self._offline.widen()
             self._register()
+
+    def start(self) -> None:
+        """From now on what waits is committed in time."""
         self._thread = threading.Thread(target=self._work, name="penstock-tail", daemon=True)
         self._thread.start()
 
@@ -86,9 +99,17 @@ class Tail:
         self.check()
         waiting = Waiting(batch, totals.rejects_files, self._context.now().timestamp())
         with self._changed:
+            # Where commits are slower than the stream, the stream waits.
+            while self._thread is not None and self._rows() >= 2 * MAX_ROWS and not self._error:
+                self._changed.wait(_LOOK_S)
             self._waiting.append(waiting)
             self._meter.waiting_since = self._waiting[0].since
             self._changed.notify()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a commit failed."""
+        return self._error is not None
 
     def check(self) -> None:
         """Raise what a commit failed with."""
@@ -106,12 +127,13 @@ class Tail:
 
     def flush(self) -> None:
         """Commit what waits, here and now."""
-        self._commit(self._taken())
+        while waiting := self._taken():
+            self._commit(waiting)
 
     def _work(self) -> None:
         try:
             while self._due():
-                self._commit(self._taken())
+                self._patiently(self._taken())
         except BaseException as error:  # noqa: BLE001 - raised again where batches come from
             _LOG.warning("the offline store could not be written", exc_info=True)
             self._error = error
@@ -122,9 +144,8 @@ class Tail:
             while True:
                 if self._closing:
                     return bool(self._waiting)
-                rows = sum(one.batch.staged.fit for one in self._waiting)
                 left = self._left()
-                if self._waiting and (left <= 0 or rows >= MAX_ROWS):
+                if self._waiting and (left <= 0 or self._rows() >= MAX_ROWS):
                     return True
                 self._changed.wait(left if self._waiting else None)
 
@@ -133,17 +154,39 @@ class Tail:
             return self._lag_s
         return self._waiting[0].since + self._lag_s - self._context.now().timestamp()
 
+    def _rows(self) -> int:
+        return sum(one.batch.staged.fit for one in self._waiting)
+
     def _taken(self) -> list[Waiting]:
+        """The next ones, about as many rows as one commit should have; one batch at least."""
         with self._changed:
-            return list(self._waiting)
+            taken, rows = list[Waiting](), 0
+            for one in self._waiting:
+                if taken and rows + one.batch.staged.fit > MAX_ROWS:
+                    break
+                taken.append(one)
+                rows += one.batch.staged.fit
+            return taken
+
+    def _patiently(self, waiting: list[Waiting]) -> None:
+        """What a storage does not answer now, it may answer in a while."""
+        for pause in PAUSES_S:
+            try:
+                self._commit(waiting)
+            except (TemporaryError, OSError):
+                _LOG.warning("the offline store could not be written; again soon", exc_info=True)
+                self._context.sleep(pause)
+            else:
+                return
+        self._commit(waiting)
 
     def _commit(self, waiting: list[Waiting]) -> None:
         """Everything is done in an order in which each part may be repeated."""
-        if not waiting:
-            return
+        self.check_ours()
         context, batches = self._context, [one.batch for one in waiting]
         entry = Entry(self._group.name, self._run, context.now())
-        enter(context.quarantine, batches, self._places.application, entry)
+        name, storage = self._places.application, context.storage
+        enter(context.quarantine, batches, name, entry, storage, again=self._again)
         rejects = [path for one in waiting for path in one.rejects]
         context.quarantine.add_rejects(rejects, self._group, entry)
         last = batches[-1].number
@@ -157,6 +200,7 @@ class Tail:
         with self._changed:
             self._waiting = self._waiting[len(waiting) :]
             self._meter.waiting_since = self._waiting[0].since if self._waiting else None
+            self._changed.notify()
         for one in batches:
             self.clear(one)
 

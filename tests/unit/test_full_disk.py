@@ -14,7 +14,7 @@ import pytest
 from penstock.errors import TemporaryError
 from penstock.ledger.journal import Journal, State
 from penstock.run.context import Context
-from penstock.run.ingest import _explained
+from penstock.run.ingest import explained
 from penstock.run.interruption import full
 from penstock.storage import LocalStorage
 from tests.ledgers import Ledger
@@ -84,7 +84,7 @@ def test_t37_the_folder_that_is_full_is_named(disk: Path, tmp_path: Path) -> Non
 
     assert settings.state == str(disk / "state")
     with pytest.raises(TemporaryError, match=f"^no space in {disk}/state. Make") as caught:
-        _explained(context, lambda: fails(OSError(errno.ENOSPC, "No space left on device")))
+        explained(context, lambda: fails(OSError(errno.ENOSPC, "No space left on device")))
     assert str(caught.value).count("\n") == 0
     java = RuntimeError("Job aborted.\njava.io.IOException: No space left on device\n\tat x")
     folders = [str(tmp_path), str(disk), str(tmp_path / "none")]
