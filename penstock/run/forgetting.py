@@ -192,7 +192,7 @@ class _Order:
     def _streamed(self) -> list[str]:
         """Folders of its streams with rows: of other sources, and put aside by tasks."""
         streams = self._storage.list(self._streams)
-        return [f"{one}/{name}" for one in streams for name in ("others", "gates")]
+        return [f"{one}/{name}" for one in streams for name in ("others", "gates", "gated")]
 
     def _say(self, text: str) -> None:
         self._context.progress.step(self._group.name, text)

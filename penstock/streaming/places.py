@@ -65,6 +65,11 @@ class StreamPlaces:
         return f"{self.batches}/{number:010d}"
 
     @property
+    def gated(self) -> str:
+        """Folders of runs: rows of the batch at hand, and rows put aside of those not done."""
+        return f"{self.folder}/gated"
+
+    @property
     def gates(self) -> str:
         """Reports of source gates that run in Spark's tasks."""
         return f"{self.folder}/gates"

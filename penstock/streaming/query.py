@@ -49,6 +49,7 @@ from penstock.streaming.places import (
     opened,
     streams_of,
 )
+from penstock.streaming.rows import Rows
 from penstock.streaming.sink import Sink
 from penstock.streaming.staging import Staging
 from penstock.streaming.standing import line_of
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 TOLD_S = 2.0  # from one look at the stream to the next
+SMALL = 100_000  # rows of a source that is no stream, for one task
 RESTARTS = 3  # of a query that fails in the same way without a batch between
 #: Spark 4.1 fails in the metrics of its Kafka source after a batch that was replayed (SPARK-55271);
 #: the batch is done, and a second start goes on. So many frames of it are looked at.
@@ -264,6 +266,14 @@ class _Run:
             streamed=self._streamed,
             others=others,
             messages=messages,
+            rows=Rows(
+                context.spark,
+                pipeline,
+                self._streamed,
+                others,
+                f"{places.gated}/{self._run}",
+                context.storage,
+            ),
             places=places,
             mode=mode,
             kind=kind,
@@ -420,7 +430,9 @@ def _others(
         one.check()
         entry = Entry(pipeline.group.name, run, context.now())
         context.quarantine.add_staged([bad.path for bad in report.bad], entry)
-        frames[one.name] = staging.typed(one.source, report).cache()
+        rows = staging.typed(one.source, report)
+        # In one part a small source is grouped and joined without a shuffle for each batch.
+        frames[one.name] = (rows.coalesce(1) if report.fit <= SMALL else rows).cache()
     return frames
 
 

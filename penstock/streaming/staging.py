@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,6 @@ from penstock.gate import FILE, POSITION, PROBLEM, Bounds
 from penstock.run.context import Context
 from penstock.run.figures import SourceFigures, source_figures
 from penstock.run.mode import Mode
-from penstock.session import spark_line
 from penstock.stage.report import Report, check_files
 from penstock.stage.selection import OLDER, SelectionTask
 from penstock.stage.spark import (
@@ -35,13 +33,14 @@ from penstock.stage.spark import (
     stage_features,
     wanted_columns,
 )
-from penstock.stage.tasks import FeatureTask, gate_source
+from penstock.stage.tasks import FeatureTask
 from penstock.storage import Storage
 from penstock.streaming.batch import Batch
 from penstock.streaming.gating import taken_up
 from penstock.streaming.messages import Messages
 from penstock.streaming.offsets import Offsets
 from penstock.streaming.places import StreamPlaces
+from penstock.streaming.rows import Rows, collected
 from penstock.streaming.steps import Kind
 from penstock.worker import settled
 
@@ -59,6 +58,7 @@ class Staging:
         streamed: Name of the source that is the stream.
         others: Typed rows of the other sources.
         messages: How events become rows.
+        rows: The transform, for batches the driver stages.
         places: Where the stream lies.
         mode: What is done to which store.
         kind: Whether batches are events, or rows that Spark's windows gave.
@@ -71,6 +71,7 @@ class Staging:
     streamed: str
     others: Mapping[str, DataFrame]
     messages: Messages
+    rows: Rows
     places: StreamPlaces
     mode: Mode
     kind: Kind
@@ -138,13 +139,11 @@ class Staging:
             raise MismatchError(message, "Nothing was sent; please report this as a defect")
 
     def _by_driver(self, frame: DataFrame, folder: str, now: datetime) -> _Found:
-        storage, source = self.context.storage, self.pipeline.sources[self.streamed]
+        storage = self.context.storage
         events = collected(frame)
-        rows, below = self.messages.rows(events), f"{folder}/source"
-        gated = gate_source(self.streamed, source, Bounds(), rows, below, storage)
+        gated = self.rows.gate(self.messages.rows(events))
         check_files(f"{self.pipeline.group.name}: source {self.streamed}", gated, storage)
-        staging = SourceStaging(self.context.spark, storage, below)
-        made = self._transformed(staging.typed(source, gated)) if gated.fit else None
+        made = self.rows.transformed(gated) if gated.fit else None
         staged = Report() if made is None else self._gated(made, folder, now)
         return staged, *self._told(gated), stamps_of(events)
 
@@ -170,14 +169,13 @@ class Staging:
         return staged, *self._told(gated), np.empty(0, np.int64)
 
     def _windows(self, frame: DataFrame, folder: str, now: datetime) -> _Found:
-        staged = self._gated(frame, folder, now)
+        staged = self._gated(collected(wanted_columns(frame, self.pipeline.group)), folder, now)
         left = taken_up(self.context.storage, self.places.gates)
         stamps = np.array([] if left.newest is None else [left.newest], np.int64)
         return staged, *self._told(left.gated), stamps
 
-    def _gated(self, frame: DataFrame, folder: str, now: datetime) -> Report:
+    def _gated(self, made: pa.Table, folder: str, now: datetime) -> Report:
         """The feature gate, in this process."""
-        made = collected(wanted_columns(frame, self.pipeline.group))
         task = replace(self._task(folder, now), buffer_rows=made.num_rows + 1)
         return task.run(made.to_batches(), self.context.storage)
 
@@ -217,19 +215,6 @@ class Staging:
 
 
 _Found = tuple[Report, SourceFigures, tuple[str, ...], Longs]
-
-
-def collected(frame: DataFrame) -> pa.Table:
-    """All rows, on the driver, by one Spark job without Python's workers."""
-    if spark_line() != "3.5":
-        found: pa.Table = frame.toArrow()
-        return found
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    schema, private = to_arrow_schema(frame.schema), cast("Any", frame)
-    batches = private._collect_as_arrow()  # noqa: SLF001 - what toPandas is made of in 3.5
-    # The batches' instants bear the session's time zone.
-    return pa.Table.from_batches(batches).cast(schema) if batches else schema.empty_table()
 
 
 def stamps_of(events: pa.Table) -> Longs:
