@@ -1,0 +1,1 @@
+"""Streams into feature groups: what is read, and how Spark is told."""
