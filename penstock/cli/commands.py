@@ -32,6 +32,7 @@ _MODULES = {
     "forget": "forgetting",
     "schedule": "scheduling",
     "crawler": "crawling",
+    "replay": "replaying",
 }
 
 
