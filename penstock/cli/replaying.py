@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,19 @@ if TYPE_CHECKING:
     "--rate", type=click.FloatRange(min=0, min_open=True), help="At most so many a second."
 )
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many rows of the files.")
+@click.option(
+    "--format",
+    "written",
+    type=click.Choice(["json", "avro"]),
+    default="json",
+    show_default=True,
+    help="How values are written.",
+)
+@click.option(
+    "--schema",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Of Avro: a record of the columns to send.",
+)
 @workspace_options
 def replay(
     workspace: Workspace,
@@ -52,8 +67,10 @@ def replay(
     key: str | None,
     rate: float | None,
     limit: int | None,
+    written: str,
+    schema: Path | None,
 ) -> int:
-    """Send the rows of a source's files to Kafka or Kinesis, as JSON objects.
+    """Send the rows of a source's files to Kafka or Kinesis, as JSON objects or as Avro.
 
     Values are the text that stands in the file, all its columns; only texts that are declared as
     null become null. What cannot be read is counted and left out. With --speed N the rows are
@@ -77,6 +94,12 @@ def replay(
     found = rows(workspace.settings, workspace.root.absolute(), source, known)
     form = _form(key, time, known, by_time=pace.speed is not None)
     form.check(found.names)
+    if (written == "avro") != (schema is not None):
+        raise UsageError("--format avro and --schema go together", "Name the file of the schema")
+    if schema is not None:
+        from penstock.replay.avro import encoder
+
+        form = replace(form, encode=encoder(schema, found.names))
     if found.left_out:
         workspace.progress.note(source, f"columns that are not sent: {', '.join(found.left_out)}")
     supply = Supply(found.batches(), form, limit)

@@ -26,8 +26,8 @@ from penstock.source.splits import Reading, Split, cut, parquet_schema
 from penstock.source.text import csv_header
 from penstock.storage import Storage
 
-#: Events that are sorted are held in memory: keys and values of so many bytes at most. With what
-#: Python needs for each event (about 250 bytes) a year of flights takes a quarter of a gigabyte.
+#: Events that are sorted are held in memory: keys and values of so many bytes at most. Python needs
+#: about 500 bytes more for each: a year of flights, 112 MB, takes 280 (measured).
 MOST_SORTED = 1 << 30
 
 

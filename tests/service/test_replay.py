@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import fastavro
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -385,3 +387,32 @@ def test_a_topic_that_vanishes_fails_what_is_sent_to_it(
     sink.close()
     assert isinstance(ended.failure, TemporaryError)
     assert (ended.sent, ended.failed) == (0, 10)
+
+
+def test_avro_arrives_as_the_schema_has_it(
+    kafka: Broker, place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a key that is text; without a schema it is a wrong word."""
+    kafka.create_topic("avro")
+    schema: dict[str, Any] = {"type": "record", "name": "r"}
+    schema["fields"] = [{"name": "n", "type": "long"}, {"name": "t", "type": "string"}]
+    (tmp_path / "r.avsc").write_text(json.dumps(schema), encoding="utf-8")
+    words = ["--to", f"kafka://{kafka.address}/avro", "--key", "key", "--format", "avro", *place]
+    assert run(["replay", "rows", *words]) == 2
+    assert "--format avro and --schema go together" in capsys.readouterr().err
+    assert run(["replay", "rows", *words, "--schema", f"{tmp_path}/r.avsc", "--limit", "2"]) == 0
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "avro"})
+    consumer.assign([TopicPartition("avro", 0, 0)])
+    found: list[tuple[bytes | None, Any]] = []
+    end = time.monotonic() + 60
+    while len(found) < 2:
+        assert time.monotonic() < end
+        for one in consumer.consume(2, timeout=0.2):
+            value = one.value()
+            assert value is not None
+            found.append((one.key(), fastavro.schemaless_reader(io.BytesIO(value), schema, None)))
+    consumer.close()
+    assert found == [
+        (b"0", {"n": 0, "t": "2024-01-01T00:00:00Z"}),
+        (b"1", {"n": 1, "t": "2024-01-01T01:00:00Z"}),
+    ]

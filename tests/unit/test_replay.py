@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +30,7 @@ from penstock.contract import (
     Source,
 )
 from penstock.errors import ContractError, PenstockError, TemporaryError, UsageError
+from penstock.replay.avro import encoder
 from penstock.replay.events import Event, Form
 from penstock.replay.kinesis import GIVEN_UP_S, WAITING, KinesisSink
 from penstock.replay.pacing import Pace
@@ -277,6 +280,92 @@ def test_json_lines_have_the_columns_that_are_declared_or_else_all(tmp_path: Pat
     known = Declared(("b", "a"))
     first, _ = Supply(found(known).batches(), Form())
     assert first.value == b'{"b":"1.50","a":"x"}'
+
+
+_SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "row",
+    "fields": [
+        {"name": "n", "type": ["null", "int"]},
+        {"name": "x", "type": "double"},
+        {"name": "b", "type": "boolean"},
+        {"name": "d", "type": {"type": "int", "logicalType": "date"}},
+        {"name": "t", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "s", "type": "string"},
+    ],
+}
+
+
+def _encoder(tmp_path: Path, schema: Any, names: str = "nxbdtsz") -> Any:
+    (tmp_path / "row.avsc").write_text(json.dumps(schema), encoding="utf-8")
+    return encoder(tmp_path / "row.avsc", list(names))
+
+
+def test_avro_is_what_the_schema_says_of_the_text(tmp_path: Path) -> None:
+    """Columns it does not name are left out; a reader with the schema has the values."""
+    row = {"n": "-7", "x": "1.50", "b": "true", "d": "2024-02-29", "s": "é", "z": "out"}
+    row["t"] = "2024-02-29T01:00:00.000001+01:00"
+    encode = _encoder(tmp_path, _SCHEMA)
+    found = fastavro.schemaless_reader(io.BytesIO(encode(row)), _SCHEMA, None)
+    assert found == {
+        "n": -7,
+        "x": 1.5,
+        "b": True,
+        "d": date(2024, 2, 29),
+        "t": datetime(2024, 2, 29, 0, 0, 0, 1, tzinfo=timezone.utc),
+        "s": "é",
+    }
+    read = fastavro.schemaless_reader(io.BytesIO(encode(row | {"n": None})), _SCHEMA, None)
+    assert isinstance(read, dict)
+    assert read["n"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("n", one) for one in ("1.0", "x", str(2**31), "", "١")),
+        *(("x", one) for one in ("x", "1_0", " 1", None)),
+        ("b", "yes"),
+        ("d", "2024-02-30"),
+        ("t", "2024-02-29T01:00:00"),
+        ("s", "\udcff"),
+        ("s", None),
+    ],
+)
+def test_a_row_that_the_schema_does_not_fit_is_left_out(
+    tmp_path: Path, name: str, text: str | None
+) -> None:
+    """Not guessed over, and not the end."""
+    row = {"n": "1", "x": "1", "b": "false", "d": "2024-01-01", "t": "2024-01-01T00:00:00Z"}
+    form = Form(encode=_encoder(tmp_path, _SCHEMA))
+    good = {one: [value] for one, value in (row | {"s": "a"}).items()}
+    (event,) = Supply([pa.record_batch(good)], form)
+    assert event.value
+    value = None if text is None else text.encode("utf-8", "surrogateescape")
+    bad = good | {name: pa.array([value], pa.binary()).view(pa.string())}
+    supply = Supply([pa.record_batch(bad)], form)
+    assert list(supply) == []
+    assert supply.skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("string", "it is no record"),
+        ({"type": "record", "name": "r", "fields": []}, "it has no field"),
+        ({"type": "nothing"}, "is no Avro schema"),
+        (_SCHEMA | {"fields": [{"name": "q", "type": "int"}]}, "no column 'q'"),
+        (
+            _SCHEMA | {"fields": [{"name": "n", "type": {"type": "array", "items": "int"}}]},
+            "a field of type array cannot be filled",
+        ),
+        (_SCHEMA | {"fields": [{"name": "n", "type": ["int", "string"]}]}, "null and one other"),
+    ],
+)
+def test_a_schema_that_is_none_of_a_row_is_refused(tmp_path: Path, schema: Any, said: str) -> None:
+    """In one line, before anything is sent."""
+    with pytest.raises(UsageError, match=said):
+        _encoder(tmp_path, schema)
 
 
 def test_a_csv_without_a_header_needs_a_pipeline(tmp_path: Path) -> None:
