@@ -63,7 +63,7 @@ def replay(events: Iterable[Event], pace: Pace, sink: Sink, around: Surroundings
     all of it again.
 
     Args:
-        events: In the order they are sent.
+        events: In the order they are sent. An error of ours that they raise is the failure.
         pace: When each is due.
         sink: Takes them.
         around: Clock, sleep, and who may stop it.
@@ -78,6 +78,17 @@ class _Loop:
         self._began = self._said = around.clock()
 
     def run(self, events: Iterable[Event]) -> Sent:
+        broken: PenstockError | None = None
+        try:
+            self._send(events)
+        except PenstockError as error:  # of a file: what was read before it arrives all the same
+            broken = error
+        self._drain()
+        sent, seconds = self._sink.sent, self._around.clock() - self._began
+        failure = self._sink.failure or broken
+        return Sent(sent, self._given - sent, seconds, self._around.stopped(), failure)
+
+    def _send(self, events: Iterable[Event]) -> None:
         first: float | None = None
         for event in events:
             if first is None:
@@ -85,12 +96,8 @@ class _Loop:
             since = 0.0 if event.at is None or first is None else event.at - first
             self._wait(self._began + self._pace.due(self._given, since))
             if not self._handed_over(event):
-                break
+                return
             self._given += 1
-        self._drain()
-        sent, seconds = self._sink.sent, self._around.clock() - self._began
-        failed = self._given - sent
-        return Sent(sent, failed, seconds, self._around.stopped(), self._sink.failure)
 
     def _goes_on(self) -> bool:
         return self._sink.failure is None and not self._around.stopped()

@@ -29,7 +29,7 @@ from penstock.contract import (
     Pipeline,
     Source,
 )
-from penstock.errors import ContractError, PenstockError, TemporaryError, UsageError
+from penstock.errors import ContractError, DataGateError, PenstockError, TemporaryError, UsageError
 from penstock.replay.avro import encoder
 from penstock.replay.events import Event, Form
 from penstock.replay.kinesis import GIVEN_UP_S, WAITING, KinesisSink
@@ -197,6 +197,18 @@ def test_somebody_hears_of_it_now_and_then() -> None:
     time = Time()
     _sent([Event(None, b"x")] * 21, Pace(rate=1.0), Taken(time), time, told=told.append)
     assert told == [5, 10, 15, 20]
+
+
+def test_what_was_read_before_a_broken_file_arrives() -> None:
+    """And the file is the reason why it ended."""
+    sink, time = Taken(), Time()
+
+    def events() -> Iterable[Event]:
+        yield from _at(0.0, 0.0)
+        raise DataGateError("truncated")
+
+    ended = _sent(events(), Pace(), sink, time)
+    assert (ended.sent, ended.failed, str(ended.failure)) == (2, 0, "truncated")
 
 
 def _file(tmp_path: Path, name: str, data: bytes | None = None, **more: Any) -> Callable[..., Rows]:
@@ -495,6 +507,17 @@ def test_kinesis_is_asked_in_full_requests_and_not_again_at_once() -> None:
     moments = sorted(set(asked))
     waits = [round(b - a, 3) for a, b in pairwise(moments)]
     assert waits == [0.037, 0.075, 0.15]
+
+
+def test_a_small_event_does_not_overtake_a_large_one_of_its_key() -> None:
+    """One that has no room in a request keeps those behind it waiting; larger ones go alone."""
+    stream, time = Stream(lambda _n, _key: False), Time()
+    sizes = [(b"b", 4 << 20), (b"a", 3 << 20), (b"a", 1), (b"c", 6 << 20), (b"c", 2)]
+    events = [Event(key, b"x" * size) for key, size in sizes]
+    replay(events, Pace(), _kinesis(stream, time), Surroundings(time, time.sleep))
+    assert [len(value) for key, value in stream.taken if key == "a"] == [3 << 20, 1]
+    assert [len(value) for key, value in stream.taken if key == "c"] == [6 << 20, 2]
+    assert stream.requests == 5
 
 
 def test_kinesis_that_takes_nothing_is_given_up() -> None:
