@@ -19,7 +19,7 @@ setup: $(READY) ## make the virtual environment (SPARK=4.1 or 3.5)
 $(READY): pyproject.toml constraints/spark-$(SPARK).txt
 	@start=$$(date +%s); \
 	$(PYTHON) -m venv $(VENV) && \
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints/spark-$(SPARK).txt -e '.[local,quality,dev]' && \
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints/spark-$(SPARK).txt -e '.[local,quality,stream,dev]' && \
 	{ $(BIN)/penstock doctor --warm || true; } && \
 	touch $(READY) && \
 	echo "set-up: $$(( $$(date +%s) - start )) s"

@@ -1,4 +1,4 @@
-"""Where a stream comes from, as ``conf`` says it: addresses and names; secrets by reference."""
+"""Where a stream comes from, as ``conf`` says it: addresses, names, and references to secrets."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ _MODULES = {
     "forget": "forgetting",
     "schedule": "scheduling",
     "crawler": "crawling",
+    "replay": "replaying",
 }
 
 

@@ -38,6 +38,7 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock compact              small files of the offline tables into large ones
   penstock expire               files of older versions go
   penstock forget GROUP ID      remove every trace of a record
+  penstock replay SOURCE        send a file's rows to Kafka or Kinesis
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
 not agree, 75 run the same command again, 77 credentials.

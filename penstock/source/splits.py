@@ -97,6 +97,19 @@ def cut(
     return reading, [split for splits, _ in looked for split in splits], tuple(sorted(extra))
 
 
+def parquet_schema(path: str, storage: Storage) -> pa.Schema:
+    """The columns of a Parquet file, with their types.
+
+    Raises:
+        DataGateError: The file is truncated or corrupt.
+    """
+    try:
+        with _opened(path, storage) as file:
+            return file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise _corrupt(path, error) from None
+
+
 def _look(reading: Reading, pin: Pin) -> tuple[list[Split], tuple[str, ...]]:
     if reading.format == "parquet":
         return _parquet_splits(reading, pin)
