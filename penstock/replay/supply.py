@@ -20,10 +20,10 @@ from penstock.contract import Column, Pipeline, Source
 from penstock.errors import ConfigError, ContractError, UsageError
 from penstock.gate import FILE, POSITION, PROBLEM
 from penstock.replay.events import Event, Form, can_be_sent
+from penstock.source.delimited import csv_header
 from penstock.source.files import Pin, check_unchanged, pins, place
 from penstock.source.json_lines import json_names
 from penstock.source.splits import Reading, Split, cut, parquet_schema
-from penstock.source.text import csv_header
 from penstock.storage import Storage
 
 #: Events that are sorted are held in memory: keys and values of so many bytes at most. Python needs
