@@ -150,13 +150,13 @@ def _batch(
         zip(*(empty if values is None else values for _, values, _ in rows), strict=True)
     )
     lines = pa.array([line for line, _, _ in rows], pa.int64())
-    problems = _text_array([problem for _, _, problem in rows], undecoded)
-    values = [_text_array(values, encode) for values in by_column]
+    problems = text_array([problem for _, _, problem in rows], undecoded)
+    values = [text_array(values, encode) for values in by_column]
     return placed(path, columns, values, lines, null_texts, problems)
 
 
 def placed(
-    path: str,
+    path: str | pa.Array,
     columns: Sequence[str],
     values: Sequence[pa.Array],
     lines: pa.Array,
@@ -166,12 +166,12 @@ def placed(
     """Values of the columns as a batch, with file, line, and text of problem rows."""
     rows = len(lines)
     arrays = [_nulled(one, null_texts) for one in values]
-    arrays += [pa.repeat(pa.scalar(path), rows), lines]
+    arrays += [pa.repeat(pa.scalar(path), rows) if isinstance(path, str) else path, lines]
     arrays.append(pa.nulls(rows, pa.string()) if problems is None else problems)
     return pa.RecordBatch.from_arrays(arrays, names=[*columns, FILE, POSITION, PROBLEM])
 
 
-def _text_array(values: Sequence[Any], encode: Encode) -> pa.Array:
+def text_array(values: Sequence[Any], encode: Encode) -> pa.Array:
     """A string array that may hold bytes that are not UTF-8, for the gate to find."""
     try:
         return pa.array(values, pa.string())

@@ -120,7 +120,7 @@ def taken_up(storage: Storage, folder: str) -> TakenUp:
 
 
 def _place(events: pa.RecordBatch) -> str:
-    return "/".join(str(events.column(one)[0]) for one in ("topic", "partition", "offset"))
+    return "/".join(str(events.column(one)[0]) for one in ("file", "position"))
 
 
 def _newest(events: pa.RecordBatch) -> int:

@@ -6,8 +6,7 @@ file, ``kafka:flights/0``, and the offset as its position.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -15,12 +14,14 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.contract import Source
+from penstock.encoding import flat
 from penstock.source.json_lines import encoded, values_of
-from penstock.source.text import Row, batches
+from penstock.source.text import placed, text_array, undecoded
 
-#: Columns a batch of events has.
-EVENT = ("key", "value", "topic", "partition", "offset", "timestamp")
+#: Columns a batch of events has: where it is from, as the quarantine says it, and its number there.
+EVENT = ("key", "value", "file", "position", "topic", "timestamp")
 HEADERS = "headers"
+_ROWS = 16_384  # of a batch
 
 
 @dataclass(frozen=True)
@@ -43,38 +44,41 @@ class Messages:
         Args:
             events: Columns :data:`EVENT`, and :data:`HEADERS` where headers are mapped.
         """
-        places = zip(
-            events.column("topic").to_pylist(), events.column("partition").to_pylist(), strict=True
-        )
-        start = 0
-        for place, same in itertools.groupby(places):
-            count = sum(1 for _ in same)
-            rows = self._rows(events.slice(start, count))
-            yield from batches(file_of(*place), self.columns, rows, self.null_texts, encoded)
-            start += count
+        for start in range(0, events.num_rows, _ROWS):
+            some = events.slice(start, _ROWS)
+            read = [self._row(*event) for event in self._events(some)]
+            empty = [None] * len(self.columns)
+            by_column = zip(*(empty if one is None else one for one, _ in read), strict=True)
+            yield placed(
+                flat(some.column("file").cast(pa.string())),
+                self.columns,
+                [text_array(values, encoded) for values in by_column],
+                flat(some.column("position").cast(pa.int64())),
+                self.null_texts,
+                text_array([problem for _, problem in read], undecoded),
+            )
 
-    def _rows(self, events: pa.RecordBatch | pa.Table) -> Iterator[Row]:
-        raw = zip(
-            events.column("offset").to_pylist(),
-            events.column("key").to_pylist(),
-            events.column("value").to_pylist(),
-            events.column("timestamp").to_pylist(),
-            events.column("topic").to_pylist(),
-            self._headers(events),
-            strict=True,
-        )
-        for offset, key, value, at, topic, headers in raw:
-            values, text = self._values(value)
-            if values is None:
-                yield offset, None, text
-                continue
-            if self.mapped:
-                envelope = _Envelope(key, value, at, topic, headers)
-                values = [
-                    envelope.text(self.mapped[name]) if one is None and name in self.mapped else one
-                    for name, one in zip(self.columns, values, strict=True)
-                ]
-            yield offset, values, None
+    def _events(self, events: pa.RecordBatch | pa.Table) -> Iterator[tuple[Any, ...]]:
+        names = ("key", "value", "timestamp", "topic") if self.mapped else ("value",)
+        columns = [events.column(name).to_pylist() for name in names]
+        if HEADERS in events.schema.names and self.mapped:
+            columns.append(events.column(HEADERS).to_pylist())
+        return zip(*columns, strict=True)
+
+    def _row(self, *event: Any) -> tuple[list[str | None] | None, str | None]:
+        """The columns, None where the value is none that can be read; and then its text."""
+        if not self.mapped:
+            values, text = self._values(event[0])
+            return values, text if values is None else None
+        envelope = _Envelope(*event)
+        values, text = self._values(envelope.value)
+        if values is None:
+            return None, text
+        found = [
+            envelope.text(self.mapped[name]) if one is None and name in self.mapped else one
+            for name, one in zip(self.columns, values, strict=True)
+        ]
+        return found, None
 
     def _values(self, value: bytes | None) -> tuple[list[str | None] | None, str]:
         """The columns, None where the value is none that can be read; and its text."""
@@ -83,11 +87,6 @@ class Messages:
             return ([None] * len(self.columns) if deletes else None), "null"
         text = value.decode("utf-8", "surrogateescape")
         return values_of(text, self.columns), text
-
-    def _headers(self, events: pa.RecordBatch | pa.Table) -> Sequence[Any]:
-        if HEADERS in events.schema.names:
-            return list(events.column(HEADERS).to_pylist())
-        return [None] * events.num_rows
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class _Envelope:
     value: bytes | None
     at: datetime
     topic: str
-    headers: list[dict[str, Any]] | None
+    headers: list[dict[str, Any]] | None = None
 
     def text(self, what: str) -> str | None:
         if what == "key":
@@ -117,11 +116,6 @@ class _Envelope:
 def messages_of(source: Source, mapped: Mapping[str, str]) -> Messages:
     """How the events of a source become its rows."""
     return Messages(tuple(one.name for one in source.columns), source.null_texts, dict(mapped))
-
-
-def file_of(topic: str, partition: int) -> str:
-    """What the quarantine says instead of a file."""
-    return f"kafka:{topic}/{partition}"
 
 
 def _text(value: bytes | None) -> str | None:

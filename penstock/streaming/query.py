@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as fn
 
 from penstock.bucket import storage_of
 from penstock.conf_streams import Stream
@@ -288,7 +289,8 @@ class _Run:
             told["startingOffsets"] = "earliest"
         reader = context.spark.readStream.format("kafka").options(**told)
         names = [*EVENT, *([HEADERS] if stream.kafka.headers else [])]
-        frame = reader.load().select(*names)
+        place = fn.concat(fn.lit("kafka:"), "topic", fn.lit("/"), "partition").alias("file")
+        frame = reader.load().select("*", place, fn.col("offset").alias("position")).select(*names)
         if kind == "windows":
             frame = self._windows(frame, others)
         writer = frame.writeStream.foreachBatch(sink).outputMode("update")

@@ -155,7 +155,7 @@ def _answers(
             lab.ingest(ours, {"readings": file})
         path = offline_path(lab.settings(), group.name)
         stored = lab.context(lab.settings()).table(group).rows()
-        own = _own(path, form).to_pandas()
+        own = own_rows(path, form, "at").to_pandas()
         moments = (None, None, None, START + timedelta(hours=2))
         found: dict[str, Any] = {}
         for kind, moment in zip(KINDS, moments, strict=True):
@@ -172,7 +172,7 @@ def _answers(
         return found
 
 
-def _own(path: str, form: str) -> pa.Table:
+def own_rows(path: str, form: str, event_time: str) -> pa.Table:
     """All rows by the format's own library."""
     if form == "delta":
         return deltalake.DeltaTable(path).to_pyarrow_table()
@@ -183,7 +183,7 @@ def _own(path: str, form: str) -> pa.Table:
     table = ds.dataset(
         f"{path}/data", partitioning=ds.partitioning(hours, flavor="hive")
     ).to_table()
-    at = table.column("at")
+    at = table.column(event_time)
     if pa.types.is_string(at.type):  # the folder says the hour of each row
         hour = [one[:13] for one in at.to_pylist()]
         parts = zip(*(table.column(name).to_pylist() for name in hours.names), strict=True)
