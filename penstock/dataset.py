@@ -20,6 +20,7 @@ from penstock.errors import ContractError
 
 #: One DataFrame to another; pure.
 Step = Callable[[Any], Any]
+MOST_RECENT = 100  # versions that one lookup takes
 _LONGEST = 2**63 - 1
 
 
@@ -38,6 +39,9 @@ class Lookup:
         written: Only rows that were in the offline store by then (``write_time``): what a model
             could have known, late data not. Data sets over backfilled history have none of it.
         required: Labels without features are left out, and counted.
+        recent: How many of the newest events, 1 to 100. The newest is in the columns named above,
+            older ones in the same with ``_2``, ``_3``, … behind; null where there are fewer. Rows
+            of one event time are one event, and a deletion ends what is seen.
     """
 
     group: str
@@ -48,10 +52,15 @@ class Lookup:
     before: bool = False
     written: bool = False
     required: bool = False
+    recent: int = 1
 
     def __post_init__(self) -> None:
         if self.max_age is not None and self.max_age <= timedelta(0):
             raise ContractError(f"lookup of {self.group!r}: a max_age of {self.max_age}")
+        whole = isinstance(self.recent, int) and not isinstance(self.recent, bool)
+        if not whole or not 1 <= self.recent <= MOST_RECENT:
+            message = f"lookup of {self.group!r}: the {self.recent!r} most recent"
+            raise ContractError(message, f"Ask for 1 to {MOST_RECENT}")
 
     @property
     def oldest(self) -> int | None:

@@ -17,7 +17,7 @@ from penstock.errors import UsageError
 if TYPE_CHECKING:
     from penstock.query import Table
     from penstock.training.build import Format
-    from penstock.training.sql import Moments
+    from penstock.training.lookup import Moments
 
 
 @click.group()

@@ -337,7 +337,7 @@ def _told(plan: Plan, counted: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "group": plan.lookup.group,
         "on": plan.lookup.on,
-        "features": [plan.lookup.prefix + name for name in plan.chosen],
+        "features": list(plan.names),
         "found": int(counted[f"found_{n}"]),
         "median_age_s": counted[f"median_{n}"],
         "oldest_s": counted[f"oldest_{n}"],

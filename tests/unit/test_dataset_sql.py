@@ -19,7 +19,8 @@ from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.dataset import Dataset, HashSplit, Lookup
 from penstock.errors import UsageError
 from penstock.query import ATHENA, SPARK, Dialect, Table
-from penstock.training.sql import Moments, sql
+from penstock.training.lookup import Moments
+from penstock.training.sql import sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ rows = st.builds(
     st.sampled_from(TIMES[:6]) | st.sampled_from(TIMES),
     st.sampled_from([0, 1_000]),
     micros,
-    st.booleans(),
+    st.sampled_from([False, False, True]),
     st.sampled_from(["x", "ü", "", None]),
     st.sampled_from([2.5, 0.0, -1.0, None]),
 )
@@ -157,10 +158,10 @@ def answered(made: str, dialect: Dialect, tables: dict[str, pa.Table]) -> list[t
         return db.execute(duck).fetchall()
 
 
-def best(
+def newest(
     history: list[Row], who: str | None, at: int | None, lookup: Lookup, chosen: Sequence[str]
-) -> Row | None:
-    """The row a label gets, by looking at every one."""
+) -> list[Row]:
+    """The rows a label gets, the newest first, by looking at every one."""
 
     def known(time: int) -> bool:
         return at is not None and (time < at if lookup.before else time <= at)
@@ -168,10 +169,13 @@ def best(
     seen = [row for row in history if row.key == who and known(row.at)]
     if lookup.written:
         seen = [row for row in seen if known(row.written)]
-    row = max(seen, key=lambda one: _rank(one, chosen), default=None)
-    if row is None or row.deleted or at is None:
-        return None
-    return None if lookup.oldest is not None and at - row.at > lookup.oldest else row
+    found: list[Row] = []
+    for time in sorted({row.at for row in seen}, reverse=True):
+        row = max((one for one in seen if one.at == time), key=lambda one: _rank(one, chosen))
+        if row.deleted or (lookup.oldest is not None and (at or 0) - row.at > lookup.oldest):
+            break
+        found.append(row)
+    return found[: lookup.recent]
 
 
 def _rank(row: Row, chosen: Sequence[str]) -> tuple[Any, ...]:
@@ -204,6 +208,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         st.booleans(),
         ages,
         st.sampled_from([("at", "sky", "wind-speed"), ("wind-speed", "sky"), ("sky",)]),
+        st.sampled_from([1, 1, 2, 3, 5]),
         st.sampled_from(DIALECTS),
     )
     def answers(
@@ -216,6 +221,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         required: bool,
         age: int | None,
         chosen: tuple[str, ...],
+        recent: int,
         dialect: Dialect,
     ) -> None:
         lookup = Lookup(
@@ -227,6 +233,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
             before=before,
             written=written,
             required=required,
+            recent=recent,
         )
         history = [one._replace(at=one.at // case.step * case.step) for one in history]
         cut = case.moment_step
@@ -247,17 +254,19 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         wanted = []
         own = there["labels"].to_pylist()
         for (who, at), label in zip(asked, own, strict=True):
-            row = best(history, who, at, lookup, chosen)
-            if row is None and required:
+            found = newest(history, who, at, lookup, chosen)
+            if not found and required:
                 continue
-            values: dict[str, Any] = dict.fromkeys(("at", "sky", "wind-speed"))
-            if row is not None:
+            kept: list[Any] = []
+            for row in found:
                 values = {
                     "at": stored(zero + row.at, case.group),
                     "sky": row.sky,
                     "wind-speed": row.wind,
                 }
-            wanted.append((*label.values(), *(values[one] for one in chosen)))
+                kept += [values[one] for one in chosen]
+            kept += [None] * (recent * len(chosen) - len(kept))
+            wanted.append((*label.values(), *kept))
         assert sorted(answered(made, dialect, there), key=repr) == sorted(wanted, key=repr)
 
     answers()
@@ -333,6 +342,127 @@ def test_each_option_does_what_the_docs_say(
     own = [tuple(one.values()) for one in there["labels"].to_pylist()]
     expected = [(*one, sky) for one, sky in zip(own, wanted, strict=False)]
     assert sorted(answer, key=repr) == sorted(expected, key=repr)
+
+
+@pytest.mark.shows("6.2")
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("options", "history", "at", "wanted"),
+    [
+        ({}, [_one(sky="x"), _one(at=1, sky="y")], 1, ["y", "x", None]),
+        ({}, [_one(sky="x"), _one(at=1, sky="y")], 0, ["x", None, None]),
+        ({"before": True}, [_one(sky="x"), _one(at=1, sky="y")], 1, ["x", None, None]),
+        # Rows of one time are one event, of which the winner counts.
+        ({}, [_one(sky="x"), _one(sky="y"), _one(at=-1, sky="z")], 0, ["y", "z", None]),
+        ({}, [_one(sky="x"), _one(sky="x"), _one(sky="x")], 0, ["x", None, None]),
+        # Nothing is seen through a deletion; one that lost its tie is none.
+        (
+            {},
+            [_one(sky="x"), _one(at=1, deleted=True), _one(at=2, sky="y"), _one(at=3, sky="z")],
+            3,
+            ["z", "y", None],
+        ),
+        (
+            {},
+            [_one(sky="x"), _one(at=1, deleted=True), _one(at=1, sky="y", invoked=1_000)],
+            1,
+            ["y", "x", None],
+        ),
+        # Each for itself is too old.
+        (
+            {"max_age": timedelta(microseconds=2)},
+            [_one(sky="x"), _one(at=1_000, sky="y"), _one(at=3_000, sky="z")],
+            3_000,
+            ["z", "y", None],
+        ),
+        # The winner of a time is the best that was known: the better one came too late.
+        (
+            {"written": True},
+            [_one(sky="x"), _one(at=1, sky="y"), _one(at=1, sky="z", written=2_000)],
+            1_000,
+            ["y", "x", None],
+        ),
+        (
+            {"written": True},
+            [_one(sky="x"), _one(at=1, sky="y"), _one(at=1, sky="z", written=2_000)],
+            2_000,
+            ["z", "x", None],
+        ),
+        # Late rows find their place among those that were there before.
+        (
+            {"written": True},
+            [_one(at=2, sky="z"), _one(sky="x", written=1_000), _one(at=1, sky="y", written=2_000)],
+            2_000,
+            ["z", "y", "x"],
+        ),
+        (
+            {"written": True},
+            [_one(at=2, sky="z"), _one(sky="x"), _one(at=1, deleted=True, written=2_000)],
+            2_000,
+            ["z", None, None],
+        ),
+    ],
+)
+def test_the_most_recent_versions(
+    options: dict[str, Any],
+    history: list[Row],
+    at: int,
+    wanted: list[str | None],
+    dialect: Dialect,
+) -> None:
+    """One rule a case; the newest first, in numbered columns."""
+    groups = {"visits": visits(), "weather": weather()}
+    lookup = Lookup("weather", "who", ("sky",), recent=3, **options)
+    made = sql(
+        Dataset("asked", "visits", "when", (lookup,)),
+        groups,
+        tables_of(*groups.values()),
+        dialect,
+        labels=Table.registered("lake", "labels"),
+    )
+    there = {
+        "weather": events(history, CASES[0], ZERO),
+        "labels": labels([("a", at), ("b", at)], "text", ZERO),
+    }
+    answer = sorted(answered(made, dialect, there))
+    assert answer[0][2:] == tuple(wanted)
+    assert answer[1][2:] == (None, None, None)
+
+
+def test_a_lookup_asks_by_an_older_version_of_another() -> None:
+    """What a numbered column holds can be looked up like any other."""
+    history = [
+        Row("a", 0, 0, 0, False, "c", 1.0),
+        Row("a", 1, 0, 0, False, "d", 2.0),
+        Row("c", 0, 0, 0, False, "x", 3.0),
+    ]
+    groups = {"visits": visits(), "weather": weather()}
+    lookups = (
+        Lookup("weather", "who", ("sky",), prefix="own_", recent=2),
+        Lookup("weather", "own_sky_2", ("wind-speed",), prefix="then_"),
+    )
+    made = sql(
+        Dataset("asked", "visits", "when", lookups),
+        groups,
+        tables_of(*groups.values()),
+        ATHENA,
+        labels=Table.registered("lake", "labels"),
+    )
+    there = {
+        "weather": events(history, CASES[0], ZERO),
+        "labels": labels([("a", 1)], "text", ZERO),
+    }
+    assert [row[2:] for row in answered(made, ATHENA, there)] == [("d", "c", 3.0)]
+
+
+def test_as_many_versions_as_may_be_make_a_text_athena_takes() -> None:
+    """Its texts have 262,144 bytes at most."""
+    groups = {"visits": visits(), "weather": weather()}
+    dataset = Dataset("asked", "visits", "when", (Lookup("weather", "who", recent=100),))
+    made = sql(dataset, groups, tables_of(*groups.values()), ATHENA)
+    assert len(made.encode()) < 262_144
+    assert made.count('FROM "lake"."weather"') == 1
+    assert made.count('"_events_0"') == 3  # made once, read twice, however many versions
 
 
 VISITS = [
