@@ -29,6 +29,7 @@ from penstock.session import raised
 from penstock.stage.report import rows_of
 from penstock.storage import Storage, absolute
 from penstock.training.join import Plan, column, looked_up, plan_of
+from penstock.training.scope import EVERYTHING, Scope, within
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -85,6 +86,7 @@ def build(
     *,
     folder: str | None = None,
     form: Format = "parquet",
+    scope: Scope = EVERYTHING,
 ) -> Built:
     """Build a data set from the offline tables as they are now. Doing it again changes nothing.
 
@@ -94,6 +96,7 @@ def build(
         groups: Contracts by name.
         folder: Where to; by default ``datasets/NAME`` in the lake.
         form: File format.
+        scope: Which labels, and which rows of the offline tables.
 
     Raises:
         UsageError: A group or column is not there, or a group has no offline table.
@@ -102,7 +105,7 @@ def build(
         TemporaryError: Files are being removed.
     """
     with sharing(context, "_datasets"):
-        return _built(context, dataset, groups, folder, form)
+        return _built(context, dataset, groups, folder, form, scope)
 
 
 def _built(
@@ -111,16 +114,19 @@ def _built(
     groups: Mapping[str, FeatureGroup],
     folder: str | None,
     form: Format,
+    scope: Scope,
 ) -> Built:
     versions = {name: _version(context, groups, name) for name in dataset.groups}
-    named = [dataset.meaning, form, *(versions[name].plain() for name in dataset.groups)]
+    lineage = [versions[name].plain() for name in dataset.groups]
+    scoped = [] if scope == EVERYTHING else [scope.plain()]
+    named = [dataset.meaning, form, *lineage, *scoped]
     root = absolute(folder or f"{context.settings.lake}/datasets/{dataset.name}")
     path = f"{root}/{meaning.digest(named)}"
     storage = storage_of(path, context.settings)
     there = _manifest(storage, path)
     if there is not None:
         return Built(path, there, made=False)
-    frame, plans = _looked_up(context, dataset, versions)
+    frame, plans = _looked_up(context, dataset, versions, scope)
     try:
         counts = _write(frame, dataset, plans, path, form)
     except Exception as error:
@@ -134,12 +140,13 @@ def _built(
         "dataset": dataset.name,
         "meaning": dataset.meaning,
         "format": form,
+        "scope": scope.plain(),
         "made": context.now().isoformat(timespec="seconds"),
         "parts": counts.parts,
         "columns": columns,
         "lookups": [_told(plan, counts.before) for plan in plans],
         "labels": counts.before["rows"],
-        "lineage": [versions[name].plain() for name in dataset.groups],
+        "lineage": lineage,
     }
     data = json.dumps(manifest, indent=2).encode()
     storage.put_if_absent(_manifest_path(path), data)
@@ -159,9 +166,16 @@ def _version(context: Context, groups: Mapping[str, FeatureGroup], name: str) ->
     return Version(group, table, version)
 
 
-def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version]) -> DataFrame:
+def _labels(
+    context: Context, dataset: Dataset, versions: Mapping[str, Version], scope: Scope
+) -> DataFrame:
+    from pyspark.sql import functions as fn
+
     base = versions[dataset.base]
-    base.rows.createOrReplaceTempView(_VIEW)
+    rows = base.rows
+    if scope.written is not None:
+        rows = rows.where(fn.unix_micros("write_time") <= scope.written // 1_000)
+    rows.createOrReplaceTempView(_VIEW)
     text = query.sql("live", base.group, query.Table((_VIEW,)), query.SPARK)
     current = context.spark.sql(text)
     labels: DataFrame = current if dataset.labels is None else dataset.labels(current)
@@ -172,18 +186,19 @@ def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version])
     if kind not in ("timestamp", "string", "double"):
         message = f"data set {dataset.name!r}: the moments in {dataset.time!r} are {kind}"
         raise UsageError(message, "Make them timestamps, or ISO text with T and Z")
-    return labels
+    return within(labels, dataset.time, scope)
 
 
 def _looked_up(
-    context: Context, dataset: Dataset, versions: Mapping[str, Version]
+    context: Context, dataset: Dataset, versions: Mapping[str, Version], scope: Scope
 ) -> tuple[DataFrame, list[Plan]]:
-    frame = _labels(context, dataset, versions)
+    frame = _labels(context, dataset, versions, scope)
     plans: list[Plan] = []
     for number, lookup in enumerate(dataset.lookups):
         version = versions[lookup.group]
         plan = plan_of(lookup, version.group, frame.columns, number)
-        frame = looked_up(frame, dataset.time, plan, version.group, version.events)
+        events = version.events
+        frame = looked_up(frame, dataset.time, plan, version.group, events, scope.written)
         plans.append(plan)
     return frame, plans
 

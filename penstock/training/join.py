@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock import encoding
 from penstock.contract import FeatureGroup
@@ -97,7 +98,12 @@ def plan_of(lookup: Lookup, group: FeatureGroup, columns: Sequence[str], number:
 
 
 def looked_up(
-    labels: DataFrame, time: str, plan: Plan, group: FeatureGroup, events: DataFrame | Files
+    labels: DataFrame,
+    time: str,
+    plan: Plan,
+    group: FeatureGroup,
+    events: DataFrame | Files,
+    written: int | None = None,
 ) -> DataFrame:
     """The labels with the plan's features, its age and its later column.
 
@@ -107,6 +113,7 @@ def looked_up(
         plan: From :func:`plan_of`.
         group: The contract of ``events``.
         events: The offline table, with its system columns; from files it is read sooner.
+        written: Only rows whose ``write_time`` is at or before it, nanoseconds since the epoch.
     """
     left, schema = _left(labels, time, plan), rows_schema(group)
     kinds = (dict(left.dtypes)[KEY], schema[group.record_identifier].dataType.simpleString())
@@ -121,7 +128,7 @@ def looked_up(
         right = packed(_right(events, columns), 1, partitions)
     both = exchanged([packed(left, 0, partitions), right], partitions)
     empty = pa.schema([(name, one.type) for name, one in columns.items()]).empty_table()
-    return both.mapInArrow(settled(_Work(plan, empty)), _schema(labels, schema, plan))
+    return both.mapInArrow(settled(_Work(plan, empty, written)), _schema(labels, schema, plan))
 
 
 def column(frame: DataFrame, name: str) -> SparkColumn:
@@ -177,6 +184,7 @@ class _Work:
 
     plan: Plan
     empty: pa.Table
+    written: int | None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         labels, events = unpacked(batches, 2)
@@ -186,6 +194,8 @@ class _Work:
 
     def _answer(self, labels: Any, events: Any) -> Any:
         plan = self.plan
+        if self.written is not None:
+            events = events.filter(pc.less_equal(events["_written"], self.written // 1_000))
         moments = nanoseconds(labels["_moment"].combine_chunks())
         times = nanoseconds(events["_at"].combine_chunks())
         deleted = _numpy(events["_deleted"])

@@ -49,13 +49,22 @@ class Moment:
 
     def text(self, dialect: Dialect, of: str = "") -> str:
         """Its nanoseconds."""
-        return _nanoseconds(dialect, self.kind, of + dialect.identifier(self.column))
+        return nanoseconds(dialect, self.kind, of + dialect.identifier(self.column))
 
 
 def steps(
     plan: Plan, group: FeatureGroup, table: str, source: str, moment: Moment, dialect: Dialect
 ) -> list[tuple[str, str]]:
-    """Names of WITH and their queries: events, questions, answers, labels with the answers."""
+    """Names of WITH and their queries: events, questions, answers, labels with the answers.
+
+    Args:
+        plan: The lookup.
+        group: Contract of its group.
+        table: Text of what its offline rows are read from.
+        source: Name of the labels that it asks for.
+        moment: The labels' column of moments.
+        dialect: Athena's or Spark's.
+    """
     events, asked, seen, found = (f"_{one}_{plan.number}" for one in _STEPS)
     last, quoted = labels_after(plan.number), dialect.identifier
     both = _both(plan, quoted(events), quoted(asked), dialect)
@@ -87,10 +96,10 @@ def _events(plan: Plan, group: FeatureGroup, table: str, dialect: Dialect) -> st
     """Rows of the offline table, numbered within their identifier: the best is 1."""
     quoted = dialect.identifier
     kind = OF[group.feature(group.event_time).type]
-    at = _nanoseconds(dialect, kind, quoted(group.event_time))
+    at = nanoseconds(dialect, kind, quoted(group.event_time))
     known = ""
     if plan.lookup.written:
-        written = _nanoseconds(dialect, "timestamp", quoted("write_time"))
+        written = nanoseconds(dialect, "timestamp", quoted("write_time"))
         known = f"    greatest({at}, {written}) AS {quoted('_known')},\n"
     order = query.descending(dialect, ("_at", *SYSTEM, *plan.chosen))
     key = quoted(group.record_identifier)
@@ -232,7 +241,8 @@ def _joined(plan: Plan, labels: str, found: str, moment: Moment, dialect: Dialec
     )
 
 
-def _nanoseconds(dialect: Dialect, kind: Moments, column: str) -> str:
+def nanoseconds(dialect: Dialect, kind: Moments, column: str) -> str:
+    """Text of a column's nanoseconds since the epoch."""
     return _NANOSECONDS[dialect.name, kind].replace("{}", column)
 
 

@@ -14,7 +14,8 @@ from penstock.dataset import Dataset
 from penstock.errors import UsageError
 from penstock.query import SPARK, Dialect, Table
 from penstock.training.join import Plan, plan_of
-from penstock.training.lookup import OF, Moment, Moments, labels_after, steps
+from penstock.training.lookup import OF, Moment, Moments, labels_after, nanoseconds, steps
+from penstock.training.scope import EVERYTHING, Scope
 
 
 def sql(
@@ -25,10 +26,12 @@ def sql(
     *,
     labels: Table | None = None,
     moments: Moments | None = None,
+    scope: Scope = EVERYTHING,
 ) -> str:
     """The text: a comment that says what is left out, then one query. Rows come in no order.
 
-    A label whose identifier or moment is null finds nothing. (Building refuses a null moment.)
+    A label whose identifier or moment is null finds nothing, and a null moment is in no range.
+    (Building refuses a null moment.)
 
     Args:
         dataset: What is asked for; its split and transform are left out.
@@ -38,6 +41,7 @@ def sql(
         labels: A table of labels; None takes the current rows of the base group.
         moments: What the moments in ``labels`` are. By default as the base group has that column,
             else timestamps.
+        scope: Which labels, and which rows of the offline tables; ``labels`` is read as it is.
 
     Raises:
         UsageError: Labels are made by Python and no table of them is named; or a group or column
@@ -53,15 +57,18 @@ def sql(
     base = groups[dataset.base]
     kind = _moments(dataset, base, labels, moments)
     plans = _plans(dataset, groups, None if labels is not None else base)
-    if labels is None:
+    moment, parts = Moment(dataset.time, kind), []
+    if labels is not None:
+        first = f"SELECT *\nFROM {labels.text(dialect)}"
+    elif scope.written is None:
         first = query.sql("live", base, tables[dataset.base], dialect)
     else:
-        first = f"SELECT *\nFROM {labels.text(dialect)}"
-    moment = Moment(dataset.time, kind)
-    parts = [(labels_after(0), first)]
+        rows = f"SELECT *\nFROM {_written(tables[dataset.base], scope, dialect)}"
+        parts, first = [(_BASE, rows)], query.sql("live", base, Table((_BASE,)), dialect)
+    parts.append((labels_after(0), _within(first, moment, scope, dialect)))
     for plan in plans:
         group = groups[plan.lookup.group]
-        table = tables[plan.lookup.group].text(dialect)
+        table = _written(tables[plan.lookup.group], scope, dialect)
         source = labels_after(_source(plan, plans))
         parts += steps(plan, group, table, source, moment, dialect)
     quoted = dialect.identifier
@@ -70,7 +77,29 @@ def sql(
     if dialect is SPARK and "${" in text:
         message = f"data set {dataset.name!r}: Spark replaces variables in a query's text"
         raise UsageError(message, "Name columns and prefixes without ${")
-    return f"{_comment(dataset, labels)}\n{text}"
+    return f"{_comment(dataset, labels, scope)}\n{text}"
+
+
+_BASE = "_base"
+
+
+def _written(table: Table, scope: Scope, dialect: Dialect) -> str:
+    """An offline table, or those of its rows that were written in time."""
+    if scope.written is None:
+        return table.text(dialect)
+    written = nanoseconds(dialect, "timestamp", dialect.identifier("write_time"))
+    return f"{table.text(dialect)} WHERE {written} <= {scope.written}"
+
+
+def _within(labels: str, moment: Moment, scope: Scope, dialect: Dialect) -> str:
+    """Those labels whose moments are in the range."""
+    if not scope.ranges:
+        return labels
+    end = "" if scope.after is None else f"\n  AND {moment.text(dialect)} < {scope.after}"
+    return (
+        f"SELECT *\nFROM (\n{_indented(labels)}\n) AS {dialect.identifier('_all')}\n"
+        f"WHERE {moment.text(dialect)} >= {scope.first}{end}"
+    )
 
 
 def _moments(
@@ -131,12 +160,18 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.split("\n"))
 
 
-def _comment(dataset: Dataset, labels: Table | None) -> str:
+def _comment(dataset: Dataset, labels: Table | None, scope: Scope) -> str:
     lines = [f"Data set {dataset.name}: its labels, with features as known at each one's moment."]
     if dataset.labels is not None:
         lines.append("Labels are made by Python; here a table of them is read.")
     elif labels is not None:
         lines.append("Labels are read from a table, not from the base group.")
+    at = scope.plain()
+    if scope.ranges:
+        lines.append(f"Moments: from {at['start'] or 'the first'} to before {at['end'] or 'none'}.")
+    if scope.as_of is not None:
+        others = "" if labels is None else ", but all labels of their table"
+        lines.append(f"Rows of offline tables that were written by {at['as_of']}{others}.")
     if dataset.transform is not None:
         lines.append("The transform is Python: it is left out, and with it the columns it makes.")
     if dataset.split is not None:

@@ -20,6 +20,7 @@ from penstock.dataset import Dataset, HashSplit, Lookup
 from penstock.errors import UsageError
 from penstock.query import ATHENA, SPARK, Dialect, Table
 from penstock.training.lookup import Moments
+from penstock.training.scope import Scope
 from penstock.training.sql import sql
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ asking = st.tuples(
 )
 questions = st.lists(asking, min_size=4, max_size=12)
 ages = st.sampled_from([None, None, 1_000, 2_000, SECOND, SECOND + 1_000])
+#: Start and end of the labels, and when rows were written; half of the time there is none of it.
+bounds = st.none() | st.sampled_from([-SECOND, 0, 1_000, SECOND])
+scopes = st.just((None, None, None)) | st.tuples(bounds, bounds, bounds)
 
 
 def text(ns: int, digits: int) -> str:
@@ -178,6 +182,20 @@ def newest(
     return found[: lookup.recent]
 
 
+def instant(zero: int, after: int | None) -> datetime | None:
+    """A bound of a scope."""
+    if after is None:
+        return None
+    whole = datetime.fromtimestamp(zero // SECOND, timezone.utc)
+    return whole + timedelta(microseconds=after // 1_000)
+
+
+def _within(at: int | None, start: int | None, end: int | None) -> bool:
+    if at is None:
+        return start is None and end is None
+    return (start is None or at >= start) and (end is None or at < end)
+
+
 def _rank(row: Row, chosen: Sequence[str]) -> tuple[Any, ...]:
     values = {
         "sky": (row.sky is not None, (row.sky or "").encode()),
@@ -209,6 +227,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         ages,
         st.sampled_from([("at", "sky", "wind-speed"), ("wind-speed", "sky"), ("sky",)]),
         st.sampled_from([1, 1, 2, 3, 5]),
+        scopes,
         st.sampled_from(DIALECTS),
     )
     def answers(
@@ -222,6 +241,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         age: int | None,
         chosen: tuple[str, ...],
         recent: int,
+        scoped: tuple[int | None, int | None, int | None],
         dialect: Dialect,
     ) -> None:
         lookup = Lookup(
@@ -238,6 +258,9 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         history = [one._replace(at=one.at // case.step * case.step) for one in history]
         cut = case.moment_step
         asked = [(who, None if at is None else at // cut * cut) for who, at in asked]
+        start, end, as_of = scoped
+        if start is not None and end is not None and end <= start:
+            end = None
         groups = {"visits": visits(), "weather": case.group}
         made = sql(
             Dataset("asked", "visits", "when", (lookup,)),
@@ -246,6 +269,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
             dialect,
             labels=Table.registered("lake", "labels"),
             moments=case.moments,
+            scope=Scope(*(instant(zero, one) for one in (start, end, as_of))),
         )
         there = {
             "weather": events(history, case, zero),
@@ -253,8 +277,11 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         }
         wanted = []
         own = there["labels"].to_pylist()
+        held = [one for one in history if as_of is None or one.written <= as_of]
         for (who, at), label in zip(asked, own, strict=True):
-            found = newest(history, who, at, lookup, chosen)
+            if not _within(at, start, end):
+                continue
+            found = newest(held, who, at, lookup, chosen)
             if not found and required:
                 continue
             kept: list[Any] = []
@@ -525,6 +552,52 @@ def test_labels_are_the_current_rows_of_the_base_group(dialect: Dialect) -> None
     }
 
 
+@pytest.mark.shows("6.2")
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("scope", "wanted"),
+    [
+        (Scope(), {"1": "b", "2": "b", "3": None, "4": None, "6": None}),
+        # Half a minute later the fifth was there, and of the history the rows of that minute.
+        (
+            Scope(as_of=datetime(2013, 7, 1, 0, 0, 30, tzinfo=timezone.utc)),
+            {"1": "b", "2": "b", "3": None, "4": None, "5": "a", "6": "a"},
+        ),
+        (Scope(as_of=datetime(2013, 6, 30, tzinfo=timezone.utc)), {}),
+        (
+            Scope(datetime(2013, 7, 1, 0, 0, 2, tzinfo=timezone.utc)),
+            {"1": "b", "2": "b"},
+        ),
+        (
+            Scope(end=datetime(2013, 7, 1, 0, 0, 3, tzinfo=timezone.utc)),
+            {"3": None, "6": None},
+        ),
+    ],
+    ids=["all", "written by", "before all", "from", "until"],
+)
+def test_a_scope_is_that_of_the_base_group_too(
+    dialect: Dialect, scope: Scope, wanted: dict[str, str | None]
+) -> None:
+    """Labels are current as of then: what was deleted later is there."""
+    history = [
+        Row("a", 0, 0, 0, False, "a", 1.0),
+        Row("a", 0, 0, 60 * SECOND, True, None, None),
+        Row("b", 1, 0, 0, False, "b", 2.0),
+    ]
+    groups = {"visits": visits(), "weather": weather()}
+    made = sql(
+        Dataset("asked", "visits", "when", (Lookup("weather", "who", ("sky",)),)),
+        groups,
+        tables_of(*groups.values()),
+        dialect,
+        scope=scope,
+    )
+    there = {"visits": visited(), "weather": events(history, CASES[0], ZERO)}
+    answer = answered(made, dialect, there)
+    assert {row[0]: row[-1] for row in answer} == wanted
+    assert len(answer) == len(wanted)
+
+
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
 def test_without_a_lookup_it_is_the_labels(dialect: Dialect) -> None:
     """Nothing is looked up, nothing is lost."""
@@ -667,6 +740,32 @@ def test_the_command_prints_one_query_for_athena(
     assert len(sqlglot.parse(said, read="trino")) == 1
 
 
+def test_the_command_says_which_labels_and_which_rows(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In numbers of the query, and for people in the comment above it."""
+    words = ["dataset", "sql", "flight_delays", "--labels", "late", "--start", "2013-07-01"]
+    scope = ["--end", "2013-07-01T12:00:00Z", "--as-of", "2014-01-01"]
+    assert run([*words, *scope, *place]) == 0
+    said = capsys.readouterr().out
+    assert f">= {ZERO}\n" in said
+    assert f"< {ZERO + 12 * 3_600 * SECOND}\n" in said
+    assert said.count("<= 1388534400000000000") == 2  # of either lookup
+    assert "-- Moments: from 2013-07-01T00:00:00Z to before 2013-07-01T12:00:00Z." in said
+    assert "written by 2014-01-01T00:00:00Z, but all labels of their table." in said
+    assert len(sqlglot.parse(said, read="trino")) == 1
+
+
+def test_a_build_refuses_an_instant_without_a_zone_before_anything_runs(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, one line, and Spark was not started for it."""
+    assert run(["dataset", "build", "flight_delays", "--as-of", "2013-07-01T00:00:00", *place]) == 2
+    said = capsys.readouterr()
+    assert "2013-07-01T00:00:00' is neither a date nor an instant. Write 2013-01-01" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
 def test_the_command_names_folders_for_spark(
     place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -687,6 +786,12 @@ def test_the_command_names_folders_for_spark(
         ([], "its labels are made by Python"),
         (["--labels", "lake."], "'lake.' is no table"),
         (["--labels", ""], "'' is no table"),
+        (["--labels", "l", "--start", "2013-07-01T00:00:00"], "is neither a date nor an instant"),
+        (["--labels", "l", "--as-of", "now"], "'now' is neither a date nor an instant"),
+        (
+            ["--labels", "l", "--start", "2013-07-01", "--end", "2013-07-01T00:00:00Z"],
+            "is not after the start",
+        ),
     ],
 )
 def test_the_command_refuses_in_one_line(

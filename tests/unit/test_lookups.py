@@ -90,7 +90,7 @@ def test_a_worker_puts_versions_side_by_side() -> None:
             "_l1": [who for who, _ in asked],
         }
     )
-    answer = _Work(plan, events.slice(0, 0))._answer(labels, events)
+    answer = _Work(plan, events.slice(0, 0), None)._answer(labels, events)
     names = ["n", "who", "w_sky", "w_at", "w_sky_2", "w_at_2", "_age_0", "_later_0"]
     assert answer.column_names == names
     assert [tuple(row.values()) for row in answer.to_pylist()] == [
@@ -100,6 +100,13 @@ def test_a_worker_puts_versions_side_by_side() -> None:
         (3, "b", None, None, None, None, None, False),
         (4, None, None, None, None, None, None, False),
     ]
-    nothing = _Work(plan, events.slice(0, 0))._answer(labels, events.slice(0, 0))
+    late = pa.array([0, 0, 9, 0])
+    events = events.set_column(3, "_written", late)
+    answer = _Work(plan, events.slice(0, 0), 8_999)._answer(labels, events)
+    assert answer["w_sky"].to_pylist() == ["y", "y", None, None, None]  # z came at 9 µs
+    assert answer["_later_0"].to_pylist() == [False] * 5
+    answer = _Work(plan, events.slice(0, 0), 9_000)._answer(labels, events)
+    assert answer["w_sky"].to_pylist() == ["y", "z", "z", None, None]
+    nothing = _Work(plan, events.slice(0, 0), None)._answer(labels, events.slice(0, 0))
     assert nothing.column_names == names
     assert nothing["w_sky_2"].null_count == 5
