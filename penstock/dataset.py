@@ -100,13 +100,8 @@ class TimeSplit:
 
 
 @dataclass(frozen=True)
-class HashSplit:
-    """Parts by a hash of one column: rows that share its value stay together, run after run.
-
-    Args:
-        on: The column; for example the entity, so that no entity is in two parts.
-        shares: Share of the values each part gets; they add up to 1.
-    """
+class _Shares:
+    """A column, and what share each part gets; they add up to 1."""
 
     on: str
     shares: Mapping[str, float]
@@ -125,6 +120,30 @@ class HashSplit:
     def parts(self) -> tuple[str, ...]:
         """Names of all parts."""
         return tuple(self.shares)
+
+
+@dataclass(frozen=True)
+class HashSplit(_Shares):
+    """Parts by a hash of one column: rows that share its value stay together, run after run.
+
+    Args:
+        on: The column; for example the entity, so that no entity is in two parts.
+        shares: Share of the values each part gets; they add up to 1.
+    """
+
+
+@dataclass(frozen=True)
+class StratifiedSplit(_Shares):
+    """Parts that are alike in one column: of the rows of each of its values each gets its share.
+
+    Within one value, null too, the count of each part is within 1 of its share of the rows. Which
+    rows it gets is decided by a hash of the labels' columns: the same rows make the same parts, and
+    of equal rows nothing says which is where.
+
+    Args:
+        on: The column; for example the class that is to be learned.
+        shares: Share of the rows of each value each part gets; they add up to 1.
+    """
 
 
 @dataclass(frozen=True)
@@ -149,7 +168,7 @@ class Dataset:
     lookups: tuple[Lookup, ...]
     labels: Step | None = None
     transform: Step | None = None
-    split: TimeSplit | HashSplit | None = None
+    split: TimeSplit | HashSplit | StratifiedSplit | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -173,6 +192,8 @@ class Dataset:
             None if self.split is None else meaning.plain(self.split),
             meaning.source_text(self.labels),
             meaning.source_text(self.transform),
+            # Its fields are those of a split by hash.
+            *(["stratified"] if isinstance(self.split, StratifiedSplit) else []),
         ]
         return meaning.digest(parts)
 

@@ -12,7 +12,7 @@ import click
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.reading import offline_names
 from penstock.cli.tables import show, show_json
-from penstock.dataset import Dataset, HashSplit
+from penstock.dataset import Dataset, StratifiedSplit, TimeSplit
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -231,8 +231,11 @@ def _age(seconds: float | None) -> str | None:
 def _parts(one: Dataset) -> str:
     if one.split is None:
         return "all"
-    how = f"by {one.split.on}" if isinstance(one.split, HashSplit) else f"by {one.time}"
-    return f"{', '.join(one.split.parts)} {how}"
+    parts = ", ".join(one.split.parts)
+    if isinstance(one.split, TimeSplit):
+        return f"{parts} by {one.time}"
+    how = "within each" if isinstance(one.split, StratifiedSplit) else "by"
+    return f"{parts} {how} {one.split.on}"
 
 
 def _row(one: Dataset) -> tuple[str, ...]:

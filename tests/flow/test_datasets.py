@@ -23,7 +23,7 @@ from penstock.contract import (
     Pipeline,
     Source,
 )
-from penstock.dataset import Dataset, HashSplit, Lookup, TimeSplit
+from penstock.dataset import Dataset, HashSplit, Lookup, StratifiedSplit, TimeSplit
 from penstock.emulator.server import Emulator
 from penstock.errors import DataGateError, MismatchError, UsageError
 from penstock.training.build import Built, Format, build
@@ -216,6 +216,11 @@ def nameless(frame: DataFrame) -> DataFrame:
         ({"time": "left"}, UsageError, "the labels have no column 'left'"),
         ({"base": "cargo"}, UsageError, "there is no feature group 'cargo'"),
         ({"split": HashSplit("town", {"all": 1.0})}, UsageError, "no column 'town' to split by"),
+        (
+            {"split": StratifiedSplit("town", {"all": 1.0})},
+            UsageError,
+            "no column 'town' to split by",
+        ),
         ({"split": TimeSplit({"train": "July"})}, UsageError, "'July', which is no instant"),
     ],
 )
@@ -226,6 +231,21 @@ def test_what_cannot_be_built_is_one_line_and_leaves_no_manifest(
     with pytest.raises(error, match=re.escape(words)):
         make(filled, tmp_path, replace(DATASET, **changes))
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.shows("6.3")
+def test_strata(filled: Lab, tmp_path: Path) -> None:
+    """Of the four loads of each site two are in each part, and the same ones in a second build."""
+    split = StratifiedSplit("site", {"train": 0.5, "test": 0.5})
+    built = make(filled, tmp_path / "one", replace(DATASET, split=split))
+    found = {part: rows(built, part) for part in split.parts}
+    assert sorted(one for part in found.values() for one in part) == [f"L{n}" for n in range(1, 9)]
+    for part in found.values():
+        sites = [row["site"] for row in part.values()]
+        assert sorted(sites) == ["s0", "s0", "s1", "s1"]
+    assert built.manifest["parts"] == {part: len(some) for part, some in found.items()}
+    again = make(filled, tmp_path / "two", replace(DATASET, split=split))
+    assert {part: rows(again, part) for part in split.parts} == found
 
 
 @pytest.mark.shows("6.3")
