@@ -192,8 +192,8 @@ class Dataset:
             None if self.split is None else meaning.plain(self.split),
             meaning.source_text(self.labels),
             meaning.source_text(self.transform),
-            # Its fields are those of a split by hash.
-            *(["stratified"] if isinstance(self.split, StratifiedSplit) else []),
+            # Its fields are those of a split by hash; a mapping is hashed without its order.
+            *(["stratified", self.split.parts] if isinstance(self.split, StratifiedSplit) else []),
         ]
         return meaning.digest(parts)
 

@@ -58,7 +58,8 @@ def test_what_a_split_does_is_in_its_meaning() -> None:
     whole = Dataset("loads", "loads", "leaves", ())
     hashed = replace(whole, split=HashSplit("site", SHARES))
     stratified = replace(whole, split=StratifiedSplit("site", SHARES))
-    assert len({one.meaning for one in (whole, hashed, stratified)}) == 3
+    turned = replace(whole, split=StratifiedSplit("site", dict(reversed(SHARES.items()))))
+    assert len({one.meaning for one in (whole, hashed, stratified, turned)}) == 4
     assert hashed.split != stratified.split
     assert hashed.meaning == "c4598c8498d767da"
 
