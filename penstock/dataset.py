@@ -20,6 +20,7 @@ from penstock.errors import ContractError
 
 #: One DataFrame to another; pure.
 Step = Callable[[Any], Any]
+MOST_RECENT = 100  # versions that one lookup takes
 _LONGEST = 2**63 - 1
 
 
@@ -38,6 +39,9 @@ class Lookup:
         written: Only rows that were in the offline store by then (``write_time``): what a model
             could have known, late data not. Data sets over backfilled history have none of it.
         required: Labels without features are left out, and counted.
+        recent: How many of the newest events, 1 to 100. The newest is in the columns named above,
+            older ones in the same with ``_2``, ``_3``, … behind; null where there are fewer. Rows
+            of one event time are one event, and a deletion ends what is seen.
     """
 
     group: str
@@ -48,10 +52,15 @@ class Lookup:
     before: bool = False
     written: bool = False
     required: bool = False
+    recent: int = 1
 
     def __post_init__(self) -> None:
         if self.max_age is not None and self.max_age <= timedelta(0):
             raise ContractError(f"lookup of {self.group!r}: a max_age of {self.max_age}")
+        whole = isinstance(self.recent, int) and not isinstance(self.recent, bool)
+        if not whole or not 1 <= self.recent <= MOST_RECENT:
+            message = f"lookup of {self.group!r}: the {self.recent!r} most recent"
+            raise ContractError(message, f"Ask for 1 to {MOST_RECENT}")
 
     @property
     def oldest(self) -> int | None:
@@ -91,13 +100,8 @@ class TimeSplit:
 
 
 @dataclass(frozen=True)
-class HashSplit:
-    """Parts by a hash of one column: rows that share its value stay together, run after run.
-
-    Args:
-        on: The column; for example the entity, so that no entity is in two parts.
-        shares: Share of the values each part gets; they add up to 1.
-    """
+class _Shares:
+    """A column, and what share each part gets; they add up to 1."""
 
     on: str
     shares: Mapping[str, float]
@@ -116,6 +120,30 @@ class HashSplit:
     def parts(self) -> tuple[str, ...]:
         """Names of all parts."""
         return tuple(self.shares)
+
+
+@dataclass(frozen=True)
+class HashSplit(_Shares):
+    """Parts by a hash of one column: rows that share its value stay together, run after run.
+
+    Args:
+        on: The column; for example the entity, so that no entity is in two parts.
+        shares: Share of the values each part gets; they add up to 1.
+    """
+
+
+@dataclass(frozen=True)
+class StratifiedSplit(_Shares):
+    """Parts that are alike in one column: of the rows of each of its values each gets its share.
+
+    Within one value, null too, the count of each part is within 1 of its share of the rows. Which
+    rows it gets is decided by a hash of the labels' columns: the same rows make the same parts, and
+    of equal rows nothing says which is where.
+
+    Args:
+        on: The column; for example the class that is to be learned.
+        shares: Share of the rows of each value each part gets; they add up to 1.
+    """
 
 
 @dataclass(frozen=True)
@@ -140,7 +168,7 @@ class Dataset:
     lookups: tuple[Lookup, ...]
     labels: Step | None = None
     transform: Step | None = None
-    split: TimeSplit | HashSplit | None = None
+    split: TimeSplit | HashSplit | StratifiedSplit | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -164,6 +192,8 @@ class Dataset:
             None if self.split is None else meaning.plain(self.split),
             meaning.source_text(self.labels),
             meaning.source_text(self.transform),
+            # Its fields are those of a split by hash; a mapping is hashed without its order.
+            *(["stratified", self.split.parts] if isinstance(self.split, StratifiedSplit) else []),
         ]
         return meaning.digest(parts)
 

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 _UNHEARD = frozenset({"description", "tags"})
-#: Fields that came later: where they are not used, the hash stays what it was.
-_LATER = frozenset({"deleted_when", "ttl", "ttl_from"})
+#: Fields that came later, and what they are where they are not used: the hash stays what it was.
+_LATER: Mapping[str, Any] = {"deleted_when": None, "ttl": None, "ttl_from": None, "recent": 1}
 
 
 def digest(plain: Any) -> str:
@@ -73,5 +73,5 @@ def _fields(value: Any) -> list[tuple[str, Any]]:
     return [
         (name, one)
         for name, one in pairs
-        if name not in _UNHEARD and not (name in _LATER and one is None)
+        if name not in _UNHEARD and not (name in _LATER and one == _LATER[name])
     ]

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.reading import offline_names
 from penstock.cli.tables import show, show_json
-from penstock.dataset import Dataset, HashSplit
+from penstock.dataset import Dataset, StratifiedSplit, TimeSplit
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
     from penstock.query import Table
     from penstock.training.build import Format
-    from penstock.training.sql import Moments
+    from penstock.training.lookup import Moments
+    from penstock.training.scope import Scope
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _scope_options(command: _Command) -> _Command:
+    """Options that say which labels and which rows; the command gets a :class:`Scope`."""
+
+    @click.option("--start", help="Labels whose moment is at or after it: 2013-01-01, UTC.")
+    @click.option("--end", help="Labels whose moment is before it.")
+    @click.option(
+        "--as-of", help="Only rows that were in the offline tables by then, by write_time."
+    )
+    @functools.wraps(command)
+    def wrapped(*, start: str | None, end: str | None, as_of: str | None, **others: Any) -> Any:
+        from penstock.ledger.window import instant
+        from penstock.training.scope import Scope
+
+        instants = (None if text is None else instant(text) for text in (start, end, as_of))
+        return command(scope=Scope(*instants), **others)
+
+    return wrapped  # type: ignore[return-value]  # click hands over other arguments than it is given
 
 
 @click.group()
@@ -63,16 +86,23 @@ def list_(workspace: Workspace) -> int:
     show_default=True,
     help="File format.",
 )
+@_scope_options
 @workspace_options
-def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) -> int:
+def build(
+    workspace: Workspace, *, name: str, folder: str | None, form: Format, scope: Scope
+) -> int:
     """Build one from the offline tables as they are now.
 
     Each label gets the features that were known at its moment: no feature of its future, and one
     row a label whatever happened since. Building the same again finds it there.
 
+    --start and --end choose labels by their moment. --as-of leaves out rows that were written to
+    the offline tables later, of labels and features alike. They may stand alone; instants are UTC.
+
     \b
-    Example:
+    Examples:
       penstock dataset build flight_delays --format csv --to /tmp/delays
+      penstock dataset build flight_delays --start 2013-07-01 --end 2013-08-01T12:00:00Z
     """
     from penstock.training.build import build as built
 
@@ -81,7 +111,7 @@ def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) 
     groups = {name: one.group for name, one in project.pipelines.items()}
     with spark_context(workspace, folder or "") as context:
         workspace.progress.step(name, "joining")
-        found = built(context, wanted, groups, folder=folder, form=form)
+        found = built(context, wanted, groups, folder=folder, form=form, scope=scope)
     if workspace.as_json:
         show_json({"path": found.path, "made": found.made, **found.manifest})
         return 0
@@ -111,18 +141,27 @@ def build(workspace: Workspace, *, name: str, folder: str | None, form: Format) 
     type=click.Choice(["text", "seconds", "timestamp"]),
     help="What the moments in that table are; by default as in the base group, else timestamps.",
 )
+@_scope_options
 @workspace_options
 def sql(
-    workspace: Workspace, *, name: str, engine: str, labels: str | None, moments: Moments | None
+    workspace: Workspace,
+    *,
+    name: str,
+    engine: str,
+    labels: str | None,
+    moments: Moments | None,
+    scope: Scope,
 ) -> int:
     """Print the SQL that answers what build makes, before its transform. Runs nothing.
 
     Python cannot be said in SQL: where a function makes the labels, name a table of them. For
-    Spark, a name with a slash is the folder of a Delta table.
+    Spark, a name with a slash is the folder of a Delta table, which is read as it is: --as-of is
+    said of the offline tables alone.
 
     \b
     Examples:
       penstock dataset sql flight_delays --labels lake.flight_labels
+      penstock dataset sql flight_delays --labels lake.flight_labels --start 2013-07-01
       penstock dataset sql flight_delays --engine spark --labels /lake/flight_labels
     """
     from penstock.query import ATHENA, SPARK, Table
@@ -142,6 +181,7 @@ def sql(
         ATHENA if athena else SPARK,
         labels=None if labels is None else _table(labels, engine, settings.catalog.database),
         moments=moments,
+        scope=scope,
     )
     if workspace.as_json:
         show_json({"engine": engine, "sql": text})
@@ -191,8 +231,11 @@ def _age(seconds: float | None) -> str | None:
 def _parts(one: Dataset) -> str:
     if one.split is None:
         return "all"
-    how = f"by {one.split.on}" if isinstance(one.split, HashSplit) else f"by {one.time}"
-    return f"{', '.join(one.split.parts)} {how}"
+    parts = ", ".join(one.split.parts)
+    if isinstance(one.split, TimeSplit):
+        return f"{parts} by {one.time}"
+    how = "within each" if isinstance(one.split, StratifiedSplit) else "by"
+    return f"{parts} {how} {one.split.on}"
 
 
 def _row(one: Dataset) -> tuple[str, ...]:

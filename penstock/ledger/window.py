@@ -49,10 +49,25 @@ def window(start: str | None, end: str | None) -> Window:
         return Window()
     if start is None or end is None:
         raise UsageError("a window needs --start and --end", "Give both, or neither for everything")
-    first, last = _instant(start), _instant(end)
+    first, last = instant(start), instant(end)
     if last <= first:
         raise UsageError(f"the window's end {end} is not after its start {start}")
     return Window(first, last)
+
+
+def instant(text: str) -> datetime:
+    """The instant a text names: a date, or ``yyyy-MM-ddTHH:mm:ssZ``; both are UTC.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
+        except ValueError:
+            continue
+    message = f"{text!r} is neither a date nor an instant"
+    raise UsageError(message, "Write 2013-01-01 or 2013-01-01T00:00:00Z; both are UTC")
 
 
 def replay_window(digest: str, start: datetime, end: datetime) -> Window:
@@ -96,13 +111,3 @@ def _span(start: datetime | None, end: datetime | None) -> str:
 def _text(at: datetime) -> str:
     iso = at.isoformat()  # strftime takes five times as long
     return f"{iso[:4]}{iso[5:7]}{iso[8:13]}{iso[14:16]}{iso[17:19]}Z"
-
-
-def _instant(text: str) -> datetime:
-    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
-        except ValueError:
-            continue
-    message = f"{text!r} is neither a date nor an instant"
-    raise UsageError(message, "Write 2013-01-01 or 2013-01-01T00:00:00Z; both are UTC")

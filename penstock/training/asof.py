@@ -1,4 +1,4 @@
-"""The as-of step inside one partition: the feature row that was current at each label's moment.
+"""The as-of step inside one partition: the feature rows that were current at each label's moment.
 
 Vectorised: two sorts and a running maximum, so neither many rows of one identifier nor many labels
 of one cost more than their number (a range join costs their product: facts, point in time). Ties
@@ -65,37 +65,65 @@ class Found:
     Args:
         rows: Which event, -1 where there was none; a deletion counts as an event.
         later: Whether a join that takes the newest event of all would see the label's future.
+        older: Likewise for the second most recent, the third, …: nothing comes after a deletion.
     """
 
     rows: Longs
     later: Flags
+    older: tuple[Longs, ...] = ()
 
 
-def found(labels: Labels, events: Events, *, before: bool = False, written: bool = False) -> Found:
-    """The event with the greatest event time at or before each label's moment.
+def found(
+    labels: Labels,
+    events: Events,
+    *,
+    before: bool = False,
+    written: bool = False,
+    recent: int = 1,
+) -> Found:
+    """The event with the greatest event time at or before each label's moment, and those before it.
+
+    Of the events that share an identifier and an event time the best of those that are known is
+    one event; the others are none.
 
     Args:
         labels: n of them.
-        events: m of them, in any order; memory and time are O((n + m) log(n + m)).
+        events: m of them, in any order; memory and time are O((n + m) log(n + m)), and O(n + m)
+            more for each further event of a label, of which n numbers stay.
         before: Leave out events at the very moment.
         written: Leave out events that were written later than the label's moment.
+        recent: How many events of each label, 1 or more.
     """
     count, asked = len(events.at), len(labels.at)
     if not count or not asked:
-        return Found(np.full(asked, NONE, np.int64), np.zeros(asked, np.bool_))
+        none = np.full(asked, NONE, np.int64)
+        return Found(none, np.zeros(asked, np.bool_), (none,) * (recent - 1))
     codes = _codes(events.keys, labels.keys)
     places = _places(codes, events.at, labels.at)
     order = _ranked(places[:count], events)
-    line, best = order, np.arange(count)
+    line = order
+    best = known = np.arange(count)
+    times = places[order] if recent > 1 else known
     if written:  # the best of what was known, not the last that became known
         places = _places(codes, np.maximum(events.at, events.written * 1_000), labels.at)
         line = np.argsort(places[:count])
-        best = np.maximum.accumulate(np.argsort(order)[line])
+        known = np.argsort(order)[line]
+        best = np.maximum.accumulate(known, out=known if recent == 1 else None)
     last = np.searchsorted(places[line], places[count:], "left" if before else "right") - 1
-    rows = order[best[np.maximum(last, 0)]]
-    fits = (last >= 0) & (codes[rows] == codes[count:])
+    last, some = np.maximum(last, 0), last >= 0
+    rows = order[best[last]]
+    some &= codes[rows] == codes[count:]
     newest = _newest(codes[order], events.at[order], codes[count:])
-    return Found(np.where(fits, rows, NONE), newest > labels.at)
+    answer, older = np.where(some, rows, NONE), []
+    for _ in range(recent - 1):
+        some &= ~events.deleted[rows]
+        known = _outdone(known, best, times)
+        best = np.maximum.accumulate(known)
+        place = best[last]
+        rows = order[place]
+        some &= (place != NONE) & (codes[rows] == codes[count:])
+        older.append(np.where(some, rows, NONE))
+    return Found(answer, newest > labels.at, tuple(older))
 
 
 def nanoseconds(times: pa.Array) -> Longs:
@@ -160,6 +188,20 @@ def _ranked(places: Longs, events: Events) -> Longs:
     # Rows that tie lie side by side, so sorting them among themselves keeps them in their places.
     order[tied] = rows[np.lexsort([*columns[::-1], *(key[rows] for key in reversed(keys))])]
     return order
+
+
+def _outdone(known: Longs, best: Longs, times: Longs) -> Longs:
+    """What is not the best once each event has become known: the second best is the best of it.
+
+    Args:
+        known: Ranks of events in the order they became known; -1 for none.
+        best: Running maximum of ``known``.
+        times: A number of each rank's identifier and event time: a worse event of the same time is
+            none.
+    """
+    before = np.append(NONE, best[:-1])
+    lesser: Longs = np.minimum(known, before)  # none where either is none
+    return np.where(times[known] == times[before], NONE, lesser)
 
 
 def _ranks(column: pa.ChunkedArray) -> Longs:

@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
-from itertools import accumulate
 from operator import and_
 from typing import TYPE_CHECKING, Any, Literal
 
 from penstock import meaning, query
 from penstock.bucket import storage_of
 from penstock.contract import FeatureGroup
-from penstock.dataset import Dataset, HashSplit, TimeSplit
+from penstock.dataset import Dataset
 from penstock.entries import Files
 from penstock.errors import MismatchError, UsageError
 from penstock.offline.table import OfflineTable
@@ -28,7 +26,9 @@ from penstock.run.holding import sharing
 from penstock.session import raised
 from penstock.stage.report import rows_of
 from penstock.storage import Storage, absolute
-from penstock.training.join import Plan, column, looked_up, plan_of
+from penstock.training.join import Plan, looked_up, plan_of
+from penstock.training.scope import EVERYTHING, Scope, within
+from penstock.training.split import part
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "csv", "delta"]
 PART = "part"  # folder key of the parts: part=train
 _VIEW = "penstock_dataset_base"
-_HASHES = 1_000_000  # steps of a share
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ def build(
     *,
     folder: str | None = None,
     form: Format = "parquet",
+    scope: Scope = EVERYTHING,
 ) -> Built:
     """Build a data set from the offline tables as they are now. Doing it again changes nothing.
 
@@ -94,6 +94,7 @@ def build(
         groups: Contracts by name.
         folder: Where to; by default ``datasets/NAME`` in the lake.
         form: File format.
+        scope: Which labels, and which rows of the offline tables.
 
     Raises:
         UsageError: A group or column is not there, or a group has no offline table.
@@ -102,7 +103,7 @@ def build(
         TemporaryError: Files are being removed.
     """
     with sharing(context, "_datasets"):
-        return _built(context, dataset, groups, folder, form)
+        return _built(context, dataset, groups, folder, form, scope)
 
 
 def _built(
@@ -111,16 +112,19 @@ def _built(
     groups: Mapping[str, FeatureGroup],
     folder: str | None,
     form: Format,
+    scope: Scope,
 ) -> Built:
     versions = {name: _version(context, groups, name) for name in dataset.groups}
-    named = [dataset.meaning, form, *(versions[name].plain() for name in dataset.groups)]
+    lineage = [versions[name].plain() for name in dataset.groups]
+    scoped = [] if scope == EVERYTHING else [scope.plain()]
+    named = [dataset.meaning, form, *lineage, *scoped]
     root = absolute(folder or f"{context.settings.lake}/datasets/{dataset.name}")
     path = f"{root}/{meaning.digest(named)}"
     storage = storage_of(path, context.settings)
     there = _manifest(storage, path)
     if there is not None:
         return Built(path, there, made=False)
-    frame, plans = _looked_up(context, dataset, versions)
+    frame, plans = _looked_up(context, dataset, versions, scope)
     try:
         counts = _write(frame, dataset, plans, path, form)
     except Exception as error:
@@ -134,12 +138,13 @@ def _built(
         "dataset": dataset.name,
         "meaning": dataset.meaning,
         "format": form,
+        "scope": scope.plain(),
         "made": context.now().isoformat(timespec="seconds"),
         "parts": counts.parts,
         "columns": columns,
         "lookups": [_told(plan, counts.before) for plan in plans],
         "labels": counts.before["rows"],
-        "lineage": [versions[name].plain() for name in dataset.groups],
+        "lineage": lineage,
     }
     data = json.dumps(manifest, indent=2).encode()
     storage.put_if_absent(_manifest_path(path), data)
@@ -159,9 +164,16 @@ def _version(context: Context, groups: Mapping[str, FeatureGroup], name: str) ->
     return Version(group, table, version)
 
 
-def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version]) -> DataFrame:
+def _labels(
+    context: Context, dataset: Dataset, versions: Mapping[str, Version], scope: Scope
+) -> DataFrame:
+    from pyspark.sql import functions as fn
+
     base = versions[dataset.base]
-    base.rows.createOrReplaceTempView(_VIEW)
+    rows = base.rows
+    if scope.written is not None:
+        rows = rows.where(fn.unix_micros("write_time") <= scope.written // 1_000)
+    rows.createOrReplaceTempView(_VIEW)
     text = query.sql("live", base.group, query.Table((_VIEW,)), query.SPARK)
     current = context.spark.sql(text)
     labels: DataFrame = current if dataset.labels is None else dataset.labels(current)
@@ -172,18 +184,19 @@ def _labels(context: Context, dataset: Dataset, versions: Mapping[str, Version])
     if kind not in ("timestamp", "string", "double"):
         message = f"data set {dataset.name!r}: the moments in {dataset.time!r} are {kind}"
         raise UsageError(message, "Make them timestamps, or ISO text with T and Z")
-    return labels
+    return within(labels, dataset.time, scope)
 
 
 def _looked_up(
-    context: Context, dataset: Dataset, versions: Mapping[str, Version]
+    context: Context, dataset: Dataset, versions: Mapping[str, Version], scope: Scope
 ) -> tuple[DataFrame, list[Plan]]:
-    frame = _labels(context, dataset, versions)
+    frame = _labels(context, dataset, versions, scope)
     plans: list[Plan] = []
     for number, lookup in enumerate(dataset.lookups):
         version = versions[lookup.group]
         plan = plan_of(lookup, version.group, frame.columns, number)
-        frame = looked_up(frame, dataset.time, plan, version.group, version.events)
+        events = version.events
+        frame = looked_up(frame, dataset.time, plan, version.group, events, scope.written)
         plans.append(plan)
     return frame, plans
 
@@ -218,6 +231,7 @@ def _write(
     rows = fn.count(fn.lit(1)).alias("rows")
     frame = frame.observe(before, rows, fn.count_if(fit).alias("kept"), *_observed(plans))
     frame = frame.where(fit).drop(*(name for plan in plans for name in (plan.age, plan.later)))
+    labels = plans[0].labels if plans else frame.columns
     if dataset.transform is not None:
         frame = dataset.transform(frame)
     if PART in frame.columns:
@@ -225,7 +239,7 @@ def _write(
         raise UsageError(message, "Rename it: parts are named so")
     schema, names = frame.schema, () if dataset.split is None else dataset.split.parts
     if dataset.split is not None:
-        frame = frame.withColumn(PART, _part(frame, dataset, dataset.split))
+        frame = frame.withColumn(PART, part(frame, dataset, labels))
     parts = [fn.count_if(fn.col(PART) == one).alias(f"part {one}") for one in names]
     writer = frame.observe(after, rows, *parts).write.mode("overwrite").format(form)
     if form == "csv":
@@ -255,62 +269,6 @@ def _observed(plans: list[Plan]) -> list[Column]:
     return columns
 
 
-def _part(frame: DataFrame, dataset: Dataset, split: TimeSplit | HashSplit) -> Column:
-    from pyspark.sql import functions as fn
-
-    if isinstance(split, TimeSplit):
-        # ISO text with a zone and instants: no session zone has a say in the comparison.
-        moment = _instant(frame, dataset.time)
-        ends = [(part, _instant_literal(dataset, end)) for part, end in split.until.items()]
-        chosen = [(moment < end, part) for part, end in ends]
-        return _cases(chosen, split.rest)
-    if split.on not in frame.columns:
-        message = f"data set {dataset.name!r}: there is no column {split.on!r} to split by"
-        raise UsageError(message, f"There are: {', '.join(frame.columns)}")
-    hashed = fn.xxhash64(column(frame, split.on).cast("string"))
-    step = fn.pmod(hashed, fn.lit(_HASHES).cast("bigint"))
-    shares = list(accumulate(split.shares.values()))[:-1]
-    names = list(split.shares)
-    return _cases(
-        [(step < round(share * _HASHES), name) for share, name in zip(shares, names, strict=False)],
-        names[-1],
-    )
-
-
-def _cases(chosen: list[tuple[Column, str]], rest: str) -> Column:
-    from pyspark.sql import functions as fn
-
-    made: Any = fn
-    for condition, part in chosen:
-        made = made.when(condition, part)
-    column: Column = fn.lit(rest) if made is fn else made.otherwise(rest)
-    return column
-
-
-def _instant(frame: DataFrame, name: str) -> Column:
-    """Microseconds since the epoch, whatever kind of moment it is."""
-    from pyspark.sql import functions as fn
-
-    if name not in frame.columns:
-        message = f"the transform leaves out {name!r}, by which the parts are told"
-        raise UsageError(message, "Keep it, or split by a hash")
-    kind = dict(frame.dtypes)[name]
-    if kind == "double":
-        return fn.round(column(frame, name) * 1e6).cast("bigint")
-    return fn.unix_micros(column(frame, name).cast("timestamp"))
-
-
-def _instant_literal(dataset: Dataset, text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        at = None
-    if at is None or at.utcoffset() is None:
-        message = f"data set {dataset.name!r}: a part ends at {text!r}, which is no instant"
-        raise UsageError(message, "Write it like 2013-07-01T00:00:00Z")
-    return round(at.timestamp() * 1_000_000)
-
-
 def _rows_there(context: Context, path: str, storage: Storage, form: Format) -> int | None:
     """Rows by what was written; None where that does not say."""
     if form == "csv":
@@ -337,7 +295,7 @@ def _told(plan: Plan, counted: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "group": plan.lookup.group,
         "on": plan.lookup.on,
-        "features": [plan.lookup.prefix + name for name in plan.chosen],
+        "features": list(plan.names),
         "found": int(counted[f"found_{n}"]),
         "median_age_s": counted[f"median_{n}"],
         "oldest_s": counted[f"oldest_{n}"],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from penstock import encoding
 from penstock.contract import FeatureGroup
@@ -51,8 +52,18 @@ class Plan:
     number: int
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """What is behind the names of the features of each event, the newest one's first."""
+        return ("", *(f"_{nth}" for nth in range(2, self.lookup.recent + 1)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns the labels get: all of the newest event, then all of the one before it."""
+        return tuple(self.lookup.prefix + name + end for end in self.ends for name in self.chosen)
+
+    @property
     def age(self) -> str:
-        """Column of the found row's age in seconds; null where none was found."""
+        """Column of the newest found row's age in seconds; null where none was found."""
         return f"_age_{self.number}"
 
     @property
@@ -77,16 +88,22 @@ def plan_of(lookup: Lookup, group: FeatureGroup, columns: Sequence[str], number:
         raise UsageError(message, f"There are: {', '.join(group.names)}")
     others = tuple(name for name in group.names if name != group.record_identifier)
     plan = Plan(lookup, tuple(columns), lookup.features or others, number)
-    taken = {name.lower() for name in columns}
-    twice = [name for name in plan.chosen if (lookup.prefix + name).lower() in taken]
-    if twice:
-        message = f"{where}: the labels have a column {lookup.prefix + twice[0]!r} already"
-        raise UsageError(message, "Give the lookup a prefix, or name the features it takes")
+    taken = {name.lower(): "the labels have a column {!r} already" for name in columns}
+    for name in plan.names:
+        if name.lower() in taken:
+            message = f"{where}: {taken[name.lower()].format(name)}"
+            raise UsageError(message, "Give the lookup a prefix, or name the features it takes")
+        taken[name.lower()] = "it has two columns {!r}"
     return plan
 
 
 def looked_up(
-    labels: DataFrame, time: str, plan: Plan, group: FeatureGroup, events: DataFrame | Files
+    labels: DataFrame,
+    time: str,
+    plan: Plan,
+    group: FeatureGroup,
+    events: DataFrame | Files,
+    written: int | None = None,
 ) -> DataFrame:
     """The labels with the plan's features, its age and its later column.
 
@@ -96,6 +113,7 @@ def looked_up(
         plan: From :func:`plan_of`.
         group: The contract of ``events``.
         events: The offline table, with its system columns; from files it is read sooner.
+        written: Only rows whose ``write_time`` is at or before it, nanoseconds since the epoch.
     """
     left, schema = _left(labels, time, plan), rows_schema(group)
     kinds = (dict(left.dtypes)[KEY], schema[group.record_identifier].dataType.simpleString())
@@ -110,7 +128,7 @@ def looked_up(
         right = packed(_right(events, columns), 1, partitions)
     both = exchanged([packed(left, 0, partitions), right], partitions)
     empty = pa.schema([(name, one.type) for name, one in columns.items()]).empty_table()
-    return both.mapInArrow(settled(_Work(plan, empty)), _schema(labels, schema, plan))
+    return both.mapInArrow(settled(_Work(plan, empty, written)), _schema(labels, schema, plan))
 
 
 def column(frame: DataFrame, name: str) -> SparkColumn:
@@ -154,9 +172,8 @@ def _right(events: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
 def _schema(labels: DataFrame, events: StructType, plan: Plan) -> StructType:
     from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
-    features = [
-        StructField(plan.lookup.prefix + name, events[name].dataType) for name in plan.chosen
-    ]
+    kinds = [events[name].dataType for name in plan.chosen] * plan.lookup.recent
+    features = [StructField(name, kind) for name, kind in zip(plan.names, kinds, strict=True)]
     own = [StructField(plan.age, DoubleType()), StructField(plan.later, BooleanType())]
     return StructType([*labels.schema.fields, *features, *own])
 
@@ -167,6 +184,7 @@ class _Work:
 
     plan: Plan
     empty: pa.Table
+    written: int | None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         labels, events = unpacked(batches, 2)
@@ -176,6 +194,8 @@ class _Work:
 
     def _answer(self, labels: Any, events: Any) -> Any:
         plan = self.plan
+        if self.written is not None:
+            events = events.filter(pc.less_equal(events["_written"], self.written // 1_000))
         moments = nanoseconds(labels["_moment"].combine_chunks())
         times = nanoseconds(events["_at"].combine_chunks())
         deleted = _numpy(events["_deleted"])
@@ -192,13 +212,20 @@ class _Work:
             ),
             before=plan.lookup.before,
             written=plan.lookup.written,
+            recent=plan.lookup.recent,
         )
-        rows, ages = _fitting(answer.rows, moments, times, deleted, plan.lookup)
-        taken = features.take(pa.array(rows, mask=rows == NONE))
+        fitting = [
+            _fitting(rows, moments, times, deleted, plan.lookup)
+            for rows in (answer.rows, *answer.older)
+        ]
+        taken = [
+            one
+            for rows, _ in fitting
+            for one in features.take(pa.array(rows, mask=rows == NONE)).columns
+        ]
         own = labels.select([f"_l{n}" for n in range(len(plan.labels))])
-        names = [*plan.labels, *(plan.lookup.prefix + name for name in plan.chosen)]
-        columns = [*own.columns, *taken.columns, ages, pa.array(answer.later)]
-        return pa.table(columns, names=[*names, plan.age, plan.later])
+        columns = [*own.columns, *taken, fitting[0][1], pa.array(answer.later)]
+        return pa.table(columns, names=[*plan.labels, *plan.names, plan.age, plan.later])
 
 
 def _fitting(

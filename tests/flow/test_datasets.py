@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,11 @@ from penstock.contract import (
     Pipeline,
     Source,
 )
-from penstock.dataset import Dataset, HashSplit, Lookup, TimeSplit
+from penstock.dataset import Dataset, HashSplit, Lookup, StratifiedSplit, TimeSplit
 from penstock.emulator.server import Emulator
 from penstock.errors import DataGateError, MismatchError, UsageError
 from penstock.training.build import Built, Format, build
+from penstock.training.scope import EVERYTHING, Scope
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -105,10 +106,16 @@ def fill(lab: Lab) -> None:
         lab.ingest(_pipeline(group), {group.name: path})
 
 
-def make(lab: Lab, folder: Path, dataset: Dataset = DATASET, form: Format = "parquet") -> Built:
+def make(
+    lab: Lab,
+    folder: Path,
+    dataset: Dataset = DATASET,
+    form: Format = "parquet",
+    scope: Scope = EVERYTHING,
+) -> Built:
     """Build it."""
     context = lab.context(lab.settings())
-    return build(context, dataset, GROUPS, folder=str(folder), form=form)
+    return build(context, dataset, GROUPS, folder=str(folder), form=form, scope=scope)
 
 
 def rows(built: Built, part: str) -> dict[str, dict[str, Any]]:
@@ -209,6 +216,11 @@ def nameless(frame: DataFrame) -> DataFrame:
         ({"time": "left"}, UsageError, "the labels have no column 'left'"),
         ({"base": "cargo"}, UsageError, "there is no feature group 'cargo'"),
         ({"split": HashSplit("town", {"all": 1.0})}, UsageError, "no column 'town' to split by"),
+        (
+            {"split": StratifiedSplit("town", {"all": 1.0})},
+            UsageError,
+            "no column 'town' to split by",
+        ),
         ({"split": TimeSplit({"train": "July"})}, UsageError, "'July', which is no instant"),
     ],
 )
@@ -219,6 +231,66 @@ def test_what_cannot_be_built_is_one_line_and_leaves_no_manifest(
     with pytest.raises(error, match=re.escape(words)):
         make(filled, tmp_path, replace(DATASET, **changes))
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.shows("6.3")
+def test_strata(filled: Lab, tmp_path: Path) -> None:
+    """Of the four loads of each site two are in each part, and the same ones in a second build."""
+    split = StratifiedSplit("site", {"train": 0.5, "test": 0.5})
+    built = make(filled, tmp_path / "one", replace(DATASET, split=split))
+    found = {part: rows(built, part) for part in split.parts}
+    assert sorted(one for part in found.values() for one in part) == [f"L{n}" for n in range(1, 9)]
+    for part in found.values():
+        sites = [row["site"] for row in part.values()]
+        assert sorted(sites) == ["s0", "s0", "s1", "s1"]
+    assert built.manifest["parts"] == {part: len(some) for part, some in found.items()}
+    again = make(filled, tmp_path / "two", replace(DATASET, split=split))
+    assert {part: rows(again, part) for part in split.parts} == found
+
+
+@pytest.mark.shows("6.3")
+def test_labels_of_a_range(filled: Lab, tmp_path: Path) -> None:
+    """From its start on, before its end; another data set than the whole, and it says so."""
+    noon = datetime(2024, 7, 1, 12, tzinfo=timezone.utc)  # L1 is asked about then, L2 a day later
+    scope = Scope(noon + timedelta(days=2), noon + timedelta(days=5))
+    built = make(filled, tmp_path, scope=scope)
+    assert {*rows(built, "train")} == {"L3", "L4"}
+    assert {*rows(built, "validation")} == {"L5"}
+    assert built.manifest["parts"] == {"train": 2, "validation": 1, "test": 0}
+    assert built.manifest["labels"] == 3
+    assert built.manifest["scope"] == {
+        "start": "2024-07-03T12:00:00Z",
+        "end": "2024-07-06T12:00:00Z",
+        "as_of": None,
+    }
+    whole = make(filled, tmp_path)
+    assert (whole.made, whole.path != built.path) == (True, True)
+    assert not make(filled, tmp_path, scope=scope).made
+    none = make(filled, tmp_path, scope=Scope(noon + timedelta(days=99)))
+    assert none.manifest["labels"] == sum(none.manifest["parts"].values()) == 0
+
+
+@pytest.mark.shows("6.3")
+@pytest.mark.parametrize(
+    "lab", ["delta", pytest.param("iceberg", marks=pytest.mark.prove)], indirect=True
+)
+def test_what_the_tables_held_by_an_instant(lab: Lab, tmp_path: Path) -> None:
+    """Of labels and features alike only what was written by then, whatever came later."""
+    fill(lab)
+    then = max(row["write_time"] for group in (LOADS, WEATHER) for row in lab.offline(group))
+    before = make(lab, tmp_path / "before")
+    for group, line in ((LOADS, f"L9,{day(9)},s1,{day(6, 12)}"), (WEATHER, f"s1,{day(6)},99")):
+        path = lab.root / f"{group.name}.csv"
+        path.write_text(path.read_text() + f"{line}\n")
+        lab.ingest(_pipeline(group), {group.name: path})
+    now = make(lab, tmp_path / "now")
+    by_then = make(lab, tmp_path / "then", scope=Scope(as_of=then))
+    parts = ("train", "validation", "test")
+    assert [rows(by_then, one) for one in parts] == [rows(before, one) for one in parts]
+    assert by_then.manifest["lookups"] == before.manifest["lookups"]
+    assert rows(now, "test")["L7"]["rain"] == 99
+    assert rows(now, "validation")["L9"]["rain"] == 99
+    assert (by_then.manifest["labels"], now.manifest["labels"]) == (8, 9)
 
 
 @pytest.mark.prove

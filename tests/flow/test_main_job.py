@@ -268,6 +268,24 @@ def test_flight_delays_knows_nothing_of_the_future(job: Job) -> None:
     assert weather["found"] == int(wanted["observed_at"].notna().sum()) > 300_000
 
 
+@pytest.mark.prove
+@pytest.mark.shows("6.3")
+def test_flight_delays_of_one_day(job: Job) -> None:
+    """The flights of a day of UTC alone; and none of them by an instant before all was written."""
+    day = ["--start", "2013-07-01", "--end", "2013-07-02T00:00:00Z", "--json"]
+    said = job.run("dataset", "build", "flight_delays", *day)
+    assert said.returncode == 0, said.stderr
+    answer = json.loads(said.stdout)
+    status = job.offline("flight_status").dropna(subset=["arrival_delay"])
+    leaves = status["scheduled_departure"]
+    wanted = set(status["flight_id"][(leaves >= "2013-07-01T") & (leaves < "2013-07-02T")])
+    rows = pd.read_parquet(Path(answer["path"]) / "data")
+    assert set(rows["flight_id"]) == wanted
+    assert len(rows) == answer["labels"] == len(wanted) > 500
+    said = job.run("dataset", "build", "flight_delays", "--as-of", "2013-07-01", *day)
+    assert (said.returncode, json.loads(said.stdout)["labels"]) == (0, 0)
+
+
 HISTORY = ("day_end", *(f"{one}_{days}d" for days in flights.SPANS for one in flights.FIGURES))
 
 

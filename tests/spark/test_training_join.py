@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import deltalake
@@ -121,6 +122,37 @@ def test_each_label_gets_what_was_known_at_its_moment(
             assert (one["_age_0"] is None) is (not wanted)
             newest = max((row["at"] for row in rows if row["origin"] == who), default=None)
             assert one["_later_0"] is (newest is not None and newest > event(minute))
+
+
+@pytest.mark.shows("6.2")
+@pytest.mark.parametrize(("group", "event"), CASES, ids=["String", "Fractional"])
+def test_the_three_most_recent_versions(
+    spark: SparkSession, tmp_path: Path, group: FeatureGroup, event: Callable[[int], Any]
+) -> None:
+    """The best row of each event time, the newest first, down to the first deletion."""
+    table, rows = events(spark, tmp_path, event)
+    files = Log(str(tmp_path), LocalStorage()).files(0)
+    assert files is not None
+    asked = labels(spark, "string")
+    plan = plan_of(Lookup("weather", "who is", prefix="w_", recent=3), group, asked.columns, 0)
+    seen = 0
+    for source in (table, files):
+        answer = looked_up(asked, "moment", plan, group, source).collect()
+        assert sorted(row["n"] for row in answer) == list(range(len(ASKED)))
+        for one in answer:
+            who, minute = ASKED[one["n"]]
+            times = {row["at"] for row in rows if row["at"] <= event(minute)}
+            own = {row["at"] for row in rows if row["origin"] == who}
+            newest = (
+                best([row for row in rows if row["at"] == time], who, time, before=False)
+                for time in sorted(times & own, reverse=True)
+            )
+            wanted = [*takewhile(lambda row: row is not None, newest), None, None, None][:3]
+            for row, end in zip(wanted, ("", "_2", "_3"), strict=True):
+                found = {name: one[f"w_{name}{end}"] for name in ("at", "wind-speed", "gusts")}
+                assert found == {name: (row or {}).get(name) for name in found}, (who, minute, end)
+            seen += wanted[2] is not None
+    assert seen
 
 
 @pytest.mark.shows("6.2")

@@ -35,7 +35,7 @@ rows = st.builds(
     st.integers(-3, 5),
     st.integers(0, 1),
     st.integers(0, 8),
-    st.booleans(),
+    st.sampled_from([False, False, False, True]),
     st.none() | st.sampled_from(["", "x", "ü"]),
     st.none() | st.sampled_from([-1.0, 0.0, 2.5]),
 )
@@ -69,6 +69,14 @@ def rank(row: Row) -> tuple[Any, ...]:
     return (row.at, row.invoked, row.written, row.deleted, text, number)
 
 
+def newest(known: list[Row]) -> list[Row]:
+    """The best row of each time, the newest first, down to the first deletion."""
+    times = sorted({row.at for row in known}, reverse=True)
+    best = [max((row for row in known if row.at == at), key=rank) for at in times]
+    ends = [n for n, row in enumerate(best, 1) if row.deleted]
+    return best[: ends[0]] if ends else best
+
+
 @pytest.mark.shows("6.2")
 @pytest.mark.parametrize("keys", [1, 1_000, 40_000])
 @pytest.mark.parametrize("step", [1, 1_000, SECOND], ids=["ns", "us", "s"])
@@ -92,24 +100,35 @@ def test_instants_that_lie_close_stay_apart(keys: int, step: int, years: int) ->
 
 
 @pytest.mark.shows("6.2")
-@given(st.lists(rows, max_size=30), st.lists(asked, max_size=12), st.booleans(), st.booleans())
+@given(
+    st.lists(rows, max_size=30),
+    st.lists(asked, max_size=12),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 5),
+)
 @settings(max_examples=400, deadline=None)
 def test_equals_brute_force(
     history: list[Row],
     questions: list[tuple[str | None, int]],
     before: bool,
     written: bool,
+    recent: int,
 ) -> None:
-    """For each label the best of the rows it may know; equal rows are interchangeable."""
-    answer = found(labels_of(questions), events_of(history), before=before, written=written)
+    """For each label the best of the rows it may know at each time; equal ones interchange."""
+    answer = found(
+        labels_of(questions), events_of(history), before=before, written=written, recent=recent
+    )
+    assert len(answer.older) == recent - 1
     for n, (key, at) in enumerate(questions):
         own = [row for row in history if row.key == key]
         known = [row for row in own if (row.at < at if before else row.at <= at)]
         if written:
             known = [row for row in known if (row.written < at if before else row.written <= at)]
-        place = int(answer.rows[n])
-        chosen = None if place == NONE else history[place]
-        assert chosen == max(known, key=rank, default=None)
+        places = [int(rows[n]) for rows in (answer.rows, *answer.older)]
+        chosen = [history[place] for place in places if place != NONE]
+        assert places[len(chosen) :] == [NONE] * (recent - len(chosen))
+        assert chosen == newest(known)[:recent]
         assert bool(answer.later[n]) is any(row.at > at for row in own)
 
 

@@ -19,7 +19,9 @@ from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.dataset import Dataset, HashSplit, Lookup
 from penstock.errors import UsageError
 from penstock.query import ATHENA, SPARK, Dialect, Table
-from penstock.training.sql import Moments, sql
+from penstock.training.lookup import Moments
+from penstock.training.scope import Scope
+from penstock.training.sql import sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +84,7 @@ rows = st.builds(
     st.sampled_from(TIMES[:6]) | st.sampled_from(TIMES),
     st.sampled_from([0, 1_000]),
     micros,
-    st.booleans(),
+    st.sampled_from([False, False, True]),
     st.sampled_from(["x", "ü", "", None]),
     st.sampled_from([2.5, 0.0, -1.0, None]),
 )
@@ -92,6 +94,9 @@ asking = st.tuples(
 )
 questions = st.lists(asking, min_size=4, max_size=12)
 ages = st.sampled_from([None, None, 1_000, 2_000, SECOND, SECOND + 1_000])
+#: Start and end of the labels, and when rows were written; half of the time there is none of it.
+bounds = st.none() | st.sampled_from([-SECOND, 0, 1_000, SECOND])
+scopes = st.just((None, None, None)) | st.tuples(bounds, bounds, bounds)
 
 
 def text(ns: int, digits: int) -> str:
@@ -157,10 +162,10 @@ def answered(made: str, dialect: Dialect, tables: dict[str, pa.Table]) -> list[t
         return db.execute(duck).fetchall()
 
 
-def best(
+def newest(
     history: list[Row], who: str | None, at: int | None, lookup: Lookup, chosen: Sequence[str]
-) -> Row | None:
-    """The row a label gets, by looking at every one."""
+) -> list[Row]:
+    """The rows a label gets, the newest first, by looking at every one."""
 
     def known(time: int) -> bool:
         return at is not None and (time < at if lookup.before else time <= at)
@@ -168,10 +173,27 @@ def best(
     seen = [row for row in history if row.key == who and known(row.at)]
     if lookup.written:
         seen = [row for row in seen if known(row.written)]
-    row = max(seen, key=lambda one: _rank(one, chosen), default=None)
-    if row is None or row.deleted or at is None:
+    found: list[Row] = []
+    for time in sorted({row.at for row in seen}, reverse=True):
+        row = max((one for one in seen if one.at == time), key=lambda one: _rank(one, chosen))
+        if row.deleted or (lookup.oldest is not None and (at or 0) - row.at > lookup.oldest):
+            break
+        found.append(row)
+    return found[: lookup.recent]
+
+
+def instant(zero: int, after: int | None) -> datetime | None:
+    """A bound of a scope."""
+    if after is None:
         return None
-    return None if lookup.oldest is not None and at - row.at > lookup.oldest else row
+    whole = datetime.fromtimestamp(zero // SECOND, timezone.utc)
+    return whole + timedelta(microseconds=after // 1_000)
+
+
+def _within(at: int | None, start: int | None, end: int | None) -> bool:
+    if at is None:
+        return start is None and end is None
+    return (start is None or at >= start) and (end is None or at < end)
 
 
 def _rank(row: Row, chosen: Sequence[str]) -> tuple[Any, ...]:
@@ -204,6 +226,8 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         st.booleans(),
         ages,
         st.sampled_from([("at", "sky", "wind-speed"), ("wind-speed", "sky"), ("sky",)]),
+        st.sampled_from([1, 1, 2, 3, 5]),
+        scopes,
         st.sampled_from(DIALECTS),
     )
     def answers(
@@ -216,6 +240,8 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         required: bool,
         age: int | None,
         chosen: tuple[str, ...],
+        recent: int,
+        scoped: tuple[int | None, int | None, int | None],
         dialect: Dialect,
     ) -> None:
         lookup = Lookup(
@@ -227,10 +253,14 @@ def test_the_text_equals_brute_force(examples: int) -> None:
             before=before,
             written=written,
             required=required,
+            recent=recent,
         )
         history = [one._replace(at=one.at // case.step * case.step) for one in history]
         cut = case.moment_step
         asked = [(who, None if at is None else at // cut * cut) for who, at in asked]
+        start, end, as_of = scoped
+        if start is not None and end is not None and end <= start:
+            end = None
         groups = {"visits": visits(), "weather": case.group}
         made = sql(
             Dataset("asked", "visits", "when", (lookup,)),
@@ -239,6 +269,7 @@ def test_the_text_equals_brute_force(examples: int) -> None:
             dialect,
             labels=Table.registered("lake", "labels"),
             moments=case.moments,
+            scope=Scope(*(instant(zero, one) for one in (start, end, as_of))),
         )
         there = {
             "weather": events(history, case, zero),
@@ -246,18 +277,23 @@ def test_the_text_equals_brute_force(examples: int) -> None:
         }
         wanted = []
         own = there["labels"].to_pylist()
+        held = [one for one in history if as_of is None or one.written <= as_of]
         for (who, at), label in zip(asked, own, strict=True):
-            row = best(history, who, at, lookup, chosen)
-            if row is None and required:
+            if not _within(at, start, end):
                 continue
-            values: dict[str, Any] = dict.fromkeys(("at", "sky", "wind-speed"))
-            if row is not None:
+            found = newest(held, who, at, lookup, chosen)
+            if not found and required:
+                continue
+            kept: list[Any] = []
+            for row in found:
                 values = {
                     "at": stored(zero + row.at, case.group),
                     "sky": row.sky,
                     "wind-speed": row.wind,
                 }
-            wanted.append((*label.values(), *(values[one] for one in chosen)))
+                kept += [values[one] for one in chosen]
+            kept += [None] * (recent * len(chosen) - len(kept))
+            wanted.append((*label.values(), *kept))
         assert sorted(answered(made, dialect, there), key=repr) == sorted(wanted, key=repr)
 
     answers()
@@ -335,6 +371,127 @@ def test_each_option_does_what_the_docs_say(
     assert sorted(answer, key=repr) == sorted(expected, key=repr)
 
 
+@pytest.mark.shows("6.2")
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("options", "history", "at", "wanted"),
+    [
+        ({}, [_one(sky="x"), _one(at=1, sky="y")], 1, ["y", "x", None]),
+        ({}, [_one(sky="x"), _one(at=1, sky="y")], 0, ["x", None, None]),
+        ({"before": True}, [_one(sky="x"), _one(at=1, sky="y")], 1, ["x", None, None]),
+        # Rows of one time are one event, of which the winner counts.
+        ({}, [_one(sky="x"), _one(sky="y"), _one(at=-1, sky="z")], 0, ["y", "z", None]),
+        ({}, [_one(sky="x"), _one(sky="x"), _one(sky="x")], 0, ["x", None, None]),
+        # Nothing is seen through a deletion; one that lost its tie is none.
+        (
+            {},
+            [_one(sky="x"), _one(at=1, deleted=True), _one(at=2, sky="y"), _one(at=3, sky="z")],
+            3,
+            ["z", "y", None],
+        ),
+        (
+            {},
+            [_one(sky="x"), _one(at=1, deleted=True), _one(at=1, sky="y", invoked=1_000)],
+            1,
+            ["y", "x", None],
+        ),
+        # Each for itself is too old.
+        (
+            {"max_age": timedelta(microseconds=2)},
+            [_one(sky="x"), _one(at=1_000, sky="y"), _one(at=3_000, sky="z")],
+            3_000,
+            ["z", "y", None],
+        ),
+        # The winner of a time is the best that was known: the better one came too late.
+        (
+            {"written": True},
+            [_one(sky="x"), _one(at=1, sky="y"), _one(at=1, sky="z", written=2_000)],
+            1_000,
+            ["y", "x", None],
+        ),
+        (
+            {"written": True},
+            [_one(sky="x"), _one(at=1, sky="y"), _one(at=1, sky="z", written=2_000)],
+            2_000,
+            ["z", "x", None],
+        ),
+        # Late rows find their place among those that were there before.
+        (
+            {"written": True},
+            [_one(at=2, sky="z"), _one(sky="x", written=1_000), _one(at=1, sky="y", written=2_000)],
+            2_000,
+            ["z", "y", "x"],
+        ),
+        (
+            {"written": True},
+            [_one(at=2, sky="z"), _one(sky="x"), _one(at=1, deleted=True, written=2_000)],
+            2_000,
+            ["z", None, None],
+        ),
+    ],
+)
+def test_the_most_recent_versions(
+    options: dict[str, Any],
+    history: list[Row],
+    at: int,
+    wanted: list[str | None],
+    dialect: Dialect,
+) -> None:
+    """One rule a case; the newest first, in numbered columns."""
+    groups = {"visits": visits(), "weather": weather()}
+    lookup = Lookup("weather", "who", ("sky",), recent=3, **options)
+    made = sql(
+        Dataset("asked", "visits", "when", (lookup,)),
+        groups,
+        tables_of(*groups.values()),
+        dialect,
+        labels=Table.registered("lake", "labels"),
+    )
+    there = {
+        "weather": events(history, CASES[0], ZERO),
+        "labels": labels([("a", at), ("b", at)], "text", ZERO),
+    }
+    answer = sorted(answered(made, dialect, there))
+    assert answer[0][2:] == tuple(wanted)
+    assert answer[1][2:] == (None, None, None)
+
+
+def test_a_lookup_asks_by_an_older_version_of_another() -> None:
+    """What a numbered column holds can be looked up like any other."""
+    history = [
+        Row("a", 0, 0, 0, False, "c", 1.0),
+        Row("a", 1, 0, 0, False, "d", 2.0),
+        Row("c", 0, 0, 0, False, "x", 3.0),
+    ]
+    groups = {"visits": visits(), "weather": weather()}
+    lookups = (
+        Lookup("weather", "who", ("sky",), prefix="own_", recent=2),
+        Lookup("weather", "own_sky_2", ("wind-speed",), prefix="then_"),
+    )
+    made = sql(
+        Dataset("asked", "visits", "when", lookups),
+        groups,
+        tables_of(*groups.values()),
+        ATHENA,
+        labels=Table.registered("lake", "labels"),
+    )
+    there = {
+        "weather": events(history, CASES[0], ZERO),
+        "labels": labels([("a", 1)], "text", ZERO),
+    }
+    assert [row[2:] for row in answered(made, ATHENA, there)] == [("d", "c", 3.0)]
+
+
+def test_as_many_versions_as_may_be_make_a_text_athena_takes() -> None:
+    """Its texts have 262,144 bytes at most."""
+    groups = {"visits": visits(), "weather": weather()}
+    dataset = Dataset("asked", "visits", "when", (Lookup("weather", "who", recent=100),))
+    made = sql(dataset, groups, tables_of(*groups.values()), ATHENA)
+    assert len(made.encode()) < 262_144
+    assert made.count('FROM "lake"."weather"') == 1
+    assert made.count('"_events_0"') == 3  # made once, read twice, however many versions
+
+
 VISITS = [
     # id, made, who, when, minutes of both system times, deleted
     ("1", text(ZERO, 0), "a", text(ZERO, 0), 0, False),
@@ -393,6 +550,52 @@ def test_labels_are_the_current_rows_of_the_base_group(dialect: Dialect) -> None
         "4": ("a", None, None, None, None),
         "6": ("a", "c", 2.0, "c", 4.0),
     }
+
+
+@pytest.mark.shows("6.2")
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("scope", "wanted"),
+    [
+        (Scope(), {"1": "b", "2": "b", "3": None, "4": None, "6": None}),
+        # Half a minute later the fifth was there, and of the history the rows of that minute.
+        (
+            Scope(as_of=datetime(2013, 7, 1, 0, 0, 30, tzinfo=timezone.utc)),
+            {"1": "b", "2": "b", "3": None, "4": None, "5": "a", "6": "a"},
+        ),
+        (Scope(as_of=datetime(2013, 6, 30, tzinfo=timezone.utc)), {}),
+        (
+            Scope(datetime(2013, 7, 1, 0, 0, 2, tzinfo=timezone.utc)),
+            {"1": "b", "2": "b"},
+        ),
+        (
+            Scope(end=datetime(2013, 7, 1, 0, 0, 3, tzinfo=timezone.utc)),
+            {"3": None, "6": None},
+        ),
+    ],
+    ids=["all", "written by", "before all", "from", "until"],
+)
+def test_a_scope_is_that_of_the_base_group_too(
+    dialect: Dialect, scope: Scope, wanted: dict[str, str | None]
+) -> None:
+    """Labels are current as of then: what was deleted later is there."""
+    history = [
+        Row("a", 0, 0, 0, False, "a", 1.0),
+        Row("a", 0, 0, 60 * SECOND, True, None, None),
+        Row("b", 1, 0, 0, False, "b", 2.0),
+    ]
+    groups = {"visits": visits(), "weather": weather()}
+    made = sql(
+        Dataset("asked", "visits", "when", (Lookup("weather", "who", ("sky",)),)),
+        groups,
+        tables_of(*groups.values()),
+        dialect,
+        scope=scope,
+    )
+    there = {"visits": visited(), "weather": events(history, CASES[0], ZERO)}
+    answer = answered(made, dialect, there)
+    assert {row[0]: row[-1] for row in answer} == wanted
+    assert len(answer) == len(wanted)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
@@ -537,6 +740,32 @@ def test_the_command_prints_one_query_for_athena(
     assert len(sqlglot.parse(said, read="trino")) == 1
 
 
+def test_the_command_says_which_labels_and_which_rows(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In numbers of the query, and for people in the comment above it."""
+    words = ["dataset", "sql", "flight_delays", "--labels", "late", "--start", "2013-07-01"]
+    scope = ["--end", "2013-07-01T12:00:00Z", "--as-of", "2014-01-01"]
+    assert run([*words, *scope, *place]) == 0
+    said = capsys.readouterr().out
+    assert f">= {ZERO}\n" in said
+    assert f"< {ZERO + 12 * 3_600 * SECOND}\n" in said
+    assert said.count("<= 1388534400000000000") == 2  # of either lookup
+    assert "-- Moments: from 2013-07-01T00:00:00Z to before 2013-07-01T12:00:00Z." in said
+    assert "written by 2014-01-01T00:00:00Z, but all labels of their table." in said
+    assert len(sqlglot.parse(said, read="trino")) == 1
+
+
+def test_a_build_refuses_an_instant_without_a_zone_before_anything_runs(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, one line, and Spark was not started for it."""
+    assert run(["dataset", "build", "flight_delays", "--as-of", "2013-07-01T00:00:00", *place]) == 2
+    said = capsys.readouterr()
+    assert "2013-07-01T00:00:00' is neither a date nor an instant. Write 2013-01-01" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
 def test_the_command_names_folders_for_spark(
     place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -557,6 +786,12 @@ def test_the_command_names_folders_for_spark(
         ([], "its labels are made by Python"),
         (["--labels", "lake."], "'lake.' is no table"),
         (["--labels", ""], "'' is no table"),
+        (["--labels", "l", "--start", "2013-07-01T00:00:00"], "is neither a date nor an instant"),
+        (["--labels", "l", "--as-of", "now"], "'now' is neither a date nor an instant"),
+        (
+            ["--labels", "l", "--start", "2013-07-01", "--end", "2013-07-01T00:00:00Z"],
+            "is not after the start",
+        ),
     ],
 )
 def test_the_command_refuses_in_one_line(
