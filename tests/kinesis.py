@@ -86,7 +86,7 @@ class Fake:
         self.created = BEGIN
         self.shards: dict[str, Part] = {}
         self.calls: Counter[str] = Counter()
-        self.refusals: list[ClientError] = []
+        self.refusals: list[Exception] = []
         self.hollow = 0
         self.too_fast = 0
         self.hidden: set[str] = set()
@@ -217,7 +217,10 @@ class Fake:
     def _refuse(self, operation: str) -> None:
         if self.refusals:
             error = self.refusals.pop()
-            raise refused(operation, error.response["Error"]["Code"])
+            if not isinstance(error, ClientError):
+                raise error
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise refused(operation, error.response["Error"]["Code"], status)
 
     def _horizon(self, name: str) -> int:
         oldest = self.clock.now - self.retention_h * 3600

@@ -254,12 +254,11 @@ def again(stream: Stream, span: Span) -> Iterator[Record]:
     last = int(span.last)
     while True:
         for record in cursor.read(MOST_RECORDS):
-            if int(record.sequence) <= last:
-                yield record
-            if int(record.sequence) == last:
-                return
             if int(record.sequence) > last:
                 stream.lost(span.shard, f"sequence number {span.last} is gone")
+                return
+            yield record
+            if int(record.sequence) == last:
                 return
         if cursor.at_tip:
             stream.lost(span.shard, f"sequence number {span.last} is gone")

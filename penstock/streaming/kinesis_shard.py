@@ -183,9 +183,7 @@ class Cursor:
         self._until(last.arrived_us / 1_000_000)
 
     def _until(self, second: float) -> None:
-        known = self.position.until
-        told = int(second)
-        self.position = replace(self.position, until=told if known is None else max(known, told))
+        self.position = replace(self.position, until=int(second))
 
     def _close(self) -> None:
         self.position = replace(self.position, closed=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+import botocore.exceptions
+from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock import aws
 from penstock.errors import ConfigError, MismatchError, PenstockError, TemporaryError
@@ -40,6 +41,7 @@ PASSING = frozenset(
 CALL_S = 0.2  # five calls a second and shard (GetRecords and GetShardIterator, API model)
 CAP_S = 5.0  # the longest throttle the API model speaks of
 PATIENCE_S = 300.0
+TOLD_AT = 8  # failures in a row, some ten seconds
 ASKED_S = 60.0  # the retention of a stream may be changed at any time
 
 
@@ -103,6 +105,8 @@ class Patience:
         wait = CALL_S + self._timing.draw() * widest
         self._count += 1
         self._waited_s += wait
+        if self._count == TOLD_AT:
+            LOG.warning("%s: %s; going on for %.0f s", self._what, error, PATIENCE_S)
         return wait
 
 
@@ -193,7 +197,8 @@ def _shard(told: Mapping[str, Any]) -> Shard:
 
 
 def _passes(error: Exception) -> bool:
-    if isinstance(error, HTTPClientError):
+    unheard = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
+    if isinstance(error, unheard):
         return True
     if not isinstance(error, ClientError):
         return False

@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,11 +56,11 @@ class World:
             self.put[key].append(self.fake.put(key, value))
 
     def drain(self) -> None:
-        """Batches until nothing comes for ten seconds, trouble over."""
-        quiet = 0.0
-        while quiet < 10.0 or self.fake.refusals or self.fake.hollow:
-            begun = self.clock.now
-            quiet = 0.0 if self.query.batch() else quiet + self.clock.now - begun + 0.1
+        """Batches until twenty looks in a row find nothing, and no trouble is left."""
+        quiet = 0
+        while quiet < 20:
+            busy = self.query.batch() or self.fake.refusals or self.fake.hollow
+            quiet = 0 if busy else quiet + 1
             self.clock.now += 0.1
 
     def found(self) -> dict[str, list[int]]:
@@ -131,7 +132,7 @@ def reads(query: Query, action: str, value: int) -> None:
         assert query.repeated() == query.batches[-1].read
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(1, 3), st.sampled_from([1, 3, 1_000]), ACTIONS)
 def test_every_record_once_and_in_order(
     shards: int, most: int, actions: list[tuple[str, int]]
@@ -168,18 +169,20 @@ def test_each_record_is_read_once_where_nothing_happens() -> None:
 
 def test_a_batch_is_bounded_and_shards_take_turns() -> None:
     """No shard waits while another has more than a batch holds."""
-    world = World(3, bounds=Bounds(records=30))
-    keys = {}
-    for number in range(100):
+    world = World(2, bounds=Bounds(records=2))
+    for number in range(40):
         world.send(f"k{number}")
-        keys[world.query.tail.latest().step] = number
-    for number in range(100):
-        world.send(f"k{number}", count=3)
-    world.query.batch()
-    assert len(world.query.batches[-1].read) == 3
-    world.drain()
-    assert world.found() == world.put
-    assert max(sum(map(len, one.read.values())) for one in world.query.batches) == 30
+    for _ in range(4):
+        world.query.batch()
+    each = [set(batch.read) for batch in world.query.batches]
+    assert each == [{"shardId-000000000000", "shardId-000000000001"}] * 4
+    narrow = World(2, bounds=Bounds(records=1))
+    for number in range(40):
+        narrow.send(f"k{number}")
+    for _ in range(6):
+        narrow.query.batch()
+    shards = [next(iter(batch.read)) for batch in narrow.query.batches]
+    assert shards == ["shardId-000000000000", "shardId-000000000001"] * 3
 
 
 def test_bytes_bound_a_batch() -> None:
@@ -357,6 +360,37 @@ def test_a_child_nobody_came_to_is_a_loss() -> None:
         world.query.batch()
 
 
+def test_what_a_late_reader_leaves_to_a_child_is_not_taken_for_read() -> None:
+    """A parent is read to its end hours after it ended: its child may be as old as that end."""
+    world = World(1)
+    world.send(count=3)
+    world.fake.split("shardId-000000000000")
+    world.send(count=3)
+    world.clock.now += 20 * HOUR
+    world.query.batch()  # of the parent alone
+    world.clock.now += 5 * HOUR
+    world.query.restart()
+    with pytest.raises(MismatchError, match="the records it begins with may be trimmed"):
+        world.query.batch()
+
+
+def test_a_repeat_goes_on_after_an_iterator_expired() -> None:
+    """In the middle of a range, at the record that was read last, which does not come twice."""
+    world = World(1, bounds=Bounds(seconds=60, size=64 * 1024 * 1024))
+    world.send(value=bytes(1024 * 1024), count=25)
+    world.query.batch()
+    records = world.query.batches[0].read["shardId-000000000000"]
+    assert len(records) == 25
+    span = Span("shardId-000000000000", records[0].sequence, records[-1].sequence)
+    found = []
+    world.clock.now += 10
+    for record in again(world.stream(), span):
+        found.append(record)
+        if len(found) in (10, 20):
+            world.fake.expire()
+    assert found == records
+
+
 def test_a_repeat_of_what_is_trimmed_is_an_error() -> None:
     """A batch is repeated whole or not at all."""
     world = World(1)
@@ -379,8 +413,11 @@ def test_a_span_whose_end_is_not_there_is_an_error() -> None:
         list(again(world.stream(), Span("shardId-000000000000", str(first), str(last + 1))))
     world.fake._next += 1
     world.send()
+    span = Span("shardId-000000000000", str(first), str(last + 1))
     with pytest.raises(MismatchError, match=f"{last + 1} is gone"):
-        list(again(world.stream(), Span("shardId-000000000000", str(first), str(last + 1))))
+        list(again(world.stream(), span))
+    world.fail = False
+    assert [int(one.sequence) for one in again(world.stream(), span)] == world.put["k"][:3]
 
 
 def test_children_that_are_listed_late_are_found() -> None:
@@ -408,7 +445,9 @@ def test_another_stream_of_the_same_name_is_refused() -> None:
         world.query.batch()
 
 
-def test_throttles_make_a_batch_smaller_and_end_after_minutes() -> None:
+def test_throttles_make_a_batch_smaller_and_end_after_minutes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A batch does not wait for a shard that is throttled; for ever would be silence."""
     world = World(1)
     world.send(count=3)
@@ -418,9 +457,31 @@ def test_throttles_make_a_batch_smaller_and_end_after_minutes() -> None:
     assert world.query.tail.latest().step == 1
     assert world.clock.now - begun < 7
     told = r"shard shardId-0+ of stream s has not answered for 30\d s"
-    with pytest.raises(TemporaryError, match=told):
+    with pytest.raises(TemporaryError, match=told), caplog.at_level(logging.WARNING):
         forever(world)
+    assert caplog.text.count(THROTTLE) == 1
     assert 300 < world.clock.now - begun < 500
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refused("any", "LimitExceededException"),
+        refused("any", "ServiceUnavailable", 503),
+        refused("any", "NeverHeardOf", 500),
+        ReadTimeoutError(endpoint_url="x"),
+        EndpointConnectionError(endpoint_url="x"),
+    ],
+)
+def test_trouble_that_passes_is_waited_for(trouble: Exception) -> None:
+    """In control calls as in reads; what was waited before a success counts no more."""
+    world = World(1)
+    world.fake.refusals = [trouble] * 3
+    for _ in range(30):
+        world.send()
+        world.drain()
+        world.fake.refusals = [trouble] * 8  # 12 s of waits
+    assert world.found() == world.put
 
 
 def forever(world: World) -> None:
