@@ -67,6 +67,8 @@ class Cursor:
     def read(self, limit: int) -> list[Record]:
         """The next records, at most ``limit``, after one call of GetRecords.
 
+        One more may come where the record read last is trimmed, which is asked for again.
+
         Waits until the shard's limits allow a call (:attr:`due`). None come where the call was
         throttled, the iterator had expired, or this part of the shard is empty; :attr:`at_tip`
         says that nothing is left at the moment.
@@ -82,10 +84,12 @@ class Cursor:
         timing.sleep(max(0.0, self.due - timing.clock()))
         begun, wall = timing.clock(), timing.wall()
         try:
-            if self._iterator is None:
+            if self._iterator is None or self._overtaken():
                 self._open()
+            # One more for the record that was read before, else a limit of one gets nowhere.
+            more = 1 if self._anchor is not None and not self._again else 0
             answer = self._stream.client.get_records(
-                ShardIterator=self._iterator, Limit=min(limit, MOST_RECORDS)
+                ShardIterator=self._iterator, Limit=min(limit + more, MOST_RECORDS)
             )
         except (ClientError, BotoCoreError) as error:
             self._failed(error)
@@ -114,6 +118,15 @@ class Cursor:
             **self._stream.which, ShardId=self.shard, **request
         )
         self._iterator = answer["ShardIterator"]
+
+    def _overtaken(self) -> bool:
+        """Whether the iterator's place may be trimmed by now: then it would skip without a word."""
+        until, wall = self.position.until, self._stream.timing.wall()
+        if self.position.after is None or until is None:
+            return False
+        if until >= wall - SHORTEST_RETENTION_S + MARGIN_S:
+            return False
+        return until < wall - self._stream.retention_s() + MARGIN_S
 
     def _failed(self, error: Exception) -> None:
         code = aws.code(error) if isinstance(error, ClientError) else ""

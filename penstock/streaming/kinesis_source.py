@@ -1,7 +1,7 @@
 """``spark.readStream.format("penstock_kinesis")``: Kinesis as a Python data source (Spark 4).
 
 Spark keeps one reader in one process of the driver for initialOffset, latestOffset, partitions and
-commit (pyspark.sql.streaming.python_streaming_source_runner, 4.0 and 4.1); ``read`` runs on
+commit (pyspark.sql.streaming.python_streaming_source_runner, 4.1.1); ``read`` runs on
 executors, in readers that know the options alone. Credentials are each process's own.
 """
 

@@ -286,6 +286,34 @@ def test_records_trimmed_before_they_were_read_are_an_error(stuck: bool) -> None
         world.query.batch()
 
 
+def test_a_reader_that_retention_overtakes_is_told() -> None:
+    """Its iterators are good all the while: they skip what is trimmed without a word."""
+    world = World(1, bounds=Bounds(records=10))
+    for _ in range(4):
+        world.send(count=10)
+        world.clock.now += 60
+    world.clock.now += 23.99 * HOUR - 240
+    world.query.batch()
+    world.query.batch()
+    assert sum(map(len, world.found().values())) == 20
+    world.clock.now += 200  # less than an iterator's life; the third ten go
+    last = world.put["k"][19]
+    with pytest.raises(MismatchError, match=f"from sequence number {last} on may be trimmed"):
+        world.query.batch()
+
+
+@pytest.mark.parametrize("most", [1, 10])
+def test_a_backlog_as_old_as_the_retention_is_read(most: int) -> None:
+    """Near the trim horizon each place is proved anew, and no record comes twice for it."""
+    world = World(1, bounds=Bounds(records=most))
+    world.send(count=20)
+    world.send("a", count=20)
+    world.clock.now += 24 * HOUR - 30
+    world.drain()
+    assert world.found() == world.put
+    assert {sum(map(len, one.read.values())) for one in world.query.batches} == {most}
+
+
 @pytest.mark.parametrize("stuck", [False, True])
 def test_losses_are_told_where_they_are_allowed(
     caplog: pytest.LogCaptureFixture,
