@@ -108,8 +108,8 @@ def credentials(endpoint: Endpoint) -> Any:
     return found
 
 
-def client(endpoint: Endpoint, service: str) -> Any:
-    """A boto3 client of a control-plane service, with standard retries.
+def client(endpoint: Endpoint, service: str, *, attempts: int = 5) -> Any:
+    """A boto3 client, with standard retries up to ``attempts`` calls.
 
     Raises:
         CredentialsError: No credentials were found.
@@ -120,7 +120,9 @@ def client(endpoint: Endpoint, service: str) -> Any:
     from botocore.config import Config
 
     config = Config(
-        connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
     # Any: the stubs want the service's name literally.
     made: Any = boto3.Session(botocore_session=session(endpoint))
@@ -204,7 +206,7 @@ def endpoint_of(settings: Settings) -> Endpoint:
     Raises:
         ConfigError: No region is known.
     """
-    return Endpoint(_region(settings), settings.aws.endpoint_url)
+    return Endpoint(region(settings.aws.region), settings.aws.endpoint_url)
 
 
 def storage_endpoint(settings: Settings) -> Endpoint:
@@ -220,18 +222,23 @@ def storage_endpoint(settings: Settings) -> Endpoint:
     # Spark and delta-rs are told where it is, and know nothing of variables that boto3 looks at.
     named = (os.environ.get(one) for one in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
     own = url or settings.aws.endpoint_url or next(filter(None, named), None)
-    return Endpoint(_region(settings), own)
+    return Endpoint(region(settings.aws.region), own)
 
 
-def _region(settings: Settings) -> str:
-    region: Any = settings.aws.region
-    if not region:
+def region(named: str | None) -> str:
+    """The region that was named, or the one botocore finds.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    found: Any = named
+    if not found:
         import botocore.session
 
-        region = botocore.session.Session().get_config_variable("region")
-    if not region:
+        found = botocore.session.Session().get_config_variable("region")
+    if not found:
         raise ConfigError("no AWS region is set", "Set aws.region in conf, or AWS_REGION")
-    return str(region)
+    return str(found)
 
 
 @contextmanager
