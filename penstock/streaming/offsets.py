@@ -31,6 +31,12 @@ def offsets_of(storage: Storage, checkpoint: str, batch: int) -> Offsets | None:
     return found if isinstance(found, dict) else None
 
 
+def newest_batch(storage: Storage, checkpoint: str) -> int:
+    """The newest batch whose end a checkpoint tells; -1 where there is none."""
+    names = (one.rpartition("/")[2] for one in storage.list(f"{checkpoint}/offsets"))
+    return max((int(one) for one in names if one.isdigit()), default=-1)
+
+
 def events_between(start: Offsets | None, end: Offsets | None) -> int | None:
     """How many events lie between, at most; None where nobody can tell."""
     if start is None or end is None:

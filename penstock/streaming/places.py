@@ -89,9 +89,14 @@ def lease_path(state: str, group: str) -> str:
 
 def newest(storage: Storage, state: str, group: str) -> StreamPlaces | None:
     """The stream that runs or ran last; None where there was none."""
-    names = (one.rsplit("/", 1)[-1] for one in storage.list(streams_folder(state, group)))
-    numbers = [int(one) for one in names if one.isdigit()]
-    return StreamPlaces(state, group, max(numbers)) if numbers else None
+    folders = storage.list(streams_folder(state, group))
+    numbers = sorted(
+        (int(name) for _, _, name in (one.rpartition("/") for one in folders) if name.isdigit()),
+        reverse=True,
+    )
+    found = (StreamPlaces(state, group, one) for one in numbers)
+    # Whoever died before the first file was whole left a folder, and no stream.
+    return next((one for one in found if storage.list(one.folder)), None)
 
 
 @dataclass(frozen=True)
