@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock.errors import UsageError
 from penstock.storage import Storage
+from penstock.streaming.offsets import newest_batch
 
 _DIGITS = 4
 
@@ -89,11 +90,8 @@ def lease_path(state: str, group: str) -> str:
 
 def newest(storage: Storage, state: str, group: str) -> StreamPlaces | None:
     """The stream that runs or ran last; None where there was none."""
-    folders = storage.list(streams_folder(state, group))
-    numbers = sorted(
-        (int(name) for _, _, name in (one.rpartition("/") for one in folders) if name.isdigit()),
-        reverse=True,
-    )
+    names = (one.rsplit("/", 1)[-1] for one in storage.list(streams_folder(state, group)))
+    numbers = sorted((int(one) for one in names if one.isdigit()), reverse=True)
     found = (StreamPlaces(state, group, one) for one in numbers)
     # Whoever died before the first file was whole left a folder, and no stream.
     return next((one for one in found if storage.list(one.folder)), None)
@@ -155,6 +153,30 @@ def opened(
         )
         raise UsageError(message, remedy)
     return _begun(storage, StreamPlaces(state, group, last.number + 1), reads, compare=True)
+
+
+def check_not_older(storage: Storage, places: StreamPlaces, reached: int) -> None:
+    """A checkpoint from before batches that are in would give other events their numbers.
+
+    Spark notes what a batch reads before it hands it over, so a checkpoint knows every batch that
+    is in both stores. One that was set back does not: what it reads next would be passed over.
+
+    Args:
+        storage: Where the state is.
+        places: Of the stream.
+        reached: Its greatest batch that is in.
+
+    Raises:
+        UsageError: The checkpoint does not know that batch.
+    """
+    known = newest_batch(storage, places.checkpoint)
+    if known < reached:
+        message = (
+            f"{places.group}: the checkpoint of its stream ({places.checkpoint}) ends at batch "
+            f"{known}, and batch {reached} is in the stores"
+        )
+        remedy = "Restore a newer one; or delete it and start with --allow-reprocess"
+        raise UsageError(message, remedy)
 
 
 def _begun(

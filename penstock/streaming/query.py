@@ -35,7 +35,7 @@ from penstock.streaming.gating import Gating
 from penstock.streaming.kafka_options import options
 from penstock.streaming.messages import EVENT, HEADERS, messages_of
 from penstock.streaming.meter import Meter, line_of
-from penstock.streaming.places import Opened, lease_path, opened
+from penstock.streaming.places import Opened, check_not_older, lease_path, opened
 from penstock.streaming.sink import Sink
 from penstock.streaming.staging import Staging
 from penstock.streaming.steps import Kind, kind_of
@@ -142,6 +142,7 @@ class _Run:
         _tune(context, kind, resumed=self._found.resumed)
         tail, sink = self._made(others, kind)
         resumed = sink.resume()
+        check_not_older(context.storage, self._found.places, tail.reached)
         if resumed:
             context.progress.note(name, f"finished {resumed} batches that were left")
         tail.start()

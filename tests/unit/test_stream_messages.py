@@ -27,7 +27,7 @@ def rows_of(messages: Messages, *events: Event, headers: bool = False) -> list[d
     return [row for batch in found for row in batch.to_pylist()]
 
 
-def values_of(messages: Messages, *events: Event, headers: bool = False) -> list[tuple[Any, ...]]:
+def values_of(messages: Messages, *events: Event, headers: bool = False) -> list[Any]:
     """The declared columns of each row; None where the row could not be read."""
     return [
         tuple(row[name] for name in messages.columns) if row[PROBLEM] is None else None
@@ -93,7 +93,11 @@ def test_what_is_no_flat_object_is_a_problem_with_its_bytes(value: bytes) -> Non
 
 def test_bytes_that_are_no_text_stay_no_text() -> None:
     """Within a string they are left to the gate, which puts the row aside; others are not hurt."""
-    events = [Event(0, b'{"id": "caf\xe9"}'), Event(1, {"id": "café"}), Event(2, b'{"id":"\\ud800"}')]
+    events = [
+        Event(0, b'{"id": "caf\xe9"}'),
+        Event(1, {"id": "café"}),
+        Event(2, b'{"id":"\\ud800"}'),
+    ]
     (batch,) = PLAIN.rows(batch_of(*events))
     raw = batch.column("id").cast(pa.binary()).to_pylist()
     assert raw[1] == "café".encode()

@@ -12,7 +12,13 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.storage import LocalStorage
-from penstock.streaming.places import Opened, StreamPlaces, newest, opened
+from penstock.streaming.places import (
+    Opened,
+    StreamPlaces,
+    check_not_older,
+    newest,
+    opened,
+)
 
 READS = {"kafka": "flights"}
 STORAGE = LocalStorage()
@@ -178,6 +184,20 @@ def test_two_that_begin_at_once_agree(tmp_path: Path, again: bool) -> None:
     assert {one.places.number for one in found} == {2 if again else 1}
     assert {one.compare for one in found} == {identity(found[0].places)["compare"]}
     assert spark_id(found[0].places) == identity(found[0].places)["id"]
+
+
+def test_a_checkpoint_that_was_set_back_is_refused(tmp_path: Path) -> None:
+    """Batch 8 would be given other events than the batch 8 that is in, and they would be lost."""
+    places = opens(tmp_path).places
+    check_not_older(STORAGE, places, -1)
+    for batch in (6, 7):
+        STORAGE.write(f"{places.checkpoint}/offsets/{batch}", b"")
+    check_not_older(STORAGE, places, 7)
+    with pytest.raises(UsageError, match="ends at batch 7, and batch 8 is in the stores"):
+        check_not_older(STORAGE, places, 8)
+    shutil.rmtree(f"{places.checkpoint}/offsets")
+    with pytest.raises(UsageError, match="ends at batch -1"):
+        check_not_older(STORAGE, places, 0)
 
 
 def test_the_thousandth_stream_is_newer_than_the_ninth(tmp_path: Path) -> None:
