@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
@@ -118,13 +120,25 @@ class Quarantine:
         if files:
             self._add(self._refused(files, group), entry)
 
-    def add_files(self, files: Sequence[str], entry: Entry, transaction: Transaction) -> int:
+    def reached(self, application: str) -> int:
+        """The greatest version of a transaction's name that is in; -1 where there is none."""
+        found = self._log.reached(application)
+        return -1 if found is None else found
+
+    def add_files(
+        self, files: Sequence[str], entry: Entry, transaction: Transaction, *, compare: bool
+    ) -> int:
         """Enter the rows of files a gate wrote, once a transaction; needs no Spark.
 
-        For rows that no other transaction has: it is not looked whether they are there.
+        Args:
+            files: What gates wrote.
+            entry: Who enters them.
+            transaction: Name of this entry; a repeated one does nothing.
+            compare: Leave out rows that are there already; costs reading the keys of the table.
+                Without it the rows must be ones that no other transaction has.
 
         Returns:
-            How many rows there are in them.
+            How many rows of the files were not there.
 
         Raises:
             TemporaryError: Others came first again and again.
@@ -141,12 +155,25 @@ class Quarantine:
             ("quarantined_at", pa.scalar(entry.at, pa.timestamp("us", "UTC"))),
         ):
             rows = rows.append_column(name, pa.repeat(value, rows.num_rows))
-        batches = rows.select(_TABLE.names).cast(_TABLE).to_batches()
+        rows = rows.select(_TABLE.names).cast(_TABLE)
         self._log.widen(_TABLE)
         task = PartTask(_TABLE, self.path, self._storage)
-        made = [one for batch in task(batches) for one in batch.column(0).to_pylist()]
-        self._log.append([Part(**json.loads(one)) for one in made], _TABLE, transaction)
-        return len(rows)
+        for _ in range(ATTEMPTS):
+            read = self._log.version() if compare else None
+            fresh = rows if read is None else self._fresh(rows, entry.group, read)
+            made = [one for each in task(fresh.to_batches()) for one in each.column(0).to_pylist()]
+            parts = [Part(**json.loads(one)) for one in made]
+            if self._log.append(parts, _TABLE, transaction, read=read, blind=not compare):
+                return int(fresh.num_rows)
+        raise beaten(self.path, ATTEMPTS)
+
+    def _fresh(self, rows: pa.Table, group: str, version: int) -> pa.Table:
+        """Those that a group has not entered yet at a version of the table."""
+        keys = rows.column("row_key")
+        wanted = (ds.field("feature_group") == group) & ds.field("row_key").isin(keys.unique())
+        there = self._log.table(version).to_pyarrow_dataset()
+        known = there.to_table(columns=["row_key"], filter=wanted).column("row_key")
+        return rows.filter(pc.invert(pc.is_in(keys, known.combine_chunks())))
 
     def refusals(
         self, files: Sequence[str], group: FeatureGroup

@@ -181,19 +181,34 @@ class OfflineTail:
             return pq.read_table(opened)
 
 
-def enter(quarantine: Quarantine, batches: Sequence[Batch], application: str, entry: Entry) -> int:
+def enter(
+    quarantine: Quarantine,
+    batches: Sequence[Batch],
+    application: str,
+    entry: Entry,
+    *,
+    compare: bool,
+) -> int:
     """Enter the rows that gates put aside, in one commit; answers how many. Repeating adds none.
+
+    That holds where more batches come with those that are in already: a run that was killed after
+    this and before the offline commit brings them again, with what was staged since.
 
     Args:
         quarantine: The table.
         batches: In order.
         application: Name of the stream's transactions.
         entry: Who enters them.
+        compare: Whether an earlier stream may have entered some of the rows.
     """
-    files = [path for one in batches for path in one.put_aside]
+    if not any(one.put_aside for one in batches):
+        return 0
+    done = quarantine.reached(application)
+    files = [path for one in batches if one.number > done for path in one.put_aside]
     if not files:
         return 0
-    return quarantine.add_files(files, entry, Transaction(application, batches[-1].number))
+    named = Transaction(application, batches[-1].number)
+    return quarantine.add_files(files, entry, named, compare=compare)
 
 
 def _keys(rows: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:

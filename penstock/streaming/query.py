@@ -161,14 +161,23 @@ class _Run:
         context, pipeline, places = self._context, self._pipeline, self._found.places
         group, settings = pipeline.group, context.settings
         mode = mode_of(group, settings, "latest", None)
-        offline = None
+        offline, compare = None, self._found.compare
         if mode.offline == "own":
             path = offline_path(settings, group.name)
             storage = storage_of(path, settings)
-            compare = self._found.compare
             offline = OfflineTail(group, path, storage, places.application, compare=compare)
         lag, run = self._stream.offline_lag_s, self._run
-        tail = Tail(context, group, pipeline.meaning, places, offline, self._meter, lag, run)
+        tail = Tail(
+            context,
+            group,
+            pipeline.meaning,
+            places,
+            offline,
+            self._meter,
+            lag,
+            run,
+            compare=compare,
+        )
         messages = messages_of(pipeline.sources[self._streamed], self._stream.columns)
         staging = Staging(
             context=context,

@@ -45,6 +45,7 @@ class Tail:
         meter: Is told.
         lag_s: Seconds a batch may wait.
         run: Identifier of this run.
+        compare: Whether an earlier stream may have put aside the same rows.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Tail:
         meter: Meter,
         lag_s: float,
         run: str,
+        *,
+        compare: bool,
     ) -> None:
         self._context, self._group, self._meaning = context, group, meaning
         self._places, self._offline, self._meter = places, offline, meter
-        self._lag_s, self._run = lag_s, run
+        self._lag_s, self._run, self._compare = lag_s, run, compare
         self._registered = False
         self._waiting: list[Waiting] = []
         self._changed = threading.Condition()
@@ -143,7 +146,8 @@ class Tail:
             return
         context, batches = self._context, [one.batch for one in waiting]
         entry = Entry(self._group.name, self._run, context.now())
-        enter(context.quarantine, batches, self._places.application, entry)
+        name, compare = self._places.application, self._compare
+        enter(context.quarantine, batches, name, entry, compare=compare)
         rejects = [path for one in waiting for path in one.rejects]
         context.quarantine.add_rejects(rejects, self._group, entry)
         last = batches[-1].number
