@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from penstock.commits import Log
+from penstock.commits import ATTEMPTS, Log, beaten
 from penstock.contract import DELETED, FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.entries import Part, Transaction
@@ -108,7 +108,7 @@ class OfflineTail:
         rejected = staged - rows.num_rows
         _check_rejected(self._group.name, rejected, [files for _, files in waiting], self._storage)
         schema = table_schema(self._group)
-        while True:
+        for _ in range(ATTEMPTS):
             read = self._log.version() if self._compare else None
             fresh = rows if read is None else self._fresh(rows, read)
             complete = fresh.append_column("write_time", pa.repeat(_instant(at), fresh.num_rows))
@@ -123,6 +123,7 @@ class OfflineTail:
                 blind=not self._compare,
             ):
                 return Committed(fresh.num_rows, present, rejected)
+        raise beaten(self._path, ATTEMPTS)
 
     def _rows(self, batch: Batch, rejects: Sequence[str]) -> pa.Table:
         """Features and system columns of a batch, but for ``write_time`` and rows refused."""
@@ -139,9 +140,15 @@ class OfflineTail:
             if DELETED in rows.schema.names
             else pa.repeat(pa.scalar(False), rows.num_rows)  # noqa: FBT003 - a value of the column
         )
-        rows = rows.select(list(self._group.names))
-        rows = rows.append_column("api_invocation_time", invoked.cast(_INSTANT))
-        return rows.append_column("is_deleted", deleted).cast(empty.schema)
+        # A batch that was left may be older than a feature of the contract.
+        features = [
+            rows.column(name)
+            if name in rows.schema.names
+            else pa.nulls(rows.num_rows, empty.schema.field(name).type)
+            for name in self._group.names
+        ]
+        columns = [*features, invoked.cast(_INSTANT), deleted]
+        return pa.table(columns, names=empty.schema.names).cast(empty.schema)
 
     def _refused(self, rows: pa.Table, rejects: Sequence[str]) -> pa.Array:
         """Which rows the service refused: of an identifier that one has tie 0, and no other."""

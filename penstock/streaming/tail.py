@@ -74,9 +74,7 @@ class Tail:
 
     def start(self) -> None:
         """From now on what waits is committed in time."""
-        if self._offline is not None and self._offline.exists:
-            self._offline.widen()
-            self._register()
+        self._prepare()
         self._thread = threading.Thread(target=self._work, name="penstock-tail", daemon=True)
         self._thread.start()
 
@@ -108,8 +106,11 @@ class Tail:
         self.check()
 
     def flush(self) -> None:
-        """Commit what waits, here and now."""
-        self._commit(self._taken())
+        """Commit what waits, here and now; it may have been staged before a feature came."""
+        waiting = self._taken()
+        if waiting:
+            self._prepare()
+        self._commit(waiting)
 
     def _work(self) -> None:
         try:
@@ -169,6 +170,12 @@ class Tail:
         storage = self._context.storage
         storage.delete_all(list(batch.bad))
         storage.remove(self._places.batch(batch.number))
+
+    def _prepare(self) -> None:
+        """A table that is there gets the columns it lacks."""
+        if self._offline is not None and self._offline.exists:
+            self._offline.widen()
+            self._register()
 
     def _register(self) -> None:
         """Once a run, and after the first commit: evolution happens at the start of a run."""

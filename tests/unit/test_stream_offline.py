@@ -7,11 +7,13 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -25,7 +27,9 @@ from hypothesis.stateful import (
 )
 
 from penstock.commits import Log
+from penstock.contract import Feature, FeatureType
 from penstock.entries import Part, Transaction
+from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.table import table_schema
 from penstock.parts import PartTask
 from penstock.streaming.batch import Batch
@@ -233,3 +237,45 @@ def test_a_stream_that_reads_again_adds_nothing(tmp_path: Path) -> None:
     assert second.reached == 1
     changed = staged(f"{tmp_path}/2", 2, [("a", day(1), 100, False), ("a", day(2), 2, False)])
     assert second.commit([changed], [()], at).rows == 1
+
+
+def test_a_batch_may_be_older_than_a_feature(tmp_path: Path) -> None:
+    """It was staged, its run died, the contract grew: its rows have null there."""
+    grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
+    path, at = f"{tmp_path}/table", START + timedelta(days=2)
+    batches = [staged(f"{tmp_path}/batches", n, [("a", day(n + 1), n, False)]) for n in range(2)]
+    OfflineTail(GROUP, path, STORAGE, "stream", compare=False).commit(batches[:1], [()], at)
+    for compare in (False, True):
+        tail = OfflineTail(grown, path, STORAGE, f"stream-{compare}", compare=compare)
+        tail.widen()
+        made = tail.commit(batches, [(), ()], at)
+        assert (made.rows, made.present) == ((0, 2) if compare else (2, 0))
+    table = DeltaTable(path).to_pyarrow_table()
+    assert table.column("new").null_count == table.num_rows == 3
+
+
+def test_rows_refused_that_are_not_there_stop_the_commit(tmp_path: Path) -> None:
+    """Rejects of another batch: nothing is committed rather than a row lost."""
+    batches = [staged(f"{tmp_path}/b", n, [(f"{n}", day(1), n, False)]) for n in range(2)]
+    rejects = sent(f"{tmp_path}/b", batches[1], ["1"]).rejects_files
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=False)
+    with pytest.raises(MismatchError, match="g: 1 rows were refused, 0 are left out offline"):
+        tail.commit(batches[:1], [rejects], START)
+    assert (tail.exists, tail.reached) == (False, -1)
+    assert tail.commit(batches, [(), rejects], START).rejected == 1
+
+
+def test_a_commit_that_is_always_beaten_ends(tmp_path: Path) -> None:
+    """It compares with what others keep changing: exit 75, not an endless loop."""
+
+    class Beaten(Log):
+        """Others come first each time."""
+
+        def append(self, *_parts: object, **_named: object) -> bool:
+            return False
+
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=True)
+    tail._log = Beaten(f"{tmp_path}/table", STORAGE)
+    batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False)])
+    with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
+        tail.commit([batch], [()], START)
