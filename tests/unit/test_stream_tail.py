@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -37,6 +38,7 @@ class Clock:
     at: datetime = START
 
     def __call__(self) -> datetime:
+        """When it is."""
         return self.at
 
 
@@ -50,11 +52,13 @@ class Offline:
     error: Exception | None = None
 
     def widen(self) -> None:
+        """Noted."""
         self.calls.append(("widen", []))
 
     def commit(
         self, batches: Sequence[Batch], rejects: Sequence[Sequence[str]], at: datetime
     ) -> Committed:
+        """Noted, unless it is to fail."""
         assert len(batches) == len(rejects)
         assert at.tzinfo is not None
         if self.error is not None:
@@ -72,9 +76,10 @@ class Offline:
 class Refusals(Quarantine):
     """A quarantine that notes rejects: entering those needs Spark."""
 
-    noted: list[tuple[list[str], int]] = []
+    noted: ClassVar[list[tuple[list[str], int]]] = []  # with the greatest batch entered by then
 
     def add_rejects(self, files: Sequence[str], group: Any, entry: Any) -> None:
+        """Noted."""
         del group, entry
         self.noted.append((list(files), self.reached(PLACES)))
 
@@ -113,7 +118,7 @@ class Bench:
         )
         self.places = StreamPlaces(f"{folder}/state", "g", 1)
         self.meter = Meter(START.timestamp())
-        Refusals.noted = []
+        Refusals.noted.clear()
 
     def tail(self, lag_s: float = 3600.0, *, own: bool = True) -> Tail:
         """One that was not started yet."""
@@ -140,6 +145,7 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """One; no thread is left behind."""
     yield Bench(tmp_path)
+    assert not [one.name for one in threading.enumerate() if one.name == "penstock-tail"]
 
 
 def until(true: Callable[[], bool]) -> None:
