@@ -45,7 +45,7 @@ START = datetime(2024, 5, 1, tzinfo=timezone.utc)
 MODE = Mode("latest", "own", ("OnlineStore",))
 
 #: Identifier, event time, value, whether it deletes.
-Row = tuple["str | None", "str | None", "int | str | None", bool]
+Row = tuple[str, str, "int | None", bool]
 
 
 def when(number: int) -> datetime:

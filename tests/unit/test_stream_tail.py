@@ -172,7 +172,7 @@ def test_batches_wait_for_the_lag_and_go_together(bench: Bench) -> None:
     tail.close()
     assert [n for one in bench.offline.commits for n in one] == [0, 1, 2]
     assert bench.offline.commits[0][:2] == [0, 1]
-    assert bench.meter.waiting_since is None
+    assert bench.meter.plain(bench.clock.at.timestamp())["offline_behind_s"] == 0.0
     assert (bench.meter.offline, tail.reached) == (3, 2)
 
 
