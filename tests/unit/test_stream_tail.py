@@ -4,141 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, cast
 
 import pytest
 
-from penstock import lake
-from penstock.aws import Endpoint
-from penstock.config import Settings
 from penstock.errors import TemporaryError
-from penstock.online.totals import OnlineTotals
-from penstock.quarantine import Quarantine
-from penstock.run.context import Context
-from penstock.run.places import quarantine_path
 from penstock.streaming import tail as module
-from penstock.streaming.batch import Batch, keep
-from penstock.streaming.committing import Committed
-from penstock.streaming.meter import Meter
-from penstock.streaming.places import StreamPlaces
-from penstock.streaming.tail import Tail
-from tests.streams import GROUP, START, STORAGE, day, sent, staged
+from tests.stream_bench import Bench, Refusals, Surroundings
+from tests.streams import START, STORAGE
 
 WAIT_S = 20.0  # for a thread; it is awaited, not slept
-
-
-@dataclass
-class Clock:
-    """Stands still until it is moved."""
-
-    at: datetime = START
-
-    def __call__(self) -> datetime:
-        """When it is."""
-        return self.at
-
-
-@dataclass
-class Offline:
-    """An offline table that notes what is done to it."""
-
-    reached: int = -1
-    exists: bool = True
-    calls: list[tuple[str, list[int]]] = field(default_factory=list)
-    error: Exception | None = None
-
-    def widen(self) -> None:
-        """Noted."""
-        self.calls.append(("widen", []))
-
-    def commit(
-        self, batches: Sequence[Batch], rejects: Sequence[Sequence[str]], at: datetime
-    ) -> Committed:
-        """Noted, unless it is to fail."""
-        assert len(batches) == len(rejects)
-        assert at.tzinfo is not None
-        if self.error is not None:
-            raise self.error
-        self.calls.append(("commit", [one.number for one in batches]))
-        self.reached = batches[-1].number
-        return Committed(sum(one.staged.fit for one in batches), 0, 0)
-
-    @property
-    def commits(self) -> list[list[int]]:
-        """Numbers of the batches of each commit."""
-        return [numbers for what, numbers in self.calls if what == "commit"]
-
-
-class Refusals(Quarantine):
-    """A quarantine that notes rejects: entering those needs Spark."""
-
-    noted: ClassVar[list[tuple[list[str], int]]] = []  # with the greatest batch entered by then
-
-    def add_rejects(self, files: Sequence[str], group: Any, entry: Any) -> None:
-        """Noted."""
-        del group, entry
-        self.noted.append((list(files), self.reached(PLACES)))
-
-
-PLACES = "penstock:g:stream-0001"
-
-
-@dataclass(frozen=True)
-class Surroundings(Context):
-    """Without Spark."""
-
-    @property
-    def quarantine(self) -> Quarantine:
-        """Real but for rejects."""
-        return Refusals(cast("Any", None), quarantine_path(self.settings), STORAGE)
-
-
-class Bench:
-    """A tail and all it is made of."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock, self.offline = Clock(), Offline()
-        values = {
-            "project": "p",
-            "lake": f"{folder}/lake",
-            "state": f"{folder}/state",
-            "aws": {"region": "us-east-1"},
-            "catalog": {"register": False},
-        }
-        self.context = Surroundings(
-            lambda: cast("Any", None),
-            Endpoint("us-east-1", "http://127.0.0.1:9", None),
-            Settings.model_validate(values),
-            folder,
-            now=self.clock,
-        )
-        self.places = StreamPlaces(f"{folder}/state", "g", 1)
-        self.meter = Meter(START.timestamp())
-        Refusals.noted.clear()
-
-    def tail(self, lag_s: float = 3600.0, *, own: bool = True) -> Tail:
-        """One that was not started yet."""
-        offline = cast("Any", self.offline if own else None)
-        places, meter = self.places, self.meter
-        return Tail(
-            self.context, GROUP, "meaning", places, offline, meter, lag_s, "run", compare=False
-        )
-
-    def batch(self, number: int, *bad: bytes, rows: int = 1, refused: bool = False) -> Any:
-        """A batch that is online, as :meth:`Tail.add` takes it."""
-        some = [(f"{n}", day(1), n, False) for n in range(rows)]
-        made = staged(self.places.batches, number, some, bad, offset=number)
-        keep(STORAGE, self.places.batch(number), made)
-        return made, sent(self.places.batches, made, ["0"] if refused else [])
-
-    def positions(self) -> list[int]:
-        """Offsets of what is in the quarantine."""
-        path = quarantine_path(self.context.settings)
-        return sorted(one["position"] for one in lake.quarantined(path, STORAGE))
 
 
 @pytest.fixture
@@ -250,7 +127,7 @@ def test_what_was_put_aside_is_entered_before_the_offline_commit(bench: Bench) -
     second.flush()
     assert bench.positions() == [0, 1, 2]
     assert bench.offline.commits == [[0, 1, 2]]
-    rejects = list(cast("OnlineTotals", batches[0][1]).rejects_files)
+    rejects = list(batches[0][1].rejects_files)
     assert len(rejects) == 1
     assert Refusals.noted == [(rejects, 1), (rejects, 2)]
 
