@@ -63,8 +63,9 @@ def test_rows_pass_and_the_rest_is_reported(tmp_path: Path) -> None:
 
 def test_a_task_that_is_repeated_counts_once(tmp_path: Path) -> None:
     """Of its reports one is taken, with its own files; the other places are not disturbed."""
-    for _ in range(3):
+    for _ in range(2):
         run(tmp_path, events(0, 0, GOOD, BAD_TYPE))
+    run(tmp_path, events(0, 0, GOOD), events(0, 1, BAD_TYPE))  # cut elsewhere
     run(tmp_path, events(1, 0, GOOD, GOOD, BAD_JSON))
     taken = taken_up(STORAGE, f"{tmp_path}/gates")
     assert (taken.gated.rows_in, taken.gated.fit, taken.gated.quarantined) == (5, 3, 2)

@@ -239,6 +239,18 @@ def test_a_stream_that_reads_again_adds_nothing(tmp_path: Path) -> None:
     assert second.commit([changed], [()], at).rows == 1
 
 
+def test_rows_that_others_bring_meanwhile_are_not_added_again(tmp_path: Path) -> None:
+    """What is there is looked at once more where somebody came between the look and the commit."""
+    path = f"{tmp_path}/table"
+    batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False), ("a", day(1), 2, False)])
+    tail = OfflineTail(GROUP, path, STORAGE, "stream", compare=True)
+    theirs = dict(zip(NAMES, ("a", day(1), 1, False, START, START), strict=True))
+    tail._log = Meddled(path, None, pa.Table.from_pylist([theirs], SCHEMA))
+    made = tail.commit([batch], [()], START)
+    assert (made.rows, made.present) == (1, 1)
+    assert sorted(row[2] or 0 for row in stored(path).elements()) == [1, 2]
+
+
 def test_a_batch_may_be_older_than_a_feature(tmp_path: Path) -> None:
     """It was staged, its run died, the contract grew: its rows have null there."""
     grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
