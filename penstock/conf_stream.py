@@ -76,3 +76,22 @@ class KafkaStream(Record):
     )
     headers: bool = Field(default=False, description="Read the events' headers as well.")
     security: KafkaSecurity = KafkaSecurity()
+
+
+class KinesisStream(Record):
+    """A Kinesis stream, read by penstock's own source: Spark 4."""
+
+    stream: str = Field(pattern=r"^[a-zA-Z0-9_.:/-]{1,2048}$", description="Its name or ARN.")
+    starting: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where the first start begins; later ones go on."
+    )
+    fail_on_data_loss: bool = Field(
+        default=True,
+        description="Stop where records are gone before they were read; false goes on without.",
+    )
+    max_rows: int = Field(
+        default=20_000, ge=1, le=10_000_000, description="Records of one batch, all shards."
+    )
+    endpoint_url: str | None = Field(
+        default=None, description="Of Kinesis alone: AWS's own over https, or loopback."
+    )

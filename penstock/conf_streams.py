@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from penstock.conf_record import Record
-from penstock.conf_stream import KafkaStream
+from penstock.conf_stream import KafkaStream, KinesisStream
 
 #: What a declared column may be taken from where the event's value does not have it.
 Envelope = Annotated[
@@ -18,7 +18,12 @@ Envelope = Annotated[
 class Stream(Record):
     """How the events of one pipeline's source come as a stream."""
 
-    kafka: KafkaStream = Field(description="Topics whose events are rows of the source.")
+    kafka: KafkaStream | None = Field(
+        default=None, description="Topics whose events are rows of the source."
+    )
+    kinesis: KinesisStream | None = Field(
+        default=None, description="A stream whose records are rows of the source."
+    )
     source: str | None = Field(
         default=None, description="Source of the pipeline; None where it has one that is no file."
     )
@@ -40,9 +45,25 @@ class Stream(Record):
     )
 
     @model_validator(mode="after")
-    def _check_headers(self) -> Stream:
-        if not self.kafka.headers and any(
-            one.startswith("header:") for one in self.columns.values()
-        ):
+    def _check(self) -> Stream:
+        if (self.kafka is None) == (self.kinesis is None):
+            raise ValueError("comes from kafka or from kinesis, and from one of them only")
+        named = any(one.startswith("header:") for one in self.columns.values())
+        if named and (self.kafka is None or not self.kafka.headers):
             raise ValueError("takes a column from a header, and kafka.headers is not true")
         return self
+
+    @property
+    def max_rows(self) -> int:
+        """Events of one batch, at most."""
+        found = self.kafka or self.kinesis
+        assert found is not None  # one of them is there
+        return found.max_rows
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What it reads: another thing is another stream."""
+        if self.kafka is not None:
+            return {"kafka": ",".join(sorted(self.kafka.topics))}
+        assert self.kinesis is not None
+        return {"kinesis": self.kinesis.stream}

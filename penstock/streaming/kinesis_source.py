@@ -45,6 +45,7 @@ _KNOWN = {
         "stream",
         "region",
         "endpoint",
+        "credentialsFile",
         "starting",
         "maxRecords",
         "maxBytes",
@@ -92,7 +93,11 @@ class Options:
             raise ConfigError(f"{NAME} needs the option stream", "Set the stream's name or ARN")
         return cls(
             stream,
-            aws.Endpoint(aws.region(texts.get("region")), texts.get("endpoint")),
+            aws.Endpoint(
+                aws.region(texts.get("region")),
+                texts.get("endpoint"),
+                texts.get("credentialsfile"),
+            ),
             _starting(texts.get("starting", "TRIM_HORIZON")),
             Bounds(
                 _number(texts, "maxRecords", Bounds.records, 10_000_000),

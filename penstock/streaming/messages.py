@@ -50,10 +50,10 @@ class Messages:
             empty = [None] * len(self.columns)
             by_column = zip(*(empty if one is None else one for one, _ in read), strict=True)
             yield placed(
-                flat(some.column("file").cast(pa.string())),
+                _plain(some.column("file"), pa.string()),
                 self.columns,
                 [text_array(values, encoded) for values in by_column],
-                flat(some.column("position").cast(pa.int64())),
+                _plain(some.column("position"), pa.int64()),
                 self.null_texts,
                 text_array([problem for _, problem in read], undecoded),
             )
@@ -116,6 +116,11 @@ class _Envelope:
 def messages_of(source: Source, mapped: Mapping[str, str]) -> Messages:
     """How the events of a source become its rows."""
     return Messages(tuple(one.name for one in source.columns), source.null_texts, dict(mapped))
+
+
+def _plain(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return flat(whole).cast(kind)
 
 
 def _text(value: bytes | None) -> str | None:

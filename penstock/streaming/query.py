@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as fn
 
 from penstock.bucket import storage_of
 from penstock.conf_streams import Stream
@@ -33,13 +32,13 @@ from penstock.run.inputs import inputs_of
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
 from penstock.run.tables import check_tables
-from penstock.session import check_kafka, raised
+from penstock.session import raised
 from penstock.stage.report import check_files
 from penstock.stage.spark import SourceStaging, source_schema
 from penstock.streaming.committing import OfflineTail
+from penstock.streaming.events import check_source, events_of
 from penstock.streaming.gating import Gating
-from penstock.streaming.kafka_options import options
-from penstock.streaming.messages import EVENT, HEADERS, messages_of
+from penstock.streaming.messages import messages_of
 from penstock.streaming.meter import Meter
 from penstock.streaming.offsets import Offsets, events_between, last_batch
 from penstock.streaming.places import (
@@ -172,7 +171,7 @@ class _Run:
 
     def run(self) -> Ended:
         pipeline, context, name = self._pipeline, self._context, self._pipeline.group.name
-        check_kafka(context.spark)
+        check_source(context.spark, self._stream)
         context.progress.step(name, "reading the other sources")
         others = _others(context, pipeline, self._streamed, self._found, self._run)
         kind = kind_of(context.spark, pipeline, self._streamed, others)
@@ -284,13 +283,8 @@ class _Run:
 
     def _writer(self, sink: Sink, others: Mapping[str, DataFrame], kind: Kind) -> DataStreamWriter:
         context, stream, places = self._context, self._stream, self._found.places
-        told = options(stream.kafka).all()
-        if self._found.again:  # all that is there, whatever a first start was to read
-            told["startingOffsets"] = "earliest"
-        reader = context.spark.readStream.format("kafka").options(**told)
-        names = [*EVENT, *([HEADERS] if stream.kafka.headers else [])]
-        place = fn.concat(fn.lit("kafka:"), "topic", fn.lit("/"), "partition").alias("file")
-        frame = reader.load().select("*", place, fn.col("offset").alias("position")).select(*names)
+        again = self._found.again  # all that is there, whatever a first start was to read
+        frame = events_of(context.spark, stream, context.endpoint, again=again)
         if kind == "windows":
             frame = self._windows(frame, others)
         writer = frame.writeStream.foreachBatch(sink).outputMode("update")
@@ -324,10 +318,14 @@ class _Run:
                     raise _cause(self._pipeline.group.name, None, sink.error)
                 return "stopped"
             error = query.exception()
-            if error is None:
-                return "caught up" if self._asked.available_now else "stopped"
+            if error is None and not self._asked.available_now:
+                return "stopped"
+            if error is None and (self._stream.kinesis is None or sink.calls == calls):
+                return "caught up"
             failures = failures + 1 if sink.calls == calls else 1
             calls = sink.calls
+            if error is None:  # of a Python source Spark reads one batch at a time
+                continue
             if sink.error is not None or failures > RESTARTS or not _passing(query):
                 raise _cause(self._pipeline.group.name, error, sink.error)
 
@@ -372,7 +370,7 @@ def _stream(context: Context, pipeline: Pipeline) -> tuple[Stream, str]:
     name, streams = pipeline.group.name, context.settings.streams
     if name not in streams:
         message = f"conf does not say where the events of {name!r} come from"
-        raise UsageError(message, f"Add streams.{name} with kafka: servers and topics")
+        raise UsageError(message, f"Add streams.{name} with kafka: servers and topics, or kinesis")
     stream, sources = streams[name], list(pipeline.sources)
     if stream.source is None and len(sources) > 1:
         message = f"{name}: which of {', '.join(sources)} is the stream?"
@@ -408,10 +406,9 @@ def _check_stores(context: Context, pipeline: Pipeline, *, again: bool) -> None:
 
 def _opened(context: Context, pipeline: Pipeline, stream: Stream, *, again: bool) -> Opened:
     settings, name = context.settings, pipeline.group.name
-    reads = {"kafka": ",".join(sorted(stream.kafka.topics))}
     filled = context.log(pipeline.group).exists
     state = state_folder(settings)
-    return opened(context.storage, state, name, reads, filled=filled, again=again)
+    return opened(context.storage, state, name, stream.reads, filled=filled, again=again)
 
 
 def _others(
@@ -460,7 +457,7 @@ def _stop(query: StreamingQuery, sink: Sink) -> None:
 
 def _backlog(last: Any) -> int | None:
     """Events that were there and not read yet, by a batch's progress; None where it is not told."""
-    with suppress(LookupError, TypeError, ValueError):
+    with suppress(LookupError, TypeError, ValueError, AttributeError):
         source = last["sources"][0]
         return events_between(_offsets(source["endOffset"]), _offsets(source["latestOffset"]))
     return None
