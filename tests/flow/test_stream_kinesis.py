@@ -39,11 +39,8 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def proxy(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The address penstock is given; Kinesis takes its credentials from the environment."""
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(key, "x")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def proxy(moto: str) -> Iterator[Proxy]:
+    """The address penstock is given."""
     with proxied(moto) as found:
         yield found
 
@@ -88,7 +85,8 @@ def flights(count: int) -> list[Row]:
 def fed(lab: Lab, proxy: Proxy, stream: str, max_rows: int) -> Fed:
     """A stream that is there."""
     factory: Callable[..., Any] = boto3.client
-    client = factory("kinesis", region_name="us-east-1", endpoint_url=proxy.url)
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    client = factory("kinesis", region_name="us-east-1", endpoint_url=proxy.url, **keys)
     client.create_stream(StreamName=stream, ShardCount=2)
     return Fed(lab, stream, proxy.url, client, max_rows)
 
