@@ -45,7 +45,7 @@ POINTS = (
     ("streaming/sink.py", "        self._tail.add("),
     ("streaming/tail.py", "        enter(context.quarantine"),
     ("streaming/tail.py", "        last = batches[-1].number\n"),
-    ("streaming/committing.py", "            if self._log.append(\n"),
+    ("streaming/committing.py", "            if self._log.append(parts, schema, last"),
     ("streaming/tail.py", "            self._meter.committed("),
     ("streaming/tail.py", "        storage.remove(self._places.batch("),
     ("streaming/sink.py", "        self._tail.flush()\n        return count"),
