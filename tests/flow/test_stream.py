@@ -13,6 +13,7 @@ import pytest
 from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.emulator.server import Emulator
 from penstock.errors import MismatchError, UsageError
+from penstock.session import spark_line
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
 from tests.flights import path, raw
@@ -21,6 +22,7 @@ from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE
 from tests.streams import Event, Fed, events_of, send
 
+pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 FLIGHTS = 1_500
 Row = dict[str, Any]
 
