@@ -91,6 +91,17 @@ def test_flights_of_a_day_add_up_to_all_arrivals(job: Job) -> None:
     assert int(job.offline("aircraft_history")["flights_1d"].sum()) == arrived
 
 
+def test_arrivals_of_routes_add_up_to_all_arrivals(job: Job) -> None:
+    """Hour by hour; and each row is stamped with its newest arrival and their number."""
+    arrived = int(flights.flights()["arr_time"].notna().sum())
+    traffic = job.offline("route_traffic")
+    assert int(traffic["flights"].sum()) == arrived
+    begun = pd.to_datetime(traffic["window_start"])
+    stamped = pd.to_datetime(traffic["event_time"])
+    newest = stamped - pd.to_timedelta(traffic["flights"], unit="ms")
+    assert ((newest >= begun) & (newest < begun + pd.Timedelta(hours=1))).all()
+
+
 @pytest.mark.shows("3.1")
 def test_all_records_went_through_the_batch_operation(job: Job) -> None:
     """Accepted 336,776 in calls of 25: BatchWriteRecord, not PutRecord."""
@@ -236,7 +247,8 @@ def test_the_glue_tables_are_registered(job: Job) -> None:
             check=True,
         )
     tables = json.loads(done.stdout)
-    assert sorted(tables) == ["aircraft_history", "airport_weather", "flight_status"]
+    groups = ["aircraft_history", "airport_weather", "flight_status", "route_traffic"]
+    assert sorted(tables) == groups
     place = (job.folder / "lake" / "offline" / "flight_status").as_uri()
     assert tables["flight_status"].rstrip("/") == place
 
