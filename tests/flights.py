@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd  # noqa: TID253 - this module is the pandas computation
 
 SPANS = (1, 7, 28)
+LATE = 15  # minutes
 FIGURES = ("flights", "distance", "late", "arrival_delay_mean", "arrival_delay_max")
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 UNLISTED = {
@@ -127,6 +128,25 @@ def aircraft_history(of: pd.DataFrame) -> pd.DataFrame:
     ends = landed.assign(day_end=landed["arrival"].dt.floor("D") + DAY - pd.Timedelta(seconds=1))
     keys = ends[["tailnum", "day_end"]].drop_duplicates()
     return known(landed, keys.sort_values(["tailnum", "day_end"]))
+
+
+def route_traffic(of: pd.DataFrame) -> pd.DataFrame:
+    """The feature group from raw flights: one row per route and hour with an arrival.
+
+    The event time lacks the milliseconds that count the arrivals.
+    """
+    landed = of["arr_time"].notna()
+    rows = pd.DataFrame({"route": of["origin"] + "-" + of["dest"], "at": times(of)["arrival"]})
+    rows = rows.assign(delay=number(of, "arr_delay"))[landed]
+    rows["late"] = rows["delay"] >= LATE
+    hours = rows.groupby(["route", rows["at"].dt.floor("h").rename("hour")])
+    out = hours.agg(newest=("at", "max"), flights=("at", "size"), late=("late", "sum"))
+    out["arrival_delay_mean"] = hours["delay"].sum() / hours["delay"].count()
+    out["arrival_delay_max"] = hours["delay"].max()
+    out = out.reset_index()
+    texts = {"event_time": _text(out["newest"]), "window_start": _text(out["hour"])}
+    names = ["route", "event_time", "window_start", "flights", "late"]
+    return out.assign(**texts)[[*names, "arrival_delay_mean", "arrival_delay_max"]]
 
 
 def known(landed: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:

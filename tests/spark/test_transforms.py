@@ -13,7 +13,7 @@ from pyspark.sql import functions as fn
 
 from penstock.contract import ColumnType
 from penstock.frames import next_showing, plus_minutes, utc_day, utc_text
-from schemas import aircraft_history, airport_weather, flight_status
+from schemas import aircraft_history, airport_weather, flight_status, route_traffic
 from tests import flights as reference
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PIPELINES = {
     one.PIPELINE.group.name: one.PIPELINE
-    for one in (airport_weather, flight_status, aircraft_history)
+    for one in (airport_weather, flight_status, aircraft_history, route_traffic)
 }
 ARROW = {
     ColumnType.STRING: pa.string(),
@@ -159,6 +159,13 @@ def test_flight_status_is_every_flight(raw: dict[str, pd.DataFrame], read: Read)
         "departed": 458,
     }
     _assert_same(result, reference.flight_status(raw["flights"]))
+
+
+def test_route_traffic_is_every_arrival(raw: dict[str, pd.DataFrame], read: Read) -> None:
+    """Each hour of each route as in pandas; together all arrivals, tail number or not."""
+    result = _result("route_traffic", raw, read)
+    assert result["flights"].sum() == raw["flights"]["arr_time"].notna().sum()
+    _assert_same(result, reference.route_traffic(raw["flights"]))
 
 
 @pytest.mark.shows("3.1")
@@ -307,15 +314,13 @@ def _result(name: str, raw: dict[str, pd.DataFrame], read: Read) -> pd.DataFrame
 def _expected(name: str, raw: dict[str, pd.DataFrame]) -> pd.DataFrame:
     if name == "airport_weather":
         return reference.airport_weather(raw["weather"])
-    of = raw["flights"]
-    return (
-        reference.flight_status(of) if name == "flight_status" else reference.aircraft_history(of)
-    )
+    found: pd.DataFrame = getattr(reference, name)(raw["flights"])
+    return found
 
 
 def _assert_same(result: pd.DataFrame, expected: pd.DataFrame) -> None:
     """The same rows, bit by bit, in any order; null and NaN are one in pandas."""
-    keys = [one for one in ("flight_id", "tailnum", "origin") if one in expected][:1]
+    keys = [one for one in ("flight_id", "tailnum", "route", "origin") if one in expected][:1]
     keys += [one for one in ("day_end", "event_time", "observed_at") if one in expected]
     one, other = (frame.sort_values(keys).reset_index(drop=True) for frame in (result, expected))
     pd.testing.assert_frame_equal(one, other, check_dtype=False, check_exact=True)

@@ -65,6 +65,7 @@ def test_status_before_anything_says_what_to_type(
         "aircraft_history",
         "airport_weather",
         "flight_status",
+        "route_traffic",
     ]
     assert {one["state"] for one in found} == {None}
     assert found[0]["next"] == "penstock ingest aircraft_history"
