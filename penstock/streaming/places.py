@@ -98,7 +98,7 @@ def streams_of(storage: Storage, state: str, group: str) -> list[StreamPlaces]:
         said = _said(storage, state, group, int(name)) if name.isdigit() else None
         if said is not None:
             found.append(StreamPlaces(state, group, int(name), said["id"]))
-    return found
+    return sorted(found, key=lambda one: one.number)  # names of five digits sort before 9999
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,13 @@ from tests.events import AT, Event, batch_of
 
 SOURCE = Source(columns=(Column("id"), Column("n", ColumnType.LONG)))
 STORAGE = LocalStorage()
+AHEAD = timedelta(minutes=5)
 GOOD, BAD_TYPE, BAD_JSON = {"id": "a", "n": 1}, {"id": "a", "n": "x"}, b"nonsense"
 
 
-def gating(folder: Path) -> Gating:
+def gating(folder: Path, source: Source = SOURCE) -> Gating:
     """What a task does, as it comes out of a pickle on an executor."""
-    made = Gating("s", SOURCE, messages_of(SOURCE, {}), f"{folder}/gates", STORAGE)
+    made = Gating("s", source, messages_of(source, {}), f"{folder}/gates", STORAGE, AHEAD)
     found: Gating = pickle.loads(pickle.dumps(made))
     return found
 
@@ -96,7 +97,7 @@ def test_a_report_is_plain_json(tmp_path: Path) -> None:
     """People look into state folders."""
     run(tmp_path, events(3, 12, GOOD))
     (path,) = taken_up(STORAGE, f"{tmp_path}/gates").paths
-    assert json.loads(STORAGE.read(path))["place"] == "flights/3/12"
+    assert json.loads(STORAGE.read(path))["place"] == "kafka:flights/3/12"
 
 
 @settings(max_examples=30, deadline=None)

@@ -197,7 +197,7 @@ class Machine(RuleBasedStateMachine):
 
     def _tail(self) -> OfflineTail:
         """Of a new process."""
-        return OfflineTail(GROUP, self.path, STORAGE, "stream", compare=self.compare)
+        return OfflineTail(GROUP, self.path, STORAGE, STORAGE, "stream", compare=self.compare)
 
     def _known(self) -> set[tuple[Any, ...]]:
         return {row[:4] for row in self.table}
@@ -226,10 +226,10 @@ def test_a_stream_that_reads_again_adds_nothing(tmp_path: Path) -> None:
     """The same events in other batches: rows that are there, value for value, add nothing."""
     rows = [(i, day(n), n, n == 3) for i in IDENTIFIERS for n in (1, 2, 3)]
     path, at = f"{tmp_path}/table", START + timedelta(days=2)
-    first = OfflineTail(GROUP, path, STORAGE, "stream-1", compare=False)
+    first = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream-1", compare=False)
     first.commit([staged(f"{tmp_path}/1", 0, rows)], [()], at)
     before = stored(path)
-    second = OfflineTail(GROUP, path, STORAGE, "stream-2", compare=True)
+    second = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream-2", compare=True)
     halves = [staged(f"{tmp_path}/2", n, rows[n::2]) for n in range(2)]
     made = second.commit(halves, [(), ()], at + timedelta(days=1))
     assert (made.rows, made.present, made.rejected) == (0, 9, 0)
@@ -243,7 +243,7 @@ def test_rows_that_others_bring_meanwhile_are_not_added_again(tmp_path: Path) ->
     """What is there is looked at once more where somebody came between the look and the commit."""
     path = f"{tmp_path}/table"
     batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False), ("a", day(1), 2, False)])
-    tail = OfflineTail(GROUP, path, STORAGE, "stream", compare=True)
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=True)
     theirs = dict(zip(NAMES, ("a", day(1), 1, False, START, START), strict=True))
     tail._log = Meddled(path, None, pa.Table.from_pylist([theirs], SCHEMA))
     made = tail.commit([batch], [()], START)
@@ -256,9 +256,9 @@ def test_a_batch_may_be_older_than_a_feature(tmp_path: Path) -> None:
     grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
     path, at = f"{tmp_path}/table", START + timedelta(days=2)
     batches = [staged(f"{tmp_path}/batches", n, [("a", day(n + 1), n, False)]) for n in range(2)]
-    OfflineTail(GROUP, path, STORAGE, "stream", compare=False).commit(batches[:1], [()], at)
+    OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False).commit(batches[:1], [()], at)
     for compare in (False, True):
-        tail = OfflineTail(grown, path, STORAGE, f"stream-{compare}", compare=compare)
+        tail = OfflineTail(grown, path, STORAGE, STORAGE, f"stream-{compare}", compare=compare)
         tail.widen()
         made = tail.commit(batches, [(), ()], at)
         assert (made.rows, made.present) == ((0, 2) if compare else (2, 0))
@@ -270,7 +270,7 @@ def test_rows_refused_that_are_not_there_stop_the_commit(tmp_path: Path) -> None
     """Rejects of another batch: nothing is committed rather than a row lost."""
     batches = [staged(f"{tmp_path}/b", n, [(f"{n}", day(1), n, False)]) for n in range(2)]
     rejects = sent(f"{tmp_path}/b", batches[1], ["1"]).rejects_files
-    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=False)
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, STORAGE, "stream", compare=False)
     with pytest.raises(MismatchError, match="g: 1 rows were refused, 0 are left out offline"):
         tail.commit(batches[:1], [rejects], START)
     assert (tail.exists, tail.reached) == (False, -1)
@@ -286,7 +286,7 @@ def test_a_commit_that_is_always_beaten_ends(tmp_path: Path) -> None:
         def append(self, *_parts: object, **_named: object) -> bool:
             return False
 
-    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=True)
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, STORAGE, "stream", compare=True)
     tail._log = Beaten(f"{tmp_path}/table", STORAGE)
     batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False)])
     with pytest.raises(TemporaryError, match="other commits came first, 100 times"):
