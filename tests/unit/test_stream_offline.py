@@ -33,7 +33,7 @@ from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.table import table_schema
 from penstock.parts import PartTask
 from penstock.streaming.batch import Batch
-from penstock.streaming.committing import OfflineTail
+from penstock.streaming.committing import Committed, OfflineTail
 from tests.staged_batches import GROUP, START, STORAGE, Row, day, sent, staged, when
 
 SCHEMA = table_schema(GROUP)
@@ -129,17 +129,18 @@ class Machine(RuleBasedStateMachine):
         self.rows: list[list[tuple[Any, ...]]] = []  # of each batch
         self.table: Counter[Stored] = Counter()
         self.clock, self.done, self.compare = START + timedelta(days=2), 0, False
+        self.compared = False  # ever, also because others came between
 
     def teardown(self) -> None:
         """Whoever comes last brings all of it in."""
         self._tail().commit(self.batches, self.rejects, self._now())
-        assert sum(stored(self.path).values()) >= sum(map(len, self.rows)) * (not self.compare)
+        assert self.compared or sum(stored(self.path).values()) >= sum(map(len, self.rows))
         self.folder.cleanup()
 
     @initialize(compare=st.booleans(), filled=ROWS)
     def begin(self, compare: bool, filled: Sequence[Row]) -> None:
         """A table may have rows of others."""
-        self.compare = compare
+        self.compare = self.compared = compare
         if filled:
             self.others(filled)
 
@@ -171,11 +172,13 @@ class Machine(RuleBasedStateMachine):
         start = data.draw(st.integers(0, self.done))
         end = data.draw(st.integers(start, len(self.batches)))
         fresh = range(self.done, end)
+        tail = self._tail()
         others = self._of_others(between) if between and fresh else None
-        tail, at = self._tail(), self._now()
+        at, compare = self._now(), self.compare or bool(others)
+        self.compared = self.compared or compare
         tail._log = Meddled(self.path, dies if fresh else None, others)
         wanted = [(*row[:4], row[4], at) for n in fresh for row in self.rows[n]]
-        new = [row for row in wanted if not self.compare or row[:4] not in self._known()]
+        new = [row for row in wanted if not compare or row[:4] not in self._known()]
         rejected = sum(self.batches[n].staged.fit - len(self.rows[n]) for n in fresh)
         try:
             made = tail.commit(self.batches[start:end], self.rejects[start:end], at)
@@ -249,6 +252,85 @@ def test_rows_that_others_bring_meanwhile_are_not_added_again(tmp_path: Path) ->
     made = tail.commit([batch], [()], START)
     assert (made.rows, made.present) == (1, 1)
     assert sorted(row[2] or 0 for row in stored(path).elements()) == [1, 2]
+
+
+def test_once_others_came_rows_are_compared_from_then_on(tmp_path: Path) -> None:
+    """A backfill while the stream runs: it may go on bringing what the stream brings."""
+    path, (first, second, third, fourth) = f"{tmp_path}/table", _days(tmp_path, 1, 2, 3, 4)
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+    tail.commit([first], [()], START)
+    tail.commit([second], [()], START)
+    assert not tail._compare
+    appended(path, _foreign(day(3)))
+    assert tail.commit([third], [()], START) == Committed(0, 1, 0)
+    assert tail.commit([fourth], [()], START) == Committed(1, 0, 0)
+    assert tail._compare
+    assert sum(stored(path).values()) == 4
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_the_first_commit_of_a_run_compares_where_others_came(tmp_path: Path, filled: bool) -> None:
+    """After it looked for what is there, and before its first rows; also where there was none."""
+    path, (first,) = f"{tmp_path}/table", _days(tmp_path, 1)
+    if filled:
+        appended(path, _foreign(day(9)))
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+    appended(path, _foreign(day(1)))
+    assert tail.commit([first], [()], START) == Committed(0, 1, 0)
+    assert tail.reached == 1
+
+
+def test_columns_that_it_adds_itself_are_no_reason_to_compare(tmp_path: Path) -> None:
+    """Comparing costs reading; but a commit of others that came before them is one."""
+    for others in (False, True):
+        path, (first, second) = f"{tmp_path}/{others}", _days(tmp_path, 1, 2)
+        OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False).commit(
+            [first], [()], START
+        )
+        grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
+        tail = OfflineTail(grown, path, STORAGE, STORAGE, "stream", compare=False)
+        if others:
+            appended(path, _foreign(day(7)))
+        tail.widen()
+        assert tail.commit([second], [()], START).rows == 1
+        assert tail._compare == others
+
+
+def test_two_drivers_of_a_stream_bring_each_row_once(tmp_path: Path) -> None:
+    """One slept and was taken over: it has fewer batches, the same ones, or more."""
+    for mine, theirs in itertools.product((1, 2, 3), repeat=2):
+        path = f"{tmp_path}/{mine}{theirs}"
+        batches = _days(tmp_path / f"b{mine}{theirs}", 1, 2, 3)
+        old = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+        new = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+
+        class Late(Log):
+            """The other driver commits after this one has looked, before it appends."""
+
+            other = (new, batches[:theirs])
+
+            def append(self, *parts: Any, **named: Any) -> bool:
+                (tail, some), self.other = self.other, (new, [])
+                tail.commit(some, [()] * len(some), START)
+                return super().append(*parts, **named)
+
+        old._log = Late(path, STORAGE)
+        old.commit(batches[:mine], [()] * mine, START)
+        assert sorted(row[1] for row in stored(path).elements()) == [
+            day(n + 1) for n in range(max(mine, theirs))
+        ]
+        assert new.reached == max(mine, theirs)
+
+
+def _days(folder: Path, *days: int) -> list[Batch]:
+    """A batch of one row for each of some days."""
+    return [staged(f"{folder}/batches", n, [("a", day(n), 1, False)]) for n in days]
+
+
+def _foreign(at: str) -> pa.Table:
+    """The row of a day, as a run writes it."""
+    row = dict(zip(NAMES, ("a", at, 1, False, START, START), strict=True))
+    return pa.Table.from_pylist([row], SCHEMA)
 
 
 def test_a_batch_may_be_older_than_a_feature(tmp_path: Path) -> None:
