@@ -124,7 +124,7 @@ def test_what_says_to_be_from_far_ahead_is_put_aside(tmp_path: Path) -> None:
 
 
 def test_how_far_ahead_is_told_by_the_batch_itself(tmp_path: Path) -> None:
-    """An hour later the same time is none from far ahead; a batch without events decides nothing."""
+    """An hour later the same time is none from far ahead; no events decide nothing."""
     (value,) = said(3_600)
     later = Event(1, value, at=AT + timedelta(hours=1))
     batches = [batch_of(Event(0, value)), batch_of(), batch_of(later)]

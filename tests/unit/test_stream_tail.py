@@ -272,11 +272,21 @@ def test_a_stream_that_waits_for_commits_is_told_of_an_error(
     bench.offline.error = MismatchError("rows were lost", "")
     tail = bench.tail()
     tail.start()
-    with pytest.raises(MismatchError):
-        for number in range(50):
-            tail.add(*bench.batch(number))
-    with pytest.raises(MismatchError):
+    found: list[BaseException] = []
+
+    def add() -> None:
+        try:
+            for number in range(50):
+                tail.add(*bench.batch(number))
+        except MismatchError as error:
+            found.append(error)
+
+    stream = threading.Thread(target=add, daemon=True)
+    stream.start()
+    stream.join(WAIT_S)
+    with pytest.raises(MismatchError) as told:
         tail.close()
+    assert found == [told.value]
 
 
 def test_a_commit_has_about_so_many_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
