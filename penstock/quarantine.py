@@ -154,18 +154,24 @@ class Quarantine:
         task = PartTask(_TABLE, self.path, self._storage)
         for _ in range(ATTEMPTS):
             read = self._log.version()
-            fresh = self._unknown(rows, read) if again and read is not None else rows
+            fresh = rows
+            if again and read is not None:
+                fresh = self._unknown(rows, entry.group, read)
             made = [one for batch in task(fresh.to_batches()) for one in batch[0].to_pylist()]
             parts = [Part(**json.loads(one)) for one in made]
             if self._log.append(parts, _TABLE, transaction, read=read, blind=not again):
                 return len(fresh)
         raise beaten(self.path, ATTEMPTS)
 
-    def _unknown(self, rows: pa.Table, version: int) -> pa.Table:
-        """Rows whose keys are not in a version of the table."""
+    def _unknown(self, rows: pa.Table, group: str, version: int) -> pa.Table:
+        """Rows whose keys a group has not in a version of the table.
+
+        What the source gate put aside has the same key in each group that reads the source.
+        """
         keys = rows.column("row_key")
         found = self._log.table(version).to_pyarrow_dataset()
-        there = found.to_table(columns=["row_key"], filter=ds.field("row_key").isin(keys.unique()))
+        wanted = (ds.field("feature_group") == group) & ds.field("row_key").isin(keys.unique())
+        there = found.to_table(columns=["row_key"], filter=wanted)
         return rows.filter(pc.invert(pc.is_in(keys, there.column("row_key").combine_chunks())))
 
     def refusals(

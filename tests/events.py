@@ -15,9 +15,9 @@ SCHEMA = pa.schema(
     [
         ("key", pa.binary()),
         ("value", pa.binary()),
+        ("file", pa.string()),
+        ("position", pa.int64()),
         ("topic", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
         ("timestamp", pa.timestamp("us", "UTC")),
     ]
 )
@@ -37,6 +37,11 @@ class Event:
     headers: Sequence[tuple[str, bytes | None]] = field(default_factory=tuple)
 
     @property
+    def file(self) -> str:
+        """Topic and partition, as the quarantine says it."""
+        return f"kafka:{self.topic}/{self.partition}"
+
+    @property
     def raw(self) -> bytes | None:
         """The value's bytes."""
         if self.value is None or isinstance(self.value, bytes):
@@ -45,13 +50,13 @@ class Event:
 
 
 def batch_of(*events: Event, headers: bool = False) -> pa.RecordBatch:
-    """Their columns, as Spark's source for Kafka names them; with headers if they are read."""
+    """Their columns, as a stream's query selects them; with headers if they are read."""
     columns = [
         [one.key for one in events],
         [one.raw for one in events],
-        [one.topic for one in events],
-        [one.partition for one in events],
+        [one.file for one in events],
         [one.offset for one in events],
+        [one.topic for one in events],
         [one.at for one in events],
     ]
     arrays = [pa.array(each, one.type) for each, one in zip(columns, SCHEMA, strict=True)]

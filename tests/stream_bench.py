@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 from penstock import lake
 from penstock.aws import Endpoint
 from penstock.config import Settings
+from penstock.errors import TemporaryError
 from penstock.online.totals import OnlineTotals
 from penstock.quarantine import Quarantine
 from penstock.run.context import Context
@@ -93,6 +94,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.clock, self.offline = Clock(), Offline()
+        self.pauses: list[float] = []  # that were asked for; none of them is slept
         values = {
             "project": "p",
             "lake": f"{folder}/lake",
@@ -106,18 +108,26 @@ class Bench:
             Settings.model_validate(values),
             folder,
             now=self.clock,
+            sleep=self.pauses.append,
         )
-        self.places = StreamPlaces(f"{folder}/state", "g", 1)
+        self.places = StreamPlaces(f"{folder}/state", "g", 1, "0001")
+        self.ours, self.asked = True, 0
         self.meter = Meter(START.timestamp())
         Refusals.noted.clear()
 
     def tail(self, lag_s: float = 3600.0, *, own: bool = True) -> Tail:
         """One that was not started yet."""
         offline = cast("Any", self.offline if own else None)
-        places, meter = self.places, self.meter
+        places, meter, check = self.places, self.meter, self.check
         return Tail(
-            self.context, GROUP, "meaning", places, offline, meter, lag_s, "run", compare=False
+            self.context, GROUP, "meaning", places, offline, meter, lag_s, "run", check, again=False
         )
+
+    def check(self) -> None:
+        """Raise where somebody else has taken the stream over."""
+        self.asked += 1
+        if not self.ours:
+            raise TemporaryError("g: the stream was taken over", "")
 
     def made(self, number: int, *bad: bytes, rows: int = 1) -> Batch:
         """A batch that was staged."""

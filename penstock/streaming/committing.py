@@ -75,7 +75,7 @@ class OfflineTail:
     ) -> None:
         self._group, self._path, self._storage, self._staged = group, path, storage, staged
         self._log, self._application, self._compare = Log(path, storage), application, compare
-        self._own: int | None = None  # version after the last commit of ours
+        self._own = self._log.version()  # as it was found, then after the last commit of ours
 
     @property
     def reached(self) -> int:
@@ -90,7 +90,9 @@ class OfflineTail:
 
     def widen(self) -> None:
         """Add the columns the table lacks; raises ContractError where one has another type."""
+        alone = self._own == self._log.version()
         self._log.widen(table_schema(self._group))
+        self._own = self._log.version() if alone else self._own
 
     def commit(
         self, batches: Sequence[Batch], rejects: Sequence[Sequence[str]], at: datetime
@@ -118,8 +120,8 @@ class OfflineTail:
             _check_rejected(
                 self._group.name, rejected, [files for _, files in waiting], self._staged
             )
-            # After our last commit others may have brought the same rows: a backfill, say.
-            self._compare = self._compare or self._own not in (None, read)
+            # Since then others may have brought the same rows: a backfill, say.
+            self._compare = self._compare or self._own != read
             fresh = self._fresh(rows, read) if self._compare and read is not None else rows
             complete = fresh.append_column("write_time", pa.repeat(_instant(at), fresh.num_rows))
             parts = self._written(complete.select(schema.names).cast(schema), schema)

@@ -98,7 +98,7 @@ def streams_of(storage: Storage, state: str, group: str) -> list[StreamPlaces]:
         said = _said(storage, state, group, int(name)) if name.isdigit() else None
         if said is not None:
             found.append(StreamPlaces(state, group, int(name), said["id"]))
-    return found
+    return sorted(found, key=lambda one: one.number)  # names of five digits sort before 9999
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,11 @@ def opened(
     else:
         return _begun(storage, state, group, last.number, reads, compare=said["compare"])
     if not again:
-        raise lost(group, problem)
+        raise _lost(group, problem)
     return _begun(storage, state, group, last.number + 1, reads, compare=True)
 
 
-def lost(group: str, problem: str) -> UsageError:
+def _lost(group: str, problem: str) -> UsageError:
     """The error for a stream that cannot go on where it was, and the way out."""
     remedy = (
         "Restore it; or start with --allow-reprocess: events are read from the start, rows that "

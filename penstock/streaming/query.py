@@ -45,7 +45,6 @@ from penstock.streaming.places import (
     Opened,
     StreamPlaces,
     lease_path,
-    lost,
     opened,
     streams_of,
 )
@@ -213,7 +212,9 @@ class _Run:
         planned = last_batch(self._context.storage, places.checkpoint)
         if planned < tail.reached:
             why = f"its checkpoint is at batch {planned}, its stores are at {tail.reached}"
-            raise lost(group, f"{why} ({places.checkpoint})")
+            message = f"{group}: {why} ({places.checkpoint})"
+            remedy = "Restore a newer one; or delete it and start with --allow-reprocess"
+            raise UsageError(message, remedy)
 
     def _say_what_is_not_asked(self, kind: Kind) -> None:
         wanted = self._pipeline.group.all_expectations

@@ -89,7 +89,8 @@ class Sink:
             group = self._staging.pipeline.group.name
             raise MismatchError(
                 f"{group}: {message}",
-                "Its checkpoint is not the one it was staged with: start with --allow-reprocess",
+                "Restore the checkpoint it was staged with; or delete it and start with "
+                "--allow-reprocess",
             )
         self._hand_on(batch, stamps)
 

@@ -22,12 +22,13 @@ from tests.events import AT, Event, batch_of
 
 SOURCE = Source(columns=(Column("id"), Column("n", ColumnType.LONG)))
 STORAGE = LocalStorage()
+AHEAD = timedelta(minutes=5)
 GOOD, BAD_TYPE, BAD_JSON = {"id": "a", "n": 1}, {"id": "a", "n": "x"}, b"nonsense"
 
 
-def gating(folder: Path) -> Gating:
+def gating(folder: Path, source: Source = SOURCE) -> Gating:
     """What a task does, as it comes out of a pickle on an executor."""
-    made = Gating("s", SOURCE, messages_of(SOURCE, {}), f"{folder}/gates", STORAGE)
+    made = Gating("s", source, messages_of(source, {}), f"{folder}/gates", STORAGE, AHEAD)
     found: Gating = pickle.loads(pickle.dumps(made))
     return found
 
@@ -96,7 +97,40 @@ def test_a_report_is_plain_json(tmp_path: Path) -> None:
     """People look into state folders."""
     run(tmp_path, events(3, 12, GOOD))
     (path,) = taken_up(STORAGE, f"{tmp_path}/gates").paths
-    assert json.loads(STORAGE.read(path))["place"] == "flights/3/12"
+    assert json.loads(STORAGE.read(path))["place"] == "kafka:flights/3/12"
+
+
+TIMED = Source(columns=(Column("id"), Column("at", ColumnType.TIMESTAMP)), time="at")
+
+
+def said(*seconds: float) -> list[dict[str, Any]]:
+    """Values whose time lies so many seconds after :data:`AT`."""
+    return [{"id": "a", "at": (AT + timedelta(seconds=one)).isoformat()} for one in seconds]
+
+
+def test_what_says_to_be_from_far_ahead_is_put_aside(tmp_path: Path) -> None:
+    """Measured by the newest event read with it, not by our clock: old events are read later."""
+    values = said(-86_400, 300, 300.001, 86_400)
+    found = list(gating(tmp_path, TIMED)([batch_of(*(Event(n, v) for n, v in enumerate(values)))]))
+    assert [row["_source"]["position"] for one in found for row in one.to_pylist()] == [0, 1]
+    gated = taken_up(STORAGE, f"{tmp_path}/gates").gated
+    (bad,) = gated.bad
+    rows = pq.read_table(bad.path).to_pylist()
+    assert [(one["position"], one["column"], one["rule"]) for one in rows] == [
+        (2, "at", "FUTURE"),
+        (3, "at", "FUTURE"),
+    ]
+    assert (gated.rows_in, gated.fit, gated.quarantined, gated.outside) == (4, 2, 2, 0)
+
+
+def test_how_far_ahead_is_told_by_the_batch_itself(tmp_path: Path) -> None:
+    """An hour later the same time is none from far ahead; no events decide nothing."""
+    (value,) = said(3_600)
+    later = Event(1, value, at=AT + timedelta(hours=1))
+    batches = [batch_of(Event(0, value)), batch_of(), batch_of(later)]
+    found = gating(tmp_path, TIMED)(batches)
+    assert [row["_source"]["position"] for one in found for row in one.to_pylist()] == [1]
+    assert taken_up(STORAGE, f"{tmp_path}/gates").gated.quarantined == 1
 
 
 @settings(max_examples=30, deadline=None)

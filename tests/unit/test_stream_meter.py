@@ -14,7 +14,8 @@ from penstock.online.totals import OnlineTotals
 from penstock.run.figures import SourceFigures
 from penstock.stage.report import Report
 from penstock.streaming.batch import Batch, keep, read_batch
-from penstock.streaming.meter import WINDOW_S, Meter, line_of
+from penstock.streaming.meter import WINDOW_S, Meter
+from penstock.streaming.standing import line_of
 from tests.staged_batches import MODE, STORAGE, day, staged
 
 BEGAN = 1_700_000_000.0
@@ -103,9 +104,10 @@ def test_a_line_for_people() -> None:
     delivered(meter, 0, 10.0, [0.5] * 4, read=12_000)
     meter.backlog, meter.waiting_since = 3_400, BEGAN + 5
     meter.committed(1_234, 0, BEGAN + 10)
+    meter.late = 1_500
     assert line_of(meter.plain(BEGAN + 10)) == (
         "12,000 events, 1,200/s, fresh within 0.50 s (p50), 0.50 s (p99), 3,400 behind, "
-        "2 put aside, offline 1,234 rows, 5 s behind"
+        "2 put aside, 1,500 too late for their window, offline 1,234 rows, 5 s behind"
     )
 
 

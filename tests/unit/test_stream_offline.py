@@ -33,7 +33,7 @@ from penstock.errors import MismatchError, TemporaryError
 from penstock.offline.table import table_schema
 from penstock.parts import PartTask
 from penstock.streaming.batch import Batch
-from penstock.streaming.committing import OfflineTail
+from penstock.streaming.committing import Committed, OfflineTail
 from tests.staged_batches import GROUP, START, STORAGE, Row, day, sent, staged, when
 
 SCHEMA = table_schema(GROUP)
@@ -129,17 +129,18 @@ class Machine(RuleBasedStateMachine):
         self.rows: list[list[tuple[Any, ...]]] = []  # of each batch
         self.table: Counter[Stored] = Counter()
         self.clock, self.done, self.compare = START + timedelta(days=2), 0, False
+        self.compared = False  # ever, also because others came between
 
     def teardown(self) -> None:
         """Whoever comes last brings all of it in."""
         self._tail().commit(self.batches, self.rejects, self._now())
-        assert sum(stored(self.path).values()) >= sum(map(len, self.rows)) * (not self.compare)
+        assert self.compared or sum(stored(self.path).values()) >= sum(map(len, self.rows))
         self.folder.cleanup()
 
     @initialize(compare=st.booleans(), filled=ROWS)
     def begin(self, compare: bool, filled: Sequence[Row]) -> None:
         """A table may have rows of others."""
-        self.compare = compare
+        self.compare = self.compared = compare
         if filled:
             self.others(filled)
 
@@ -171,11 +172,13 @@ class Machine(RuleBasedStateMachine):
         start = data.draw(st.integers(0, self.done))
         end = data.draw(st.integers(start, len(self.batches)))
         fresh = range(self.done, end)
+        tail = self._tail()
         others = self._of_others(between) if between and fresh else None
-        tail, at = self._tail(), self._now()
+        at, compare = self._now(), self.compare or bool(others)
+        self.compared = self.compared or compare
         tail._log = Meddled(self.path, dies if fresh else None, others)
         wanted = [(*row[:4], row[4], at) for n in fresh for row in self.rows[n]]
-        new = [row for row in wanted if not self.compare or row[:4] not in self._known()]
+        new = [row for row in wanted if not compare or row[:4] not in self._known()]
         rejected = sum(self.batches[n].staged.fit - len(self.rows[n]) for n in fresh)
         try:
             made = tail.commit(self.batches[start:end], self.rejects[start:end], at)
@@ -197,7 +200,7 @@ class Machine(RuleBasedStateMachine):
 
     def _tail(self) -> OfflineTail:
         """Of a new process."""
-        return OfflineTail(GROUP, self.path, STORAGE, "stream", compare=self.compare)
+        return OfflineTail(GROUP, self.path, STORAGE, STORAGE, "stream", compare=self.compare)
 
     def _known(self) -> set[tuple[Any, ...]]:
         return {row[:4] for row in self.table}
@@ -226,10 +229,10 @@ def test_a_stream_that_reads_again_adds_nothing(tmp_path: Path) -> None:
     """The same events in other batches: rows that are there, value for value, add nothing."""
     rows = [(i, day(n), n, n == 3) for i in IDENTIFIERS for n in (1, 2, 3)]
     path, at = f"{tmp_path}/table", START + timedelta(days=2)
-    first = OfflineTail(GROUP, path, STORAGE, "stream-1", compare=False)
+    first = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream-1", compare=False)
     first.commit([staged(f"{tmp_path}/1", 0, rows)], [()], at)
     before = stored(path)
-    second = OfflineTail(GROUP, path, STORAGE, "stream-2", compare=True)
+    second = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream-2", compare=True)
     halves = [staged(f"{tmp_path}/2", n, rows[n::2]) for n in range(2)]
     made = second.commit(halves, [(), ()], at + timedelta(days=1))
     assert (made.rows, made.present, made.rejected) == (0, 9, 0)
@@ -243,7 +246,7 @@ def test_rows_that_others_bring_meanwhile_are_not_added_again(tmp_path: Path) ->
     """What is there is looked at once more where somebody came between the look and the commit."""
     path = f"{tmp_path}/table"
     batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False), ("a", day(1), 2, False)])
-    tail = OfflineTail(GROUP, path, STORAGE, "stream", compare=True)
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=True)
     theirs = dict(zip(NAMES, ("a", day(1), 1, False, START, START), strict=True))
     tail._log = Meddled(path, None, pa.Table.from_pylist([theirs], SCHEMA))
     made = tail.commit([batch], [()], START)
@@ -251,14 +254,106 @@ def test_rows_that_others_bring_meanwhile_are_not_added_again(tmp_path: Path) ->
     assert sorted(row[2] or 0 for row in stored(path).elements()) == [1, 2]
 
 
+def test_once_others_came_rows_are_compared_from_then_on(tmp_path: Path) -> None:
+    """A backfill while the stream runs: it may go on bringing what the stream brings."""
+    path, (first, second, third, fourth) = f"{tmp_path}/table", _days(tmp_path, 1, 2, 3, 4)
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+    tail.commit([first], [()], START)
+    tail.commit([second], [()], START)
+    assert not compares(tail)
+    appended(path, _foreign(day(3)))
+    assert tail.commit([third], [()], START) == Committed(0, 1, 0)
+    assert tail.commit([fourth], [()], START) == Committed(1, 0, 0)
+    assert compares(tail)
+    assert sum(stored(path).values()) == 4
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_the_first_commit_of_a_run_compares_where_others_came(tmp_path: Path, filled: bool) -> None:
+    """After it looked for what is there, and before its first rows; also where there was none."""
+    path, (first,) = f"{tmp_path}/table", _days(tmp_path, 1)
+    if filled:
+        appended(path, _foreign(day(9)))
+    tail = OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False)
+    appended(path, _foreign(day(1)))
+    assert tail.commit([first], [()], START) == Committed(0, 1, 0)
+    assert tail.reached == 1
+
+
+def test_columns_that_it_adds_itself_are_no_reason_to_compare(tmp_path: Path) -> None:
+    """Comparing costs reading; but a commit of others that came before them is one."""
+    for others in (False, True):
+        path, (first, second) = f"{tmp_path}/{others}", _days(tmp_path, 1, 2)
+        OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False).commit(
+            [first], [()], START
+        )
+        grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
+        tail = OfflineTail(grown, path, STORAGE, STORAGE, "stream", compare=False)
+        if others:
+            appended(path, _foreign(day(7)))
+        tail.widen()
+        assert tail.commit([second], [()], START).rows == 1
+        assert compares(tail) == others
+
+
+class Late(Log):
+    """A log whose driver looked, and then was slower than another driver of the same stream."""
+
+    def __init__(self, path: str, other: OfflineTail, batches: Sequence[Batch]) -> None:
+        super().__init__(path, STORAGE)
+        self._other, self._batches = other, batches
+
+    def append(self, *parts: Any, **named: Any) -> bool:
+        """The other one comes first, once."""
+        some, self._batches = self._batches, []
+        self._other.commit(some, [()] * len(some), START)
+        return super().append(*parts, **named)
+
+
+@pytest.mark.parametrize("mine", [1, 2, 3])
+@pytest.mark.parametrize("theirs", [1, 2, 3])
+def test_two_drivers_of_a_stream_bring_each_row_once(
+    tmp_path: Path, mine: int, theirs: int
+) -> None:
+    """One slept and was taken over: it has fewer batches, the same ones, or more."""
+    path, batches = f"{tmp_path}/table", _days(tmp_path, 1, 2, 3)
+    old, new = (
+        OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False) for _ in range(2)
+    )
+    old._log = Late(path, new, batches[:theirs])
+    made = old.commit(batches[:mine], [()] * mine, START)
+    assert made.present == 0  # what the other one committed is not looked for: it is done
+    last = max(mine, theirs)
+    assert sorted(row[1] for row in stored(path).elements()) == [day(n + 1) for n in range(last)]
+    assert new.reached == last
+
+
+def compares(tail: OfflineTail) -> bool:
+    """Whether it reads what is there before it appends."""
+    return tail._compare
+
+
+def _days(folder: Path, *days: int) -> list[Batch]:
+    """A batch of one row for each of some days."""
+    return [staged(f"{folder}/batches", n, [("a", day(n), 1, False)]) for n in days]
+
+
+def _foreign(at: str) -> pa.Table:
+    """The row of a day, as a run writes it."""
+    row = dict(zip(NAMES, ("a", at, 1, False, START, START), strict=True))
+    return pa.Table.from_pylist([row], SCHEMA)
+
+
 def test_a_batch_may_be_older_than_a_feature(tmp_path: Path) -> None:
     """It was staged, its run died, the contract grew: its rows have null there."""
     grown = replace(GROUP, features=(Feature("new", FeatureType.FRACTIONAL), *GROUP.features))
     path, at = f"{tmp_path}/table", START + timedelta(days=2)
     batches = [staged(f"{tmp_path}/batches", n, [("a", day(n + 1), n, False)]) for n in range(2)]
-    OfflineTail(GROUP, path, STORAGE, "stream", compare=False).commit(batches[:1], [()], at)
+    OfflineTail(GROUP, path, STORAGE, STORAGE, "stream", compare=False).commit(
+        batches[:1], [()], at
+    )
     for compare in (False, True):
-        tail = OfflineTail(grown, path, STORAGE, f"stream-{compare}", compare=compare)
+        tail = OfflineTail(grown, path, STORAGE, STORAGE, f"stream-{compare}", compare=compare)
         tail.widen()
         made = tail.commit(batches, [(), ()], at)
         assert (made.rows, made.present) == ((0, 2) if compare else (2, 0))
@@ -270,7 +365,7 @@ def test_rows_refused_that_are_not_there_stop_the_commit(tmp_path: Path) -> None
     """Rejects of another batch: nothing is committed rather than a row lost."""
     batches = [staged(f"{tmp_path}/b", n, [(f"{n}", day(1), n, False)]) for n in range(2)]
     rejects = sent(f"{tmp_path}/b", batches[1], ["1"]).rejects_files
-    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=False)
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, STORAGE, "stream", compare=False)
     with pytest.raises(MismatchError, match="g: 1 rows were refused, 0 are left out offline"):
         tail.commit(batches[:1], [rejects], START)
     assert (tail.exists, tail.reached) == (False, -1)
@@ -286,7 +381,7 @@ def test_a_commit_that_is_always_beaten_ends(tmp_path: Path) -> None:
         def append(self, *_parts: object, **_named: object) -> bool:
             return False
 
-    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, "stream", compare=True)
+    tail = OfflineTail(GROUP, f"{tmp_path}/table", STORAGE, STORAGE, "stream", compare=True)
     tail._log = Beaten(f"{tmp_path}/table", STORAGE)
     batch = staged(f"{tmp_path}/b", 0, [("a", day(1), 1, False)])
     with pytest.raises(TemporaryError, match="other commits came first, 100 times"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.storage import LocalStorage
-from penstock.streaming.offsets import Offsets, events_between, newest_batch, offsets_of
+from penstock.streaming.offsets import Offsets, events_between, last_batch, offsets_of
 
 STORAGE = LocalStorage()
 #: As Spark 4.1 wrote them; the settings are shortened.
@@ -78,10 +78,10 @@ def test_a_line_is_found_whatever_ends_it(tmp_path: Path) -> None:
     assert offsets_of(STORAGE, place, 3) == json.loads(FIRST.splitlines()[-1])
 
 
-def test_the_newest_batch_of_a_checkpoint(tmp_path: Path) -> None:
+def test_the_last_batch_of_a_checkpoint(tmp_path: Path) -> None:
     """By number; Spark's checksums and half-written files do not count."""
-    assert newest_batch(STORAGE, f"{tmp_path}/none") == -1
+    assert last_batch(STORAGE, f"{tmp_path}/none") == -1
     place = checkpoint(tmp_path, o9=FIRST, o10=FIRST)
     (tmp_path / "offsets" / ".11.crc").write_bytes(b"crc")
     STORAGE.write(f"{tmp_path}/offsets/12.tmp", b"")
-    assert newest_batch(STORAGE, place) == 10
+    assert last_batch(STORAGE, place) == 10

@@ -12,13 +12,7 @@ import pytest
 
 from penstock.errors import UsageError
 from penstock.storage import LocalStorage
-from penstock.streaming.places import (
-    Opened,
-    StreamPlaces,
-    check_not_older,
-    newest,
-    opened,
-)
+from penstock.streaming.places import Opened, StreamPlaces, opened, streams_of
 
 READS = {"kafka": "flights"}
 STORAGE = LocalStorage()
@@ -59,8 +53,18 @@ def opens(
 
 def identity(places: StreamPlaces) -> dict[str, Any]:
     """What the stream's own file says."""
-    found: dict[str, Any] = json.loads(Path(places.identity).read_bytes())
+    found: dict[str, Any] = json.loads(Path(f"{places.folder}/stream.json").read_bytes())
     return found
+
+
+def there(folder: Path, group: str = "g") -> list[StreamPlaces]:
+    """All streams of a group."""
+    return streams_of(STORAGE, f"{folder}", group)
+
+
+def planned(places: StreamPlaces) -> None:
+    """Spark plans a first batch."""
+    STORAGE.write(f"{places.checkpoint}/offsets/0", b"")
 
 
 def spark_id(places: StreamPlaces) -> str:
@@ -72,14 +76,16 @@ def spark_id(places: StreamPlaces) -> str:
 def test_the_first_stream_compares_where_the_table_has_rows(tmp_path: Path, filled: bool) -> None:
     """It has number 1 and Spark's query is named before Spark is asked."""
     found = opens(tmp_path, filled=filled)
-    assert (found.places.number, found.compare, found.resumed) == (1, filled, False)
+    assert (found.places.number, found.compare) == (1, filled)
+    assert (found.resumed, found.again) == (False, False)
     assert identity(found.places) == {
         "reads": READS,
         "compare": filled,
         "id": spark_id(found.places),
     }
-    assert newest(STORAGE, f"{tmp_path}", "g") == found.places
-    assert newest(STORAGE, f"{tmp_path}", "other") is None
+    assert found.places.id == spark_id(found.places)
+    assert there(tmp_path) == [found.places]
+    assert there(tmp_path, "other") == []
 
 
 def test_a_stream_goes_on_as_it_began(tmp_path: Path) -> None:
@@ -87,7 +93,9 @@ def test_a_stream_goes_on_as_it_began(tmp_path: Path) -> None:
     first = opens(tmp_path)
     for again in (False, True):
         found = opens(tmp_path, filled=True, again=again)
-        assert found == Opened(first.places, compare=False, resumed=True)
+        assert found == Opened(first.places, compare=False, resumed=False, again=False)
+    planned(first.places)
+    assert opens(tmp_path) == Opened(first.places, compare=False, resumed=True, again=False)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -103,22 +111,25 @@ def test_a_death_between_two_writes_is_made_good(
         opens(tmp_path, Mortal(writes, after=after), again=True)
     found = opens(tmp_path, filled=True, again=True)
     begun = writes > 0 or after
+    anew = number == 2
     assert found.places.number == number
-    assert found.compare == (number == 2 or not begun)
-    assert found.resumed == (writes == 2 and after)
-    assert spark_id(found.places) == identity(found.places)["id"]
-    assert opens(tmp_path) == Opened(found.places, found.compare, resumed=True)
+    assert found.compare == (anew or not begun)
+    assert (found.resumed, found.again) == (False, anew)
+    assert found.places.id == spark_id(found.places) == identity(found.places)["id"]
+    assert opens(tmp_path) == found
+    assert there(tmp_path)[-1] == found.places
 
 
 def test_a_folder_without_a_whole_file_is_no_stream(tmp_path: Path) -> None:
     """Its writer died, or is about to be done: folders come before the files in them."""
-    places = StreamPlaces(f"{tmp_path}", "g", 1)
-    Path(places.folder).mkdir(parents=True)
-    Path(f"{places.folder}/.stream.json.half").write_bytes(b'{"rea')
-    assert newest(STORAGE, f"{tmp_path}", "g") is None
-    assert opens(tmp_path) == Opened(places, compare=False, resumed=False)
+    folder = tmp_path / "streams" / "g"
+    (folder / "0001").mkdir(parents=True)
+    (folder / "0001" / ".stream.json.half").write_bytes(b'{"rea')
+    assert there(tmp_path) == []
+    places = opens(tmp_path).places
+    assert there(tmp_path) == [places]
     shutil.rmtree(places.checkpoint)
-    Path(StreamPlaces(f"{tmp_path}", "g", 2).folder).mkdir()
+    (folder / "0002").mkdir()
     with pytest.raises(UsageError, match="checkpoint of its stream is gone"):
         opens(tmp_path)
 
@@ -134,17 +145,19 @@ def test_a_lost_checkpoint_is_refused_or_begun_anew(tmp_path: Path, whole: bool)
     ) as told:
         opens(tmp_path)
     assert "--allow-reprocess" in told.value.remedy
-    assert not Path(StreamPlaces(f"{tmp_path}", "g", 2).folder).exists()
+    assert there(tmp_path) == [first.places]
     second = opens(tmp_path, again=True)
-    assert second == Opened(StreamPlaces(f"{tmp_path}", "g", 2), compare=True, resumed=False)
+    assert second.places.number == 2
+    assert (second.compare, second.resumed, second.again) == (True, False, True)
     assert second.places.application != first.places.application
     assert spark_id(second.places) != identity(first.places)["id"]
-    assert opens(tmp_path) == Opened(second.places, compare=True, resumed=True)
+    assert opens(tmp_path) == second
+    assert there(tmp_path) == [first.places, second.places]
 
 
 def test_other_topics_are_another_stream(tmp_path: Path) -> None:
     """Refused, with both said; the old one is still there for who changes back."""
-    opens(tmp_path)
+    planned(opens(tmp_path).places)
     other = {"kafka": "flights,weather"}
     with pytest.raises(
         UsageError, match="reads kafka flights, and is now to read kafka flights,weather"
@@ -182,26 +195,22 @@ def test_two_that_begin_at_once_agree(tmp_path: Path, again: bool) -> None:
         one.join()
     assert len(found) == 2
     assert {one.places.number for one in found} == {2 if again else 1}
+    assert found[0].places == found[1].places
     assert {one.compare for one in found} == {identity(found[0].places)["compare"]}
     assert spark_id(found[0].places) == identity(found[0].places)["id"]
 
 
-def test_a_checkpoint_that_was_set_back_is_refused(tmp_path: Path) -> None:
-    """Batch 8 would be given other events than the batch 8 that is in, and they would be lost."""
-    places = opens(tmp_path).places
-    check_not_older(STORAGE, places, -1)
-    for batch in (6, 7):
-        STORAGE.write(f"{places.checkpoint}/offsets/{batch}", b"")
-    check_not_older(STORAGE, places, 7)
-    with pytest.raises(UsageError, match="ends at batch 7, and batch 8 is in the stores"):
-        check_not_older(STORAGE, places, 8)
-    shutil.rmtree(f"{places.checkpoint}/offsets")
-    with pytest.raises(UsageError, match="ends at batch -1"):
-        check_not_older(STORAGE, places, 0)
+def test_a_stream_that_begins_anew_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """State that was removed and made again: numbers repeat, and no batch is taken for done."""
+    first = opens(tmp_path).places
+    shutil.rmtree(tmp_path / "streams")
+    second = opens(tmp_path).places
+    assert (first.number, second.number) == (1, 1)
+    assert first.application != second.application
 
 
-def test_the_thousandth_stream_is_newer_than_the_ninth(tmp_path: Path) -> None:
+def test_the_ten_thousandth_stream_is_newer_than_the_one_before(tmp_path: Path) -> None:
     """Numbers count, not the order of names; what is no number is nobody's."""
-    for name in ("0009", "10000", "0010", "notes"):
-        STORAGE.write(f"{tmp_path}/streams/g/{name}/stream.json", b"{}")
-    assert newest(STORAGE, f"{tmp_path}", "g") == StreamPlaces(f"{tmp_path}", "g", 10_000)
+    for name in ("0009", "10000", "0010", "9999", "notes"):
+        STORAGE.write(f"{tmp_path}/streams/g/{name}/stream.json", b'{"id": "x"}')
+    assert [one.number for one in there(tmp_path)] == [9, 10, 9_999, 10_000]

@@ -45,7 +45,7 @@ def test_an_entry_says_where_from_why_and_when(tmp_path: Path) -> None:
     table = quarantine(tmp_path)
     one = staged(f"{tmp_path}/batches", 0, [("", day(1), 1, False)], [b"nonsense"], 41)
     assert table.reached(APPLICATION) == -1
-    assert enter(table, [one], APPLICATION, ENTRY, compare=False) == 2
+    assert enter(table, [one], APPLICATION, ENTRY, STORAGE, again=False) == 2
     assert DeltaTable(table.path).version() == 0
     rows = {row["stage"]: row for row in lake.quarantined(table.path, STORAGE)}
     assert set(rows) == {"source", "feature"}
@@ -60,9 +60,9 @@ def test_a_transaction_is_entered_once(tmp_path: Path) -> None:
     """Also where it comes with other files: what is named is in."""
     table, files = quarantine(tmp_path), batch(tmp_path, 0, b"x", b"y").put_aside
     named = Transaction("app", 3)
-    assert table.add_files(files, ENTRY, named, compare=False) == 2
-    for again in (named, Transaction("app", 2)):
-        table.add_files(files, ENTRY, again, compare=False)
+    assert table.add_files(files, STORAGE, ENTRY, named, again=False) == 2
+    for one in (named, Transaction("app", 2)):
+        table.add_files(files, STORAGE, ENTRY, one, again=False)
     assert positions(tmp_path) == [0, 1]
     assert table.reached("app") == 3
 
@@ -70,9 +70,9 @@ def test_a_transaction_is_entered_once(tmp_path: Path) -> None:
 def test_two_streams_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Greater batches of one leave the smaller ones of the other to be entered."""
     table = quarantine(tmp_path)
-    enter(table, [batch(tmp_path, 9, b"x")], APPLICATION, ENTRY, compare=False)
+    enter(table, [batch(tmp_path, 9, b"x")], APPLICATION, ENTRY, STORAGE, again=False)
     other = Entry("h", "run", START)
-    enter(table, [batch(tmp_path, 2, b"y")], "penstock:h:stream-0001", other, compare=False)
+    enter(table, [batch(tmp_path, 2, b"y")], "penstock:h:stream-0001", other, STORAGE, again=False)
     assert [(group, place) for group, place, _ in entered(tmp_path)] == [("g", 9), ("h", 2)]
 
 
@@ -81,7 +81,7 @@ def test_of_rows_with_one_key_one_is_entered(tmp_path: Path) -> None:
     table = quarantine(tmp_path)
     twice = [batch(tmp_path / name, 0, b"x", b"y") for name in ("a", "b")]
     files = [path for one in twice for path in one.put_aside]
-    assert table.add_files(files, ENTRY, Transaction("app", 1), compare=False) == 2
+    assert table.add_files(files, STORAGE, ENTRY, Transaction("app", 1), again=False) == 2
     assert positions(tmp_path) == [0, 1]
 
 
@@ -94,29 +94,29 @@ def test_more_batches_with_those_that_are_in(tmp_path: Path, first: int) -> None
     table = quarantine(tmp_path)
     batches = [batch(tmp_path, n, *([b"x"] if n in (1, 2, 4) else [])) for n in range(6)]
     for some in (batches[:first], batches[:first], batches[: first + 2], batches, batches):
-        enter(table, some, APPLICATION, ENTRY, compare=False)
+        enter(table, some, APPLICATION, ENTRY, STORAGE, again=False)
     assert positions(tmp_path) == [1, 2, 4]
 
 
 def test_batches_without_bad_rows_make_no_table(tmp_path: Path) -> None:
     """And no commit where there is one."""
     table = quarantine(tmp_path)
-    assert enter(table, [batch(tmp_path, 0)], APPLICATION, ENTRY, compare=False) == 0
+    assert enter(table, [batch(tmp_path, 0)], APPLICATION, ENTRY, STORAGE, again=False) == 0
     assert not table.exists
-    enter(table, [batch(tmp_path, 1, b"x")], APPLICATION, ENTRY, compare=False)
-    enter(table, [batch(tmp_path, 2)], APPLICATION, ENTRY, compare=False)
+    enter(table, [batch(tmp_path, 1, b"x")], APPLICATION, ENTRY, STORAGE, again=False)
+    enter(table, [batch(tmp_path, 2)], APPLICATION, ENTRY, STORAGE, again=False)
     assert DeltaTable(table.path).version() == 0
 
 
 def test_events_that_are_read_again_are_entered_once(tmp_path: Path) -> None:
     """A new stream compares with what the old one entered, of its own group alone."""
     table = quarantine(tmp_path)
-    enter(table, [batch(tmp_path, 5, b"x", b"y")], APPLICATION, ENTRY, compare=False)
+    enter(table, [batch(tmp_path, 5, b"x", b"y")], APPLICATION, ENTRY, STORAGE, again=False)
     again = batch(tmp_path / "again", 0, b"x", b"y", b"z", offset=5)
-    assert enter(table, [again], "penstock:g:stream-0002", ENTRY, compare=True) == 1
+    assert enter(table, [again], "penstock:g:stream-0002", ENTRY, STORAGE, again=True) == 1
     assert positions(tmp_path) == [5, 6, 7]
     other = Entry("h", "run", START)
-    assert enter(table, [again], "penstock:h:stream-0001", other, compare=True) == 3
+    assert enter(table, [again], "penstock:h:stream-0001", other, STORAGE, again=True) == 3
     assert len(entered(tmp_path)) == 6
 
 
@@ -124,7 +124,7 @@ def test_a_first_entry_may_compare(tmp_path: Path) -> None:
     """Where there is no table, nothing is known; a batch of known rows alone is in all the same."""
     table = quarantine(tmp_path)
     one = batch(tmp_path, 0, b"x")
-    assert enter(table, [one], APPLICATION, ENTRY, compare=True) == 1
-    assert table.add_files(one.put_aside, ENTRY, Transaction("app", 7), compare=True) == 0
+    assert enter(table, [one], APPLICATION, ENTRY, STORAGE, again=True) == 1
+    assert table.add_files(one.put_aside, STORAGE, ENTRY, Transaction("app", 7), again=True) == 0
     assert table.reached("app") == 7
     assert positions(tmp_path) == [0]

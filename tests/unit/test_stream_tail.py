@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from penstock.errors import TemporaryError
+from penstock.errors import MismatchError, TemporaryError
 from penstock.streaming import tail as module
 from tests.staged_batches import START, STORAGE
 from tests.stream_bench import Bench, Refusals, Surroundings
@@ -96,12 +98,16 @@ def test_close_commits_what_waits(bench: Bench) -> None:
 
 
 def test_an_error_is_raised_wherever_the_stream_asks(bench: Bench) -> None:
-    """The next batch, a look, the end; what waits keeps its files and is known to wait."""
+    """The next batch, a look, the end; what waits keeps its files and is known to wait.
+
+    Before that it was tried again, after longer and longer pauses.
+    """
     bench.offline.error = TemporaryError("others came first", "Run it again")
     tail = bench.tail(lag_s=0.0)
     tail.start()
     tail.add(*bench.batch(0))
-    until(lambda: tail._error is not None)
+    until(lambda: tail.failed)
+    assert bench.pauses == list(module.PAUSES_S)
     for ask in (tail.check, lambda: tail.add(*bench.batch(1)), tail.close):
         with pytest.raises(TemporaryError, match="others came first"):
             ask()
@@ -137,6 +143,7 @@ def test_left_batches_go_into_a_table_with_all_columns(bench: Bench) -> None:
     tail = bench.tail()
     tail.flush()
     assert bench.offline.calls == []
+    tail.prepare()
     tail.add(*bench.batch(0))
     tail.flush()
     assert bench.offline.calls == [("widen", []), ("commit", [0])]
@@ -152,3 +159,142 @@ def test_without_a_table_of_ours_it_is_noted_how_far_it_came(bench: Bench) -> No
     assert bench.offline.calls == []
     assert bench.positions() == [0]
     assert bench.tail(own=False).reached == tail.reached == 1
+
+
+def test_a_table_that_is_not_there_is_not_widened(bench: Bench) -> None:
+    """Its first commit makes it; where the service writes it, there is none."""
+    bench.offline.exists = False
+    bench.tail().prepare()
+    bench.tail(own=False).prepare()
+    assert bench.offline.calls == []
+
+
+@pytest.mark.parametrize("error", [TemporaryError("slow down", ""), OSError("no answer")])
+def test_a_storage_that_answers_again_ends_the_trouble(bench: Bench, error: Exception) -> None:
+    """After the pauses it took; what was put aside meanwhile is entered once."""
+    bench.offline.error = error
+
+    def sleep(pause: float) -> None:
+        bench.pauses.append(pause)
+        bench.offline.error = error if len(bench.pauses) < 2 else None
+
+    bench.context = replace(bench.context, sleep=sleep)
+    tail = bench.tail(lag_s=0.0)
+    tail.start()
+    tail.add(*bench.batch(0, b"bad"))
+    tail.close()
+    assert bench.pauses == list(module.PAUSES_S[:2])
+    assert (bench.offline.commits, bench.positions(), tail.failed) == ([[0]], [0], False)
+
+
+def test_what_no_patience_mends_is_told_at_once(bench: Bench) -> None:
+    """Rows that were lost, say."""
+    bench.offline.error = MismatchError("rows were lost", "")
+    tail = bench.tail(lag_s=0.0)
+    tail.start()
+    tail.add(*bench.batch(0))
+    until(lambda: tail.failed)
+    with pytest.raises(MismatchError):
+        tail.close()
+    assert bench.pauses == []
+
+
+def test_who_was_taken_over_commits_nothing(bench: Bench) -> None:
+    """Neither rows nor what was put aside; the files stay for the new driver."""
+    tail = bench.tail()
+    tail.add(*bench.batch(0, b"bad"))
+    bench.ours = False
+    with pytest.raises(TemporaryError, match="taken over"):
+        tail.flush()
+    assert (bench.offline.calls, Refusals.noted, tail.reached) == ([], [], -1)
+    assert not bench.context.quarantine.exists
+    assert STORAGE.exists(f"{bench.places.batch(0)}/manifest.json")
+
+
+def test_whether_it_is_ours_is_asked_before_each_commit(bench: Bench) -> None:
+    """Also before each repeated one: pauses are long enough to be taken over in."""
+    bench.offline.error = TemporaryError("slow down", "")
+
+    def sleep(pause: float) -> None:
+        bench.pauses.append(pause)
+        bench.offline.error, bench.ours = None, False
+
+    bench.context = replace(bench.context, sleep=sleep)
+    tail = bench.tail(lag_s=0.0)
+    tail.start()
+    tail.add(*bench.batch(0))
+    with pytest.raises(TemporaryError, match="taken over"):
+        tail.close()
+    assert bench.offline.commits == []
+
+
+def test_where_commits_are_slower_the_stream_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most two commits' rows wait, and one batch; a commit lets the stream go on."""
+    monkeypatch.setattr(module, "MAX_ROWS", 5)
+    entered, go = threading.Event(), threading.Event()
+    plain = bench.offline.commit
+
+    def slow(*told: Any) -> Any:
+        entered.set()
+        assert go.wait(WAIT_S)
+        return plain(*told)
+
+    monkeypatch.setattr(bench.offline, "commit", slow)
+    tail, added = bench.tail(), list[int]()
+    tail.start()
+    batches = [bench.batch(number, rows=5) for number in range(4)]
+
+    def add() -> None:
+        for number, one in enumerate(batches):
+            tail.add(*one)
+            added.append(number)
+
+    stream = threading.Thread(target=add)
+    stream.start()
+    assert entered.wait(WAIT_S)
+    until(lambda: added == [0, 1])
+    time.sleep(2 * module._LOOK_S + 0.2)
+    assert added == [0, 1]
+    go.set()
+    stream.join(WAIT_S)
+    tail.close()
+    assert added == [0, 1, 2, 3]
+    assert bench.offline.commits == [[0], [1], [2], [3]]
+
+
+def test_a_stream_that_waits_for_commits_is_told_of_an_error(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for ever."""
+    monkeypatch.setattr(module, "MAX_ROWS", 1)
+    bench.offline.error = MismatchError("rows were lost", "")
+    tail = bench.tail()
+    tail.start()
+    found: list[BaseException] = []
+
+    def add() -> None:
+        try:
+            for number in range(50):
+                tail.add(*bench.batch(number))
+        except MismatchError as error:
+            found.append(error)
+
+    stream = threading.Thread(target=add, daemon=True)
+    stream.start()
+    stream.join(WAIT_S)
+    with pytest.raises(MismatchError) as told:
+        tail.close()
+    assert found == [told.value]
+
+
+def test_a_commit_has_about_so_many_rows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is never cut: one that is larger is committed alone; the order stays."""
+    monkeypatch.setattr(module, "MAX_ROWS", 5)
+    tail = bench.tail()
+    for number, rows in enumerate((2, 3, 1, 9, 0, 5)):
+        tail.add(*bench.batch(number, rows=rows))
+    tail.flush()
+    assert bench.offline.commits == [[0, 1], [2], [3], [4, 5]]
+    assert bench.meter.offline == 20
