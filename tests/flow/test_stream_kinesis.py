@@ -91,6 +91,7 @@ def fed(lab: Lab, proxy: Proxy, stream: str, max_rows: int) -> Fed:
     return Fed(lab, stream, proxy.url, client, max_rows)
 
 
+@pytest.mark.prove
 @pytest.mark.shows("7.1")
 def test_flights_through_kinesis_equal_the_batch(lab: Lab, proxy: Proxy, tmp_path: Path) -> None:
     """In two runs; between them a shard is split, iterators expire and calls are throttled."""

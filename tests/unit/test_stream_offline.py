@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
 def test_every_row_is_offline_once() -> None:
     """Whatever is repeated, whoever dies or comes between; ties, deletions, refusals, no rows."""
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=25, stateful_step_count=10, deadline=None)
+        Machine, settings=settings(max_examples=8, stateful_step_count=10, deadline=None)
     )
 
 

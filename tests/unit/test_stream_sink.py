@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from penstock.conf_streams import Stream
 from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.streaming.batch import Batch, read_batch
 from penstock.streaming.offsets import Offsets
@@ -20,6 +21,7 @@ from penstock.streaming.tail import Tail
 from tests.staged_batches import GROUP, MODE, STORAGE
 from tests.stream_bench import Bench
 
+STREAM = Stream.model_validate({"kafka": {"servers": "127.0.0.1:9", "topics": ["g"]}})
 FRAME = cast("Any", None)  # a frame that is evaluated by nobody
 
 
@@ -35,7 +37,7 @@ class Staging:
 
     def __init__(self, bench: Bench) -> None:
         self.context, self.places, self.kind = bench.context, bench.places, "rows"
-        self.pipeline, self.mode = Described(), MODE
+        self.pipeline, self.mode, self.stream = Described(), MODE, STREAM
         self.calls: list[int] = []
         self.events: list[int | None] = []
         self.then: Callable[[], None] = lambda: None
