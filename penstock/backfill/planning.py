@@ -19,7 +19,9 @@ from penstock.run.mode import Mode, mode_of
 from penstock.run.timeline import Calendar, read_calendar
 
 BUDGET_S = 20.0  # of a plan that is not exact, the start of Spark included
-_SPARE_S = 5.0  # for starting Python, stopping what is counted, and the answer; 3.5 on a slow machine
+#: Of these, for Python's start, for stopping what is being counted, and for the answer: 3.5 s were
+#: taken on a slow machine.
+_SPARE_S = 5.0
 
 
 def planned(
