@@ -3,44 +3,37 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 
 from penstock.bucket import storage_of
 from penstock.conf_streams import Stream
 from penstock.contract import Pipeline
-from penstock.errors import MismatchError, PenstockError, TemporaryError, UsageError
+from penstock.errors import TemporaryError, UsageError
 from penstock.expectation import split
-from penstock.gate import Bounds
-from penstock.ledger.history import Ledger
 from penstock.ledger.lease import check_free, held
-from penstock.quarantine import Entry
 from penstock.run.context import Context
 from penstock.run.group import check_group
 from penstock.run.holding import check_whole
 from penstock.run.ingest import explained
-from penstock.run.inputs import inputs_of
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
-from penstock.run.tables import check_tables
-from penstock.session import raised
-from penstock.stage.report import check_files
-from penstock.stage.spark import SourceStaging, source_schema
+from penstock.stage.spark import source_schema
+from penstock.streaming.admission import check_stores, has_windows, others_of, stream_of
 from penstock.streaming.committing import OfflineTail
 from penstock.streaming.events import check_source, events_of
 from penstock.streaming.gating import Gating
+from penstock.streaming.life import Life
 from penstock.streaming.messages import messages_of
 from penstock.streaming.meter import Meter
-from penstock.streaming.offsets import Offsets, events_between, last_batch
+from penstock.streaming.offsets import last_batch
 from penstock.streaming.places import (
     Opened,
     StreamPlaces,
@@ -58,17 +51,9 @@ from penstock.ticker import ticking
 from penstock.worker import settled
 
 if TYPE_CHECKING:
-    from pyspark.sql.streaming.query import StreamingQuery
     from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 TOLD_S = 2.0  # from one look at the stream to the next
-SMALL = 100_000  # rows of a source that is no stream, for one task
-RESTARTS = 3  # of a query that fails in the same way without a batch between
-#: Spark 4.1 fails in the metrics of its Kafka source after a batch that was replayed (SPARK-55271);
-#: the batch is done, and a second start goes on. So many frames of it are looked at.
-_FRAMES = 10
-_GONE = re.compile(r"offset[= ]\d+|partition [\w.\-]+-\d+|TopicPartition[^,;]*")
-_LOSS = ("Some data may have been lost", "was changed from", "some data may have been missed")
 
 
 @dataclass(frozen=True)
@@ -127,8 +112,8 @@ def run_stream(
 
 def _run_stream(context: Context, pipeline: Pipeline, asked: Asked, stop: threading.Event) -> Ended:
     group, settings, now = pipeline.group, context.settings, context.now().timestamp()
-    stream, streamed = _stream(context, pipeline)
-    _check_stores(context, pipeline, again=asked.again)
+    stream, streamed = stream_of(context, pipeline)
+    check_stores(context, pipeline, again=asked.again)
     check_whole(context)
     lease = lease_path(state_folder(settings), group.name)
     if not context.takeover:
@@ -172,7 +157,7 @@ class _Run:
         pipeline, context, name = self._pipeline, self._context, self._pipeline.group.name
         check_source(context.spark, self._stream)
         context.progress.step(name, "reading the other sources")
-        others = _others(context, pipeline, self._streamed, self._found, self._run)
+        others = others_of(context, pipeline, self._streamed, self._found.places, self._run)
         kind = kind_of(context.spark, pipeline, self._streamed, others)
         self._say_what_is_not_asked(kind)
         _tune(context, kind, resumed=self._found.resumed)
@@ -187,7 +172,7 @@ class _Run:
         try:
             context.progress.step(name, "reading the stream")
             with self._telling():
-                why = self._until_ended(self._writer(sink, others, kind), sink, tail)
+                why = self._life(sink, tail).lived(self._writer(sink, others, kind))
         finally:
             try:
                 tail.close()
@@ -245,7 +230,7 @@ class _Run:
                 storage_of(path, settings),
                 context.storage,
                 places.application,
-                compare=self._found.compare or _has_windows(context, group.name),
+                compare=self._found.compare or has_windows(context, group.name),
             )
         tail = Tail(
             context,
@@ -295,6 +280,11 @@ class _Run:
             return writer.trigger(availableNow=True)
         return writer.trigger(processingTime=f"{round(stream.trigger_s * 1000)} milliseconds")
 
+    def _life(self, sink: Sink, tail: Tail) -> Life:
+        name, piecemeal = self._pipeline.group.name, self._stream.kinesis is not None
+        ends = self._asked.available_now
+        return Life(name, sink, tail, self._meter, self._stop, ends=ends, piecemeal=piecemeal)
+
     def _windows(self, events: DataFrame, others: Mapping[str, DataFrame]) -> DataFrame:
         name, source = self._streamed, self._pipeline.sources[self._streamed]
         messages, folder = messages_of(source, self._stream.columns), self._found.places.gates
@@ -305,42 +295,6 @@ class _Run:
         assert transform is not None  # without one a batch is of rows
         made: DataFrame = transform(**others, **{name: rows})
         return made
-
-    def _until_ended(
-        self, writer: DataStreamWriter, sink: Sink, tail: Tail
-    ) -> Literal["caught up", "stopped"]:
-        failures, calls = 0, -1
-        while True:
-            query = writer.start()
-            self._wait(query, tail)
-            if query.isActive:  # somebody asked for the end
-                _stop(query, sink)
-                if sink.error is not None:
-                    raise _cause(self._pipeline.group.name, None, sink.error)
-                return "stopped"
-            error = query.exception()
-            if error is None and not self._asked.available_now:
-                return "stopped"
-            if error is None and (self._stream.kinesis is None or sink.calls == calls):
-                return "caught up"
-            failures = failures + 1 if sink.calls == calls else 1
-            calls = sink.calls
-            if error is None:  # of a Python source Spark reads one batch at a time
-                continue
-            if sink.error is not None or failures > RESTARTS or not _passing(query):
-                raise _cause(self._pipeline.group.name, error, sink.error)
-
-    def _wait(self, query: StreamingQuery, tail: Tail) -> None:
-        """Until the query has ended, somebody asks for its end, or the offline store fails."""
-        pause, seen = 0.1 if self._asked.available_now else 0.5, -1
-        while query.isActive and not self._stop.wait(pause):
-            if tail.failed:
-                return
-            last: Any = query.lastProgress
-            self._meter.backlog = _backlog(last)
-            if last is not None and last["batchId"] != seen:
-                seen = last["batchId"]
-                self._meter.late += _late(last)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -366,74 +320,11 @@ class _Run:
             self._context.storage.write(self._found.places.status, json.dumps(said).encode())
 
 
-def _stream(context: Context, pipeline: Pipeline) -> tuple[Stream, str]:
-    """What ``conf`` says of the stream, and which source it is."""
-    name, streams = pipeline.group.name, context.settings.streams
-    if name not in streams:
-        message = f"conf does not say where the events of {name!r} come from"
-        raise UsageError(message, f"Add streams.{name} with kafka: servers and topics, or kinesis")
-    stream, sources = streams[name], list(pipeline.sources)
-    if stream.source is None and len(sources) > 1:
-        message = f"{name}: which of {', '.join(sources)} is the stream?"
-        raise UsageError(message, f"Say streams.{name}.source")
-    streamed = stream.source or sources[0]
-    if streamed not in sources:
-        message = f"{name}: its pipeline has no source {streamed!r}"
-        raise UsageError(message, f"It has: {', '.join(sources)}")
-    declared = [one.name for one in pipeline.sources[streamed].columns]
-    unknown = [one for one in stream.columns if one not in declared]
-    if unknown:
-        message = f"{name}: source {streamed!r} has no column {unknown[0]!r}"
-        raise UsageError(message, f"It has: {', '.join(declared)}")
-    return stream, streamed
-
-
-def _check_stores(context: Context, pipeline: Pipeline, *, again: bool) -> None:
-    """What a stream cannot keep right is refused."""
-    settings, group = context.settings, pipeline.group.name
-    check_tables(settings, group)
-    form, place = settings.offline.format, settings.group(group)
-    if form != "delta" and place.own_table:
-        message = f"{group}: a stream writes Delta tables, and conf says offline.format: {form}"
-        remedy = f"Set it to delta, or have the service write it: groups.{group}.owner: service"
-        raise UsageError(message, remedy)
-    if pipeline.group.deleted_when is not None and settings.online.deletion == "hard":
-        message = f"{group}: after online.deletion: hard, late events would bring records back"
-        raise UsageError(message, "Set online.deletion: soft: it keeps the time of the deletion")
-    if again and place.owner == "service":
-        message = f"{group}: the service would store again all events that are read again"
-        raise UsageError(message, "Restore the checkpoint; owner: service has no --allow-reprocess")
-
-
 def _opened(context: Context, pipeline: Pipeline, stream: Stream, *, again: bool) -> Opened:
     settings, name = context.settings, pipeline.group.name
     filled = context.log(pipeline.group).exists
     state = state_folder(settings)
     return opened(context.storage, state, name, stream.reads, filled=filled, again=again)
-
-
-def _others(
-    context: Context, pipeline: Pipeline, streamed: str, found: Opened, run: str
-) -> dict[str, DataFrame]:
-    """Typed rows of the sources that are no stream, as they are now, kept by Spark."""
-    rest = {name: one for name, one in pipeline.sources.items() if name != streamed}
-    if not rest:
-        return {}
-    frames: dict[str, DataFrame] = {}
-    folder = f"{found.places.folder}/others"
-    context.storage.remove(folder)
-    for one in inputs_of(context, rest):
-        staging = SourceStaging(context.spark, context.storage, f"{folder}/{run}/{one.name}")
-        report = one.stage(staging, Bounds())
-        check_files(f"{pipeline.group.name}: source {one.name}", report, context.storage)
-        one.check_read(report.rows_in)
-        one.check()
-        entry = Entry(pipeline.group.name, run, context.now())
-        context.quarantine.add_staged([bad.path for bad in report.bad], entry)
-        rows = staging.typed(one.source, report)
-        # In one part a small source is grouped and joined without a shuffle for each batch.
-        frames[one.name] = (rows.coalesce(1) if report.fit <= SMALL else rows).cache()
-    return frames
 
 
 def _tune(context: Context, kind: Kind, *, resumed: bool) -> None:
@@ -445,68 +336,6 @@ def _tune(context: Context, kind: Kind, *, resumed: bool) -> None:
             int(conf.get("spark.sql.shuffle.partitions") or 1), spark.defaultParallelism
         )
         conf.set("spark.sql.shuffle.partitions", str(partitions))
-
-
-def _stop(query: StreamingQuery, sink: Sink) -> None:
-    """Between two batches: one that begins now is turned away, so that nobody waits for anybody."""
-    sink.stopping = True
-    with sink.busy:
-        pass
-    with suppress(Exception):
-        query.stop()
-
-
-def _backlog(last: Any) -> int | None:
-    """Events that were there and not read yet, by a batch's progress; None where it is not told."""
-    with suppress(LookupError, TypeError, ValueError, AttributeError):
-        source = last["sources"][0]
-        return events_between(_offsets(source["endOffset"]), _offsets(source["latestOffset"]))
-    return None
-
-
-def _offsets(told: Any) -> Offsets | None:
-    found = json.loads(told) if isinstance(told, str) else told
-    return found if isinstance(found, dict) else None
-
-
-def _late(last: Any) -> int:
-    """Rows of a batch that came too late for their window, by its progress."""
-    return sum(int(one["numRowsDroppedByWatermark"]) for one in last["stateOperators"])
-
-
-def _has_windows(context: Context, group: str) -> bool:
-    """Whether runs have brought rows of the group, or may be about to."""
-    return bool(Ledger(context.storage, state_folder(context.settings), group).windows())
-
-
-def _passing(query: StreamingQuery) -> bool:
-    """Whether it ended by the defect of Spark that ends it after a batch that is done."""
-    error = query._jsq.exception().get().cause()  # noqa: SLF001 - Python is told the message alone
-    frames = list(error.getStackTrace())[:_FRAMES]
-    return error.getClass().getSimpleName() == "NullPointerException" and any(
-        "KafkaMicroBatchStream" in str(one) for one in frames
-    )
-
-
-def _cause(
-    group: str, error: StreamingQueryException | None, own: BaseException | None
-) -> BaseException:
-    """What a person should know of a query that failed."""
-    if isinstance(own, PenstockError):
-        return own
-    text = f"{error}\n{own}"
-    if any(one in text for one in _LOSS):
-        told = ", ".join(dict.fromkeys(_GONE.findall(text)))
-        message = f"{group}: events are gone that were not read yet{f' ({told})' if told else ''}"
-        remedy = "Load them from elsewhere; then set fail_on_data_loss: false to go on without them"
-        return MismatchError(message, remedy)
-    known = raised(own if isinstance(own, Exception) else Exception(text))
-    if known is not None:
-        return known
-    if own is not None:
-        return own
-    first = next((one for one in text.splitlines() if one.strip()), "it ended")
-    return TemporaryError(f"{group}: the stream failed: {first}", "Run the same command again")
 
 
 def _hadoop(path: str) -> str:
