@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run reset test prove lint dist soak bench-online bench-join clean
+.PHONY: help setup run reset test prove lint dist soak bench-online bench-join bench-stream clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bench-online: ## cost per record, side by side with boto3 and AWS's connector (3
 
 bench-join: $(READY) ## cost of a point-in-time join, side by side with what others use (15 min)
 	@$(BIN)/python -m bench.join && $(BIN)/python -m bench.join --docs
+
+bench-stream: $(READY) ## freshness and rate of a stream, on this machine alone (12 min)
+	@$(BIN)/python -m bench.stream
 
 # project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist
