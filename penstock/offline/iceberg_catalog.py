@@ -116,7 +116,7 @@ class FolderCatalog:
         """
         number = self._newest()
         if number is None:
-            check_new(self._path, self._storage)
+            check_new(self._path, self._storage, folder=True)
             raise NoSuchTableError(self._path)
         location = self._location(number)
         metadata = FromInputFile.table_metadata(self._io.new_input(location))
@@ -124,10 +124,12 @@ class FolderCatalog:
 
     def create(self, schema: Schema, spec: PartitionSpec, properties: dict[str, str]) -> None:
         """Its first metadata, where there is none."""
-        check_new(self._path, self._storage)
+        if self._newest() is not None:
+            raise TableAlreadyExistsError(self._path)
+        check_new(self._path, self._storage, folder=True)
         location = uri_of(self._path)
         made = new_table_metadata(schema, spec, UNSORTED_SORT_ORDER, location, properties)
-        if self._newest() is not None or not self._put(1, made):
+        if not self._put(1, made):
             raise TableAlreadyExistsError(self._path)
 
     def load_table(self, identifier: Any) -> Table:  # noqa: ARG002 - there is but one
@@ -224,13 +226,20 @@ class GlueTable:
         )
 
 
-def check_new(path: str, storage: Storage) -> None:
+def check_new(path: str, storage: Storage, *, folder: bool = False) -> None:
     """Return where a folder has no table: a second one in it would hide the first.
+
+    Args:
+        path: The folder.
+        storage: Where it is.
+        folder: Whether the folder itself tells of its table: one it tells of now was made by
+            another just now, and is no second one.
 
     Raises:
         UsageError: It has the metadata of one.
     """
-    there = [one for one in storage.list(f"{path}/metadata") if one.endswith(_ENDING)]
+    found = [one for one in storage.list(f"{path}/metadata") if one.endswith(_ENDING)]
+    there = [one for one in found if not (folder and _METADATA.search(one))]
     if there:
         message = f"{path} has an Iceberg table that this configuration does not find"
         known = "catalog.register, catalog.database and groups.….table were others when it was made"

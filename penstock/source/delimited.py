@@ -23,6 +23,7 @@ from penstock.source.text import BATCH_ROWS, Row, batches, explained, open_bytes
 from penstock.storage import Storage
 
 BLOCK_BYTES = 1 << 20
+_HEADER_BYTES = 1 << 13  # that are read of a file for its first line
 _BOM = b"\xef\xbb\xbf"
 _ARROW_BYTES = 2**31 - 1  # of a block, at most
 
@@ -34,7 +35,7 @@ def csv_header(path: str, storage: Storage, delimiter: str) -> list[str]:
         DataGateError: The file is truncated or corrupt.
     """
     with explained(path), open_bytes(path, storage) as file:
-        return _Lines(file, delimiter).header() or []
+        return _Lines(file, delimiter, _HEADER_BYTES).header() or []
 
 
 def read_csv(

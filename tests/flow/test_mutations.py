@@ -103,8 +103,8 @@ MUTANTS = (
     Mutant(
         "between the gates: a row fewer comes out of the staged files",
         "stage/spark.py",
-        "    chosen = frame.select(",
-        "    chosen = frame.limit(frame.count() - 1).select(",
+        "    return frame.select(",
+        "    return frame.limit(frame.count() - 1).select(",
         "passed the source gate",
     ),
     _tasks(

@@ -88,6 +88,7 @@ def test_without_security_it_is_what_the_guide_shows() -> None:
         "failOnDataLoss": "true",
         "maxOffsetsPerTrigger": "20000",
         "includeHeaders": "false",
+        "kafka.isolation.level": "read_committed",
         "kafka.security.protocol": "PLAINTEXT",
     }
 

@@ -249,7 +249,7 @@ BROKEN = {
     ),
     BASE + "    groups: [nope]\n": (
         "9: there is no feature group 'nope' in this project. There are: "
-        "aircraft_history, airport_weather, flight_status"
+        "aircraft_history, airport_weather, flight_status, route_traffic"
     ),
     BASE + "    every: cron(0 3 ? * MON *)\n": (
         "7: schedule 'nightly' fires too seldom to load every day. "
