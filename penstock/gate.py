@@ -122,14 +122,10 @@ class SourceGate:
         name: Of the source.
         source: The source.
         bounds: Rows whose time lies outside are counted and left out.
-        latest: Rows whose time lies after this aware instant are put aside; None takes any.
     """
 
-    def __init__(
-        self, name: str, source: Source, bounds: Bounds, latest: datetime | None = None
-    ) -> None:
+    def __init__(self, name: str, source: Source, bounds: Bounds) -> None:
         self._name, self._source, self._bounds = name, source, bounds
-        self._latest = latest
         self._rules = _row_rules(source.expectations)
 
     @property
@@ -138,8 +134,8 @@ class SourceGate:
         columns = [(one.name, encoding.COLUMNS[one.type][0]) for one in self._source.columns]
         return pa.schema([*columns, (ORIGIN, ORIGIN_TYPE)])
 
-    def check(self, batch: pa.RecordBatch) -> Gated:
-        """Split one batch."""
+    def check(self, batch: pa.RecordBatch, latest: datetime | None = None) -> Gated:
+        """Split one batch; rows whose time lies after ``latest``, aware, are put aside."""
         converted = {
             one.name: encoding.CONVERTERS[one.type](batch.column(one.name))
             for one in self._source.columns
@@ -149,9 +145,9 @@ class SourceGate:
             findings.add(None, _where(pc.is_valid(batch.column(PROBLEM)), SHAPE))
         for name, column in converted.items():
             findings.add(name, column.rule)
-        if self._latest is not None and self._source.time is not None:
+        if latest is not None and self._source.time is not None:
             at = converted[self._source.time].values
-            late = pc.greater(at, pa.scalar(self._latest, at.type))
+            late = pc.greater(at, pa.scalar(latest, at.type))
             findings.add(self._source.time, _where(late, encoding.FUTURE))
         typed = pa.RecordBatch.from_arrays(
             [*(column.values for column in converted.values()), origin(batch)], schema=self.schema

@@ -57,7 +57,7 @@ def write(
         frame = frame.sortWithinPartitions(F.col(f"`{layout.event_time}`").desc())
     work = settled(PartTask(schema, folder, storage, layout))
     found = frame.mapInArrow(work, "part string").collect()
-    return [Part(**json.loads(row["part"])) for row in found]
+    return [_part(row["part"]) for row in found]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,15 @@ class PartTask:
                     parts.take(pa.Table.from_batches([batch]).cast(self.schema))
         made = [json.dumps(asdict(one)) for one in parts.done]
         yield pa.record_batch([pa.array(made, pa.string())], ["part"])
+
+    def parts(self, batches: Iterable[pa.RecordBatch]) -> list[Part]:
+        """Write the rows here, in this process."""
+        return [_part(one) for made in self(batches) for one in made.column("part").to_pylist()]
+
+
+def _part(text: str) -> Part:
+    """As a task tells of it."""
+    return Part(**json.loads(text))
 
 
 @dataclass

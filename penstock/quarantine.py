@@ -25,7 +25,7 @@ from penstock import encoding
 from penstock.aside import BAD
 from penstock.commits import Log, beaten
 from penstock.contract import DELETED, TTL_S, FeatureGroup
-from penstock.entries import Part, Transaction
+from penstock.entries import Transaction
 from penstock.errors import MismatchError
 from penstock.parts import PartTask, write
 from penstock.storage import Storage
@@ -157,8 +157,7 @@ class Quarantine:
             fresh = rows
             if again and read is not None:
                 fresh = self._unknown(rows, entry.group, read)
-            made = [one for batch in task(fresh.to_batches()) for one in batch[0].to_pylist()]
-            parts = [Part(**json.loads(one)) for one in made]
+            parts = task.parts(fresh.to_batches())
             if self._log.append(parts, _TABLE, transaction, read=read, blind=not again):
                 return len(fresh)
         raise beaten(self.path, ATTEMPTS)

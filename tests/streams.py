@@ -13,12 +13,19 @@ from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.streaming.places import StreamPlaces, streams_of
 from penstock.streaming.query import Asked, Ended, run_stream
+from tests.flights import raw
 from tests.kafka import Broker
 from tests.lab import Lab
 
 #: Key, value, and the partition or None for whichever the key says.
 ANY = -1  # partition: the one the key says
 Event = tuple[str | None, bytes | None, int | None]
+
+
+def flights(count: int) -> list[dict[str, Any]]:
+    """The first ones of the file, as text; null is None."""
+    rows = raw("flights.csv.zip").head(count).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def events_of(rows: Iterable[Mapping[str, Any]], key: str) -> list[Event]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +86,7 @@ def replay(
     from penstock.replay.sending import replay as replayed
     from penstock.replay.supply import Supply, declared, rows
     from penstock.replay.target import target
+    from penstock.run.interruption import stoppable
 
     to, pace = target(url), Pace(_speed(speed), rate)
     known = declared(source, workspace.project.pipelines.values())
@@ -107,9 +106,9 @@ def replay(
     def told(sent: int) -> None:
         workspace.progress.note(source, f"{sent:,} events sent")
 
-    with _stoppable() as stopped, _sink(workspace, to) as sink:
+    with stoppable() as stop, _sink(workspace, to) as sink:
         events = supply if pace.speed is None else _sorted(workspace, source, supply)
-        ended = replayed(events, pace, sink, Surroundings(monotonic, sleep, stopped, told))
+        ended = replayed(events, pace, sink, Surroundings(monotonic, sleep, stop.is_set, told))
     _report(workspace, str(to), ended, supply.skipped)
     return 0
 
@@ -158,26 +157,6 @@ def _sink(workspace: Workspace, to: KafkaTarget | KinesisTarget) -> Iterator[Sin
         message = "the embedded AWS has no Kinesis"
         raise ConfigError(message, "Choose another environment with --env")
     yield KinesisSink(aws.client(aws.endpoint_of(workspace.settings), "kinesis"), to)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM has come; a second one interrupts, as everywhere."""
-    asked = threading.Event()
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _frame: object) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    ours = threading.current_thread() is threading.main_thread()
-    for one in before if ours else ():
-        signal.signal(one, ask)
-    try:
-        yield asked.is_set
-    finally:
-        for one, handler in before.items() if ours else ():
-            signal.signal(one, handler)
 
 
 def _report(workspace: Workspace, to: str, ended: Sent, skipped: int) -> None:

@@ -294,8 +294,7 @@ class HiveLog:
             rows = rows.filter(pc.invert(which.are(rows)))
             latest_first = rows.sort_by([(self._event_time, "descending")])
             task = PartTask(state.schema, self.path, self._storage, self.layout)
-            for answer in task(latest_first.to_batches()):
-                parts += [Part(**json.loads(one)) for one in answer.column(0).to_pylist()]
+            parts += task.parts(latest_first.to_batches())
         return parts
 
     def _meeting(self, state: State, condition: pc.Expression) -> pa.Table:

@@ -125,10 +125,12 @@ class Figures:
 
 def figures(plain: Mapping[str, Any]) -> Figures:
     """The figures a JSON form stands for."""
-    sources = tuple(
-        SourceFigures(**{**one, "extra": tuple(one["extra"])}) for one in plain["sources"]
-    )
-    return Figures(**{**plain, "sources": sources})
+    return Figures(**{**plain, "sources": tuple(map(source_of, plain["sources"]))})
+
+
+def source_of(plain: Mapping[str, Any]) -> SourceFigures:
+    """The figures of one source a JSON form stands for."""
+    return SourceFigures(**{**plain, "extra": tuple(plain["extra"])})
 
 
 def source_figures(name: str, report: Report, extra: tuple[str, ...]) -> SourceFigures:

@@ -35,6 +35,7 @@ from penstock.run.places import (
     offline_path,
     quarantine_path,
     state_folder,
+    streams_folder,
 )
 from penstock.run.quarantined import decisions_of
 from penstock.run.tables import row_erasure
@@ -122,7 +123,7 @@ class _Order:
         self._physical = self._place.physical or group.name
         self._ledger = Ledger(context.storage, state, group.name)
         self._replays = f"{state}/replays/{group.name}"
-        self._storage, self._streams = context.storage, f"{state}/streams/{group.name}"
+        self._storage, self._streams = context.storage, streams_folder(state, group.name)
         self._quarantine = quarantine_path(settings)
         self._lake = storage_of(settings.lake, settings)
         self._offline = offline_path(settings, group.name)

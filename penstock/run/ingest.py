@@ -24,7 +24,7 @@ from penstock.run.holding import check_whole, holding
 from penstock.run.inputs import inputs
 from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
-from penstock.run.overlap import overlapping, streamed
+from penstock.run.overlap import shared
 from penstock.run.places import Places, ledger_of, state_folder
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.tables import check_tables
@@ -175,9 +175,7 @@ def _claimed(
         run=run,
         journal=journal,
         mode=mode,
-        compare=generation > 0
-        or bool(overlapping(context.storage, places))
-        or streamed(context.storage, places),
+        compare=generation > 0 or shared(context.storage, places),
         began=context.monotonic(),
     )
 

@@ -66,10 +66,10 @@ def stoppable() -> Iterator[threading.Event]:
     """The event is set by SIGTERM or Ctrl-C; a second one interrupts.
 
     For work that ends by itself once it is asked to: an interrupt may fall into a call of py4j,
-    whose answer the next call would then take for its own.
+    whose answer the next call would then take for its own. Outside the main thread nothing sets it.
     """
     stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ()
     before = {one: signal.getsignal(one) for one in signals}
 
     def ask(_number: int, _frame: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.ledger.interval import overlaps
 from penstock.ledger.journal import State
 from penstock.ledger.window import Window, parse_name
-from penstock.run.places import Places, ledger_of
+from penstock.run.places import Places, ledger_of, streams_folder
 from penstock.storage import Storage
 
 
@@ -22,7 +22,12 @@ def overlapping(storage: Storage, places: Places) -> tuple[Window, ...]:
 
 def streamed(storage: Storage, places: Places) -> bool:
     """Whether a stream feeds the group, or did: its rows may be any of those of a window."""
-    return bool(storage.list(f"{places.state}/streams/{places.group}"))
+    return bool(storage.list(streams_folder(places.state, places.group)))
+
+
+def shared(storage: Storage, places: Places) -> bool:
+    """Whether rows of the window may be offline already, brought by another window or a stream."""
+    return bool(overlapping(storage, places)) or streamed(storage, places)
 
 
 def offline_alone(storage: Storage, places: Places) -> Window | None:

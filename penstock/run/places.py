@@ -64,6 +64,11 @@ def state_folder(settings: Settings) -> str:
     return absolute(settings.state)
 
 
+def streams_folder(state: str, group: str) -> str:
+    """Folder of all streams of a group, below the folder of the state."""
+    return f"{state}/streams/{group}"
+
+
 def metrics_path(settings: Settings, run: str) -> str:
     """JSON lines of one run's figures while it sends."""
     return f"{state_folder(settings)}/metrics/{run}.jsonl"

@@ -33,24 +33,33 @@ def send_files(work: Work, chosen: Sequence[Staged], results: str, *, hard: bool
         CredentialsError, DataGateError, MismatchError, TemporaryError: From the tasks, through
         Spark.
     """
-    storage = work.context.storage
-    context = work.context.spark.sparkContext
-    slots = max(1, min(len(chosen), context.defaultParallelism))
-    job = send_job(work, slots, results)
+    job = send_job(work, slots_of(work.context, chosen), results)
     if hard:
         job = replace(job, deletion="HardDelete")
     note = transport_note(job)
     if note is not None:
         work.note(note)
 
+    with _watched(work, sum(one.rows for one in chosen), results):
+        send_by_tasks(work.context, job, chosen)
+
+
+def slots_of(context: Context, chosen: Sequence[Staged]) -> int:
+    """Tasks that send files at once."""
+    return max(1, min(len(chosen), context.spark.sparkContext.defaultParallelism))
+
+
+def send_by_tasks(context: Context, job: SendJob, chosen: Sequence[Staged]) -> None:
+    """Send files, a task a file, those of a greater phase before all others; raises as a task."""
+    storage, spark = context.storage, context.spark.sparkContext
+
     def send(paths: Iterable[str]) -> Iterator[FileOutcome]:
         for path in paths:
             yield send_file(job, path, storage)
 
-    with _watched(work, sum(one.rows for one in chosen), results):
-        for phase in sorted({one.phase for one in chosen}, reverse=True):
-            files = sorted(one.path for one in chosen if one.phase == phase)
-            context.parallelize(files, len(files)).mapPartitions(settled(send)).count()
+    for phase in sorted({one.phase for one in chosen}, reverse=True):
+        files = sorted(one.path for one in chosen if one.phase == phase)
+        spark.parallelize(files, len(files)).mapPartitions(settled(send)).count()
 
 
 def send_job(work: Work, slots: int, results: str) -> SendJob:

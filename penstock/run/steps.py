@@ -18,7 +18,7 @@ from penstock.online import fold
 from penstock.run.figures import Figures, figures, reconcile
 from penstock.run.manifest import pinned_instant
 from penstock.run.metrics import append, measured
-from penstock.run.overlap import overlapping, streamed
+from penstock.run.overlap import shared
 from penstock.run.places import Places
 from penstock.run.registration import registered
 from penstock.run.removal import remove
@@ -119,7 +119,7 @@ def commit(work: Work) -> Mapping[str, Any]:
     rows = work.table.staged([one.path for one in manifest.staged.rows], online.get("rejects", []))
     transaction = transaction_of(places, work.generation)
     # Another window that shares its time may have been run since this one was staged.
-    compare = manifest.compare or bool(overlapping(storage, places)) or streamed(storage, places)
+    compare = manifest.compare or shared(storage, places)
     done = work.table.append(
         rows, transaction, api_invocation_time=api, write_time=at, compare=compare
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from pyspark.sql.types import (
 )
 
 from penstock import encoding
-from penstock.contract import DELETED, TTL_S, FeatureGroup, FeatureType, Source
+from penstock.contract import DELETED, TTL_S, FeatureGroup, FeatureType, Pipeline, Source
 from penstock.errors import ContractError
 from penstock.gate import ORIGIN, Bounds
 from penstock.session import raised
@@ -114,6 +114,21 @@ def staged_schema(group: FeatureGroup) -> StructType:
     deleted = [StructField(DELETED, BooleanType())] if group.deleted_when is not None else []
     ttl = [StructField(TTL_S, LongType())] if group.ttl_from is not None else []
     return StructType([*rows_schema(group).fields, *deleted, *ttl])
+
+
+def transformed(pipeline: Pipeline, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """What a pipeline's transform makes of its sources; without one, its only source.
+
+    Raises:
+        ContractError: It gives no DataFrame.
+    """
+    if pipeline.transform is None:
+        return next(iter(frames.values()))
+    made = pipeline.transform(**frames)
+    if not isinstance(made, DataFrame):
+        name = pipeline.group.name
+        raise ContractError(f"{name}: the transform gave no DataFrame but {type(made)}")
+    return made
 
 
 def shuffle_partitions(spark: SparkSession) -> int:

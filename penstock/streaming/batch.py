@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from penstock.run.figures import SourceFigures
+from penstock.run.figures import SourceFigures, source_of
 from penstock.run.mode import Mode, mode
 from penstock.stage.report import Report, report
 from penstock.storage import Storage
 
-MANIFEST = "manifest.json"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Batch:
         bad: Files of rows it put aside.
         staged: Files and figures of the feature gate.
         expired: Candidates that are not sent because their time to live is over.
-        newest: Timestamp of the newest event, in microseconds; None where none is known.
     """
 
     number: int
@@ -49,7 +48,6 @@ class Batch:
     bad: tuple[str, ...]
     staged: Report
     expired: int = 0
-    newest: int | None = None
 
     @property
     def put_aside(self) -> list[str]:
@@ -75,7 +73,7 @@ class Batch:
 def read_batch(storage: Storage, folder: str) -> Batch | None:
     """The batch that was staged into a folder, or None."""
     try:
-        plain = json.loads(storage.read(f"{folder}/{MANIFEST}"))
+        plain = json.loads(storage.read(f"{folder}/{_MANIFEST}"))
     except FileNotFoundError:
         return None
     return _batch(plain)
@@ -83,7 +81,7 @@ def read_batch(storage: Storage, folder: str) -> Batch | None:
 
 def keep(storage: Storage, folder: str, batch: Batch) -> Batch:
     """Write the manifest down; the one that was there first counts."""
-    if storage.put_if_absent(f"{folder}/{MANIFEST}", batch.encoded()):
+    if storage.put_if_absent(f"{folder}/{_MANIFEST}", batch.encoded()):
         return batch
     found = read_batch(storage, folder)
     assert found is not None
@@ -96,11 +94,10 @@ def results_of(folder: str) -> str:
 
 
 def _batch(plain: Mapping[str, Any]) -> Batch:
-    source = {**plain["source"], "extra": tuple(plain["source"]["extra"])}
     made = {
         **plain,
         "mode": mode(plain["mode"]),
-        "source": SourceFigures(**source),
+        "source": source_of(plain["source"]),
         "bad": tuple(plain["bad"]),
         "staged": report(plain["staged"]),
     }

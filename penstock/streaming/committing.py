@@ -9,7 +9,6 @@ streaming, pitfall 3); :class:`penstock.commits.Log` reads it first.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +23,12 @@ import pyarrow.parquet as pq
 from penstock.commits import ATTEMPTS, Log, beaten
 from penstock.contract import DELETED, FeatureGroup
 from penstock.encoding.instants import micros_of
-from penstock.entries import Part, Transaction
+from penstock.entries import Transaction
 from penstock.errors import MismatchError
 from penstock.offline.table import table_schema
 from penstock.parts import PartTask
 from penstock.quarantine import Entry, Quarantine
+from penstock.stage.report import rows_of
 from penstock.stage.versions import TIE
 from penstock.storage import Storage
 from penstock.streaming.batch import Batch
@@ -124,7 +124,8 @@ class OfflineTail:
             self._compare = self._compare or self._own != read
             fresh = self._fresh(rows, read) if self._compare and read is not None else rows
             complete = fresh.append_column("write_time", pa.repeat(_instant(at), fresh.num_rows))
-            parts = self._written(complete.select(schema.names).cast(schema), schema)
+            table = complete.select(schema.names).cast(schema)
+            parts = PartTask(schema, self._path, self._storage).parts(table.to_batches())
             present = rows.num_rows - fresh.num_rows
             last = Transaction(self._application, waiting[-1][0].number)
             if self._log.append(parts, schema, last, present=present, read=read, blind=False):
@@ -182,11 +183,6 @@ class OfflineTail:
         known = set(_keys(there, names))
         return rows.filter(pa.array([one not in known for one in _keys(rows, names)], pa.bool_()))
 
-    def _written(self, rows: pa.Table, schema: pa.Schema) -> list[Part]:
-        task = PartTask(schema, self._path, self._storage)
-        found = [one for batch in task(rows.to_batches()) for one in batch.column(0).to_pylist()]
-        return [Part(**json.loads(one)) for one in found]
-
     def _read(self, path: str) -> pa.Table:
         with self._staged.open_input(path) as opened:
             return pq.read_table(opened)
@@ -233,10 +229,7 @@ def _check_rejected(
     group: str, rejected: int, rejects: Sequence[Sequence[str]], storage: Storage
 ) -> None:
     """Rows that are not committed are those in the files of rejects."""
-    told = 0
-    for path in (one for files in rejects for one in files):
-        with storage.open_input(path) as opened:
-            told += pq.ParquetFile(opened).metadata.num_rows
+    told = sum(rows_of(path, storage) for files in rejects for path in files)
     if told != rejected:
         message = f"{group}: {told} rows were refused, {rejected} are left out offline"
         raise MismatchError(message, "Nothing was committed; please report this as a defect")

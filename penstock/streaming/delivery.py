@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from penstock.contract import FeatureGroup
 from penstock.errors import MismatchError
-from penstock.online import FileOutcome, OnlineTotals, fold, send_file
+from penstock.online import OnlineTotals, fold, send_file
 from penstock.run.context import Context
-from penstock.run.sending import job_of
+from penstock.run.sending import job_of, send_by_tasks, slots_of
 from penstock.streaming.batch import Batch, results_of
-from penstock.worker import settled
 
 
 def deliver(context: Context, group: FeatureGroup, batch: Batch, folder: str) -> OnlineTotals:
@@ -26,34 +23,17 @@ def deliver(context: Context, group: FeatureGroup, batch: Batch, folder: str) ->
         CredentialsError, DataGateError, MismatchError, TemporaryError: As
             :func:`penstock.online.send_file`.
     """
-    files, results = batch.send, results_of(folder)
-    phases: dict[int, list[str]] = {}
-    for one in batch.staged.send:
-        phases.setdefault(one.phase, []).append(one.path)
-    for phase in sorted(phases, reverse=True):
-        if batch.way == "driver":
-            job = job_of(context, group, batch.mode, batch.chunk_rows, 1, results)
-            for path in sorted(phases[phase]):
-                send_file(job, path, context.storage)
-        else:
-            _by_tasks(context, group, batch, sorted(phases[phase]), results)
-    totals = fold(context.storage, results, files, batch.chunk_rows)
+    staged, results, driver = batch.staged.send, results_of(folder), batch.way == "driver"
+    slots = 1 if driver else slots_of(context, staged)
+    job = job_of(context, group, batch.mode, batch.chunk_rows, slots, results)
+    if driver:
+        for one in sorted(staged, key=lambda one: (-one.phase, one.path)):
+            send_file(job, one.path, context.storage)
+    else:
+        send_by_tasks(context, job, staged)
+    totals = fold(context.storage, results, batch.send, batch.chunk_rows)
     _check(group.name, batch, totals)
     return totals
-
-
-def _by_tasks(
-    context: Context, group: FeatureGroup, batch: Batch, paths: list[str], results: str
-) -> None:
-    spark, storage = context.spark.sparkContext, context.storage
-    slots = max(1, min(len(paths), spark.defaultParallelism))
-    job = job_of(context, group, batch.mode, batch.chunk_rows, slots, results)
-
-    def send(some: Iterable[str]) -> Iterator[FileOutcome]:
-        for path in some:
-            yield send_file(job, path, storage)
-
-    spark.parallelize(paths, len(paths)).mapPartitions(settled(send)).count()
 
 
 def _check(group: str, batch: Batch, totals: OnlineTotals) -> None:

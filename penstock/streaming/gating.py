@@ -49,7 +49,7 @@ class Gating:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows that pass, as the transform gets them."""
-        tally = Tally()
+        gate, tally = SourceGate(self.name, self.source, Bounds()), Tally()
         place, newest = "", 0
         with Files(self.folder, self.storage, "bad", BAD) as bad:
             for events in batches:
@@ -57,9 +57,8 @@ class Gating:
                     place = place or _place(events)
                     newest = max(newest, _newest(events))
                 latest = _EPOCH + timedelta(microseconds=_newest(events)) + self.ahead
-                gate = SourceGate(self.name, self.source, Bounds(), latest)
                 for rows in self.messages.rows(events):
-                    gated = gate.check(rows)
+                    gated = gate.check(rows, latest)
                     tally.count(
                         rows_in=gated.rows_in,
                         fit=gated.rows.num_rows,

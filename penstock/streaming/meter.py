@@ -46,7 +46,6 @@ class Meter:
     late: int = 0
     backlog: int | None = None
     waiting_since: float | None = None
-    committed_at: float | None = None
     _recent: deque[tuple[float, int, Longs]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,12 +72,11 @@ class Meter:
             self.expired += batch.expired
             self._recent.append((now, batch.source.read, fresh))
 
-    def committed(self, rows: int, present: int, now: float) -> None:
+    def committed(self, rows: int, present: int) -> None:
         """Rows are offline."""
         with self._lock:
             self.offline += rows
             self.present += present
-            self.committed_at = now
 
     def plain(self, now: float) -> dict[str, Any]:
         """A JSON form, as things stand at ``now`` (epoch seconds)."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import UsageError
+from penstock.run.places import streams_folder
 from penstock.storage import Storage
 
 _DIGITS = 4
@@ -78,11 +79,6 @@ class StreamPlaces:
     def application(self) -> str:
         """Name of its transactions: batch numbers begin anew with each checkpoint."""
         return f"penstock:{self.group}:stream-{self.id}"
-
-
-def streams_folder(state: str, group: str) -> str:
-    """Folder of all streams of a group; :func:`penstock.run.overlap.streamed` looks for it."""
-    return f"{state}/streams/{group}"
 
 
 def lease_path(state: str, group: str) -> str:

@@ -25,7 +25,7 @@ from penstock.run.holding import check_whole
 from penstock.run.ingest import explained
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
-from penstock.stage.spark import source_schema
+from penstock.stage.spark import source_schema, transformed
 from penstock.streaming.admission import check_stores, has_windows, others_of, stream_of
 from penstock.streaming.committing import OfflineTail
 from penstock.streaming.events import check_source, events_of
@@ -291,10 +291,7 @@ class _Run:
         ahead = timedelta(seconds=self._context.settings.quality.future_tolerance_s)
         work = Gating(name, source, messages, folder, self._context.storage, ahead)
         rows = events.mapInArrow(settled(work), source_schema(source))
-        transform = self._pipeline.transform
-        assert transform is not None  # without one a batch is of rows
-        made: DataFrame = transform(**others, **{name: rows})
-        return made
+        return transformed(self._pipeline, {**others, name: rows})
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from penstock.contract import Pipeline
-from penstock.errors import ContractError
 from penstock.gate import Bounds
 from penstock.session import spark_line
 from penstock.stage.report import Report
-from penstock.stage.spark import source_schema, wanted_columns
+from penstock.stage.spark import source_schema, transformed, wanted_columns
 from penstock.stage.tasks import gate_source
 from penstock.storage import Storage
 
@@ -78,12 +77,7 @@ class Rows:
         # The gate wrote proleptic Gregorian days; Spark 3.5 would ask before 1900 and 1582.
         reader = reader.option("datetimeRebaseMode", "CORRECTED")
         rows = reader.option("pathGlobFilter", f"{_ROWS}*").parquet(self._folder)
-        transform = self._pipeline.transform
-        assert transform is not None  # transformed has looked
-        made = transform(**self._others, **{self._streamed: rows})
-        if not isinstance(made, DataFrame):
-            name = self._pipeline.group.name
-            raise ContractError(f"{name}: the transform gave no DataFrame but {type(made)}")
+        made = transformed(self._pipeline, {**self._others, self._streamed: rows})
         return wanted_columns(made, self._pipeline.group)
 
     def _as_they_are(self, gated: Report) -> pa.Table:

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from penstock.conf_streams import Stream
 from penstock.contract import CORRECT, REPLACED, Pipeline
 from penstock.encoding.instants import micros_of
-from penstock.errors import ContractError, MismatchError
+from penstock.errors import MismatchError
 from penstock.gate import FILE, POSITION, PROBLEM, Bounds
 from penstock.run.context import Context
 from penstock.run.figures import SourceFigures, source_figures
@@ -31,6 +31,7 @@ from penstock.stage.spark import (
     SourceStaging,
     shuffle_partitions,
     stage_features,
+    transformed,
     wanted_columns,
 )
 from penstock.stage.tasks import FeatureTask
@@ -122,7 +123,6 @@ class Staging:
             bad=bad,
             staged=staged,
             expired=gone,
-            newest=int(stamps.max()) if len(stamps) else None,
         )
         return batch, stamps
 
@@ -164,7 +164,8 @@ class Staging:
         staged = Report()
         if gated.fit:
             partitions = shuffle_partitions(self.context.spark)
-            made = self._transformed(staging.typed(source, gated))
+            frames = {**self.others, self.streamed: staging.typed(source, gated)}
+            made = transformed(self.pipeline, frames)
             staged = stage_features(made, self._task(folder, now), partitions, storage)
         return staged, *self._told(gated), np.empty(0, np.int64)
 
@@ -192,16 +193,6 @@ class Staging:
 
     def _told(self, gated: Report) -> tuple[SourceFigures, tuple[str, ...]]:
         return source_figures(self.streamed, gated, ()), tuple(one.path for one in gated.bad)
-
-    def _transformed(self, rows: DataFrame) -> DataFrame:
-        transform = self.pipeline.transform
-        if transform is None:
-            return rows
-        made = transform(**self.others, **{self.streamed: rows})
-        if not isinstance(made, DataFrame):
-            name = self.pipeline.group.name
-            raise ContractError(f"{name}: the transform gave no DataFrame but {type(made)}")
-        return made
 
     def _living(self, staged: Report, folder: str, now: datetime) -> tuple[Report, int]:
         """Without candidates whose time to live is over, and how many these were."""

@@ -15,8 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from penstock.contract import Pipeline
-from penstock.errors import ContractError, UsageError
-from penstock.stage.spark import source_schema
+from penstock.errors import UsageError
+from penstock.stage.spark import source_schema, transformed
 
 Kind = Literal["rows", "windows"]
 
@@ -61,9 +61,8 @@ def kind_of(
     group = pipeline.group.name
     if pipeline.transform is None:
         return "rows"
-    made = pipeline.transform(**others, **{streamed: _streaming(spark, pipeline, streamed)})
-    if not isinstance(made, DataFrame):
-        raise ContractError(f"{group}: the transform gave no DataFrame but {type(made)}")
+    stream = _streaming(spark, pipeline, streamed)
+    made = transformed(pipeline, {**others, streamed: stream})
     if not made.isStreaming:
         message = f"{group}: what the transform gives does not come from {streamed!r}"
         raise UsageError(message, "Name the source that is the stream: streams.GROUP.source")

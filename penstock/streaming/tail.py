@@ -192,7 +192,7 @@ class Tail:
         last = batches[-1].number
         if self._offline is not None:
             made = self._offline.commit(batches, [one.rejects for one in waiting], context.now())
-            self._meter.committed(made.rows, made.present, context.now().timestamp())
+            self._meter.committed(made.rows, made.present)
             self._register()
         else:
             context.storage.write(self._done_path, str(last).encode())

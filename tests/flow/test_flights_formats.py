@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-import duckdb
 import pandas as pd  # noqa: TID253 - the independent computation the queries are compared with
 import pytest
-import sqlglot
 from pyspark.sql import SparkSession
 
 from penstock.contract import FeatureGroup, Pipeline
@@ -26,7 +24,7 @@ from schemas.airport_weather import PIPELINE as AIRPORT_WEATHER
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
 from tests.flights import path
-from tests.flow.test_histories import FORMS, SYSTEM, own_rows
+from tests.flow.test_histories import FORMS, SYSTEM, on_duckdb, own_rows
 from tests.lab import Lab
 
 MOMENT = datetime(2013, 7, 1, tzinfo=timezone.utc)
@@ -68,7 +66,7 @@ def _check(lab: Lab, pipeline: Pipeline, form: str, seen: dict[str, str]) -> Non
         moment = MOMENT if kind == "as-of" else None
         wanted = _expected(kind, own, group, moment)
         text = sql(kind, group, Table.registered("lake", "t"), ATHENA, limit=MOST, moment=moment)
-        _check_same(wanted, _on_duckdb(text, own))
+        _check_same(wanted, on_duckdb(text, own))
         answer = run(lab.spark, kind, group, "", rows=stored, limit=MOST, moment=moment)
         _check_same(wanted, answer.toPandas())
     features = own[list(group.names)].sort_values(list(group.names)).to_csv(index=False)
@@ -93,14 +91,6 @@ def _expected(
     if kind == "latest":
         return rows
     return rows.loc[~rows["is_deleted"], list(group.names)]
-
-
-def _on_duckdb(text: str, rows: pd.DataFrame) -> pd.DataFrame:
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'; CREATE SCHEMA lake")
-        db.register("rows_in", rows)
-        db.execute("CREATE TABLE lake.t AS SELECT * FROM rows_in")
-        return db.execute(sqlglot.transpile(text, read="trino", write="duckdb")[0]).df()
 
 
 def _check_same(wanted: pd.DataFrame, found: pd.DataFrame) -> None:

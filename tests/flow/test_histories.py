@@ -163,7 +163,7 @@ def _answers(
             text = sql(
                 kind, group, Table.registered("lake", "t"), ATHENA, limit=10**6, moment=moment
             )
-            assert _plain(_on_duckdb(text, own)) == wanted
+            assert _plain(on_duckdb(text, own)) == wanted
             for zone in SESSIONS:
                 answer = _asked(stored, kind, group, moment, zone)
                 assert answer == wanted
@@ -208,7 +208,8 @@ def _expected(kind: Kind, rows: pd.DataFrame, group: FeatureGroup, moment: datet
     return _plain(rows.loc[~rows["is_deleted"], list(group.names)])
 
 
-def _on_duckdb(text: str, rows: pd.DataFrame) -> pd.DataFrame:
+def on_duckdb(text: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a query in Athena's words answers of a table ``lake.t`` with these rows."""
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'; CREATE SCHEMA lake")
         db.register("rows_in", rows)

@@ -16,11 +16,11 @@ from penstock.errors import MismatchError, UsageError
 from penstock.session import spark_line
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
-from tests.flights import path, raw
+from tests.flights import path
 from tests.kafka import Broker, started
 from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE
-from tests.streams import Event, Fed, events_of, send
+from tests.streams import Event, Fed, events_of, flights, send
 
 pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 FLIGHTS = 1_500
@@ -39,12 +39,6 @@ def batch(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
     """A second laboratory, for what a batch gives."""
     with Emulator(data=tmp_path / "batch-aws", region="us-east-1") as emulator:
         yield replace(lab, emulator=emulator, root=tmp_path / "batch")
-
-
-def flights() -> list[Row]:
-    """Flights of the first days, in the order of the file; null is absent."""
-    rows = raw("flights.csv.zip").head(FLIGHTS).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def written(rows: list[Row], file: Path) -> Path:
@@ -66,7 +60,7 @@ def fed(lab: Lab, pipeline: Pipeline, broker: Broker, topic: str, **conf: Any) -
 @pytest.mark.shows("7.6")
 def test_flight_status_equals_the_batch(lab: Lab, batch: Lab, broker: Broker) -> None:
     """Both stores, after two runs of the stream, one of them by Spark's tasks."""
-    rows, half = flights(), FLIGHTS // 2
+    rows, half = flights(FLIGHTS), FLIGHTS // 2
     wanted = written(rows, batch.root / "flights.json")
     sources = {"flights": {"format": "json", "path": str(wanted)}, "airports": path("airports.csv")}
     batch.ingest(FLIGHT_STATUS, sources)
@@ -90,7 +84,7 @@ def test_flight_status_equals_the_batch(lab: Lab, batch: Lab, broker: Broker) ->
 @pytest.mark.shows("7.6")
 def test_the_last_row_of_each_hour_equals_the_batch(lab: Lab, batch: Lab, broker: Broker) -> None:
     """``route_traffic``: several micro-batches; each update is strictly newer, none is lost."""
-    rows = flights()
+    rows = flights(FLIGHTS)
     sources = {
         "flights": {"format": "json", "path": str(written(rows, batch.root / "flights.json"))},
         "airports": path("airports.csv"),
@@ -117,7 +111,7 @@ def test_the_last_row_of_each_hour_equals_the_batch(lab: Lab, batch: Lab, broker
 def test_late_events_and_those_of_a_minute_make_newer_rows(lab: Lab, broker: Broker) -> None:
     """Three events of one hour in three micro-batches: same minute, then an earlier one."""
     stream = fed(lab, ROUTE_TRAFFIC, broker, "late")
-    base = {**flights()[0], "dep_delay": "0", "arr_delay": "1"}
+    base = {**flights(1)[0], "dep_delay": "0", "arr_delay": "1"}
     for minute, count in (("830", 1), ("830", 2), ("810", 3)):
         send(broker, "late", events_of([{**base, "arr_time": minute}], "flight"))
         assert stream.run().figures["events"] == 1

@@ -19,10 +19,11 @@ from penstock.emulator.server import Emulator
 from penstock.session import spark_line
 from penstock.streaming.query import Asked, Ended, run_stream
 from schemas.flight_status import PIPELINE
-from tests.flights import path, raw
+from tests.flights import path
 from tests.kinesis_proxy import CORRECTED, Proxy, proxied
 from tests.lab import Lab
 from tests.service.moto import served
+from tests.streams import flights
 
 pytestmark = pytest.mark.skipif(
     spark_line() == "3.5", reason="Spark 3.5 has no Python data sources"
@@ -74,12 +75,6 @@ class Fed:
         settings = Settings.model_validate(plain)
         self.lab.provision(PIPELINE.group, settings)
         return run_stream(self.lab.context(settings), PIPELINE, Asked(available_now=True))
-
-
-def flights(count: int) -> list[Row]:
-    """The first ones of the file."""
-    rows = raw("flights.csv.zip").head(count).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def fed(lab: Lab, proxy: Proxy, stream: str, max_rows: int) -> Fed:

@@ -40,8 +40,8 @@ def test_figures_add_up_over_batches() -> None:
     meter = Meter(BEGAN)
     for number in (3, 4):
         delivered(meter, number, 1.0, [0.5])
-    meter.committed(7, 2, BEGAN + 2)
-    meter.committed(1, 0, BEGAN + 3)
+    meter.committed(7, 2)
+    meter.committed(1, 0)
     meter.backlog = 12
     plain = meter.plain(BEGAN + 10)
     told = {name: plain[name] for name in ("batches", "last", "events", "put_aside", "dropped")}
@@ -103,7 +103,7 @@ def test_a_line_for_people() -> None:
     )
     delivered(meter, 0, 10.0, [0.5] * 4, read=12_000)
     meter.backlog, meter.waiting_since = 3_400, BEGAN + 5
-    meter.committed(1_234, 0, BEGAN + 10)
+    meter.committed(1_234, 0)
     meter.late = 1_500
     assert line_of(meter.plain(BEGAN + 10)) == (
         "12,000 events, 1,200/s, fresh within 0.50 s (p50), 0.50 s (p99), 3,400 behind, "
