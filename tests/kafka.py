@@ -12,7 +12,6 @@ that ends.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import logging
 import os
@@ -170,7 +169,8 @@ class Broker:
         }
         lines = [f"{key}={_property(value)}\n" for key, value in settings.items()]
         (self._folder / "server.properties").write_text("".join(lines), encoding="ascii")
-        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 22 characters as Kafka's own; one that began with a hyphen would be read as an option.
+        name = f"A{uuid.uuid4().hex[:20]}A"
         words = ["format", "-t", name, "-c", "server.properties"]
         done = subprocess.run(
             [*_java(), "kafka.tools.StorageTool", *words],

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deltalake import DeltaTable
+
 from tests.flow.copies import change, copied
 from tests.flow.processes import Seen, end, under, until
 
@@ -149,14 +151,13 @@ def kill(
     Returns:
         The window that stood at the point; None where the driver ended before.
     """
-    before = files(table)
     try:
         until(lambda: hit.exists() or process.poll() is not None, point.name, seconds)
         if not hit.exists():
             return None
         if point.name != "cp10":
             time.sleep(0.05)  # until the name of the window is in the file
-        elif not _halted(process, table, before, seconds):
+        elif not _halted(process, table, seconds):
             return None
     finally:
         below = under(process.pid)
@@ -171,18 +172,19 @@ def files(table: Path) -> set[Path]:
     return {one for one in table.rglob("*.parquet") if "_delta_log" not in one.parts}
 
 
-def _halted(process: subprocess.Popen[Any], table: Path, before: set[Path], seconds: float) -> bool:
-    """Halt the JVM, step by step, where the append has a whole file and is not committed."""
+def _halted(process: subprocess.Popen[Any], table: Path, seconds: float) -> bool:
+    """Halt the JVM, step by step, where an append has a whole file that no commit names."""
+    before = files(table)  # what drivers before this one left, and windows beside this one wrote
 
     def there() -> bool:
-        return process.poll() is not None or bool(files(table) - before)
+        return process.poll() is not None or bool(_loose(table) - before)
 
     until(there, "a file of the append", seconds)
     jvm = next((one.pid for one in under(process.pid) if _java(one)), process.pid)
 
     def whole() -> bool:
         os.kill(jvm, signal.SIGSTOP)
-        found = any(one.read_bytes()[-4:] == b"PAR1" for one in files(table) - before)
+        found = any(one.read_bytes()[-4:] == b"PAR1" for one in _loose(table) - before)
         if not found:
             os.kill(jvm, signal.SIGCONT)
         return found
@@ -190,6 +192,15 @@ def _halted(process: subprocess.Popen[Any], table: Path, before: set[Path], seco
     if process.poll() is None:
         until(whole, "a whole file", seconds)
     return process.poll() is None
+
+
+def _loose(table: Path) -> set[Path]:
+    """Files that no commit names: those of an append that is under way, or was."""
+    found = files(table)  # first: a file committed a moment later is not taken for loose
+    if not DeltaTable.is_deltatable(str(table)):
+        return found
+    committed = {Path(one).name for one in DeltaTable(str(table)).file_uris()}
+    return {one for one in found if one.name not in committed}
 
 
 def _java(one: Seen) -> bool:
