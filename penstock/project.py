@@ -59,12 +59,21 @@ class Project:
         return self.datasets[name]
 
     def chosen(self, names: Sequence[str], tag: str | None = None) -> list[Pipeline]:
-        """The pipelines named, or those with the tag, or all."""
+        """The pipelines named, or those whose group bears the tag, or all; in order of name.
+
+        Raises:
+            UsageError: There is no such group, none with the tag, or names and a tag were given.
+        """
+        if names and tag is not None:
+            raise UsageError("groups are named, or chosen by --tag", "Leave one of them out")
         if names:
             return [self.pipeline(name) for name in names]
         found = [one for one in self.pipelines.values() if tag is None or tag in one.group.tags]
         if not found:
-            raise UsageError(f"no feature group has the tag {tag!r}")
+            known = sorted({one for each in self.pipelines.values() for one in each.group.tags})
+            message = f"no feature group has the tag {tag!r}"
+            there = f"There are: {', '.join(known)}" if known else "None has a tag"
+            raise UsageError(message, f"{there}; see 'tags' of a FeatureGroup in schemas/")
         return found
 
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock import aws
+from penstock.cli.failures import again, show_failures, told
 from penstock.cli.options import (
     Workspace,
     correct_option,
     online_option,
     spark_context,
+    tag_option,
     takeover_option,
     workspace_options,
 )
 from penstock.cli.tables import show, show_json
-from penstock.errors import CredentialsError, PenstockError, UsageError, gravest
+from penstock.errors import PenstockError, UsageError, gravest
 from penstock.ledger.window import Window, window
 from penstock.schedule.firing import instant, windows
 from penstock.timetable import Unit, duration
@@ -35,20 +37,24 @@ LOG = logging.getLogger("penstock")
 
 @click.command()
 @click.argument("groups", nargs=-1)
+@tag_option
 @click.option("--check", "check_only", is_flag=True, help="Only say what differs; write nothing.")
 @workspace_options
-def provision(workspace: Workspace, *, groups: tuple[str, ...], check_only: bool) -> int:
+def provision(
+    workspace: Workspace, *, groups: tuple[str, ...], tag: str | None, check_only: bool
+) -> int:
     """Create the feature groups, or add the features that are missing.
 
     \b
     Examples:
       penstock provision                 all groups of the project
       penstock provision flight_status   one
+      penstock provision --tag daily     those that bear a tag
       penstock provision --check         exit 2 where AWS differs from the contracts
     """
     from penstock import provision as engine
 
-    chosen = workspace.project.chosen(groups)
+    chosen = workspace.project.chosen(groups, tag)
     with aws.connected(workspace.settings) as endpoint:
         sagemaker = aws.client(endpoint, "sagemaker")
         if check_only:
@@ -80,7 +86,7 @@ def _telling(workspace: Workspace, group: str) -> Waiting:
 
 @click.command()
 @click.argument("groups", nargs=-1)
-@click.option("--tag", help="Groups that bear this tag.")
+@tag_option
 @click.option("--start", help="Start of the window, UTC, inclusive: 2013-01-01 or an instant.")
 @click.option("--end", help="End of the window, UTC, exclusive.")
 @click.option(
@@ -120,13 +126,15 @@ def ingest(
 ) -> int:
     """Read, transform, validate, send to the online store, write offline, register.
 
-    Running it again changes nothing; after an interruption it goes on where it stopped. A group
-    that fails is said and the others go on; the exit code is that of the gravest.
+    Running it again changes nothing; after an interruption it goes on where it stopped. Several
+    groups run in one Spark session and read a source they share once. A group that fails is said
+    and the others go on; the exit code is that of the gravest.
 
     \b
     Examples:
       penstock ingest                                     every group of the project
       penstock ingest flight_status                       one
+      penstock ingest --tag daily                         those that bear a tag
       penstock ingest aircraft_history --start 2013-01-01 --end 2013-02-01
       penstock ingest --set online.max_write_units_per_s=500
       penstock ingest flight_status --correct update
@@ -145,13 +153,20 @@ def ingest(
             lambda one: ingest_due(context, one, wanted, online, correct),
             context.progress.note,
         )
+    for group, error in failed.items():
+        LOG.error("%s: exit %d: %s", group, error.exit_code, error, exc_info=error)
     if workspace.as_json:
         show_json([*map(_plain, results), *(_lost(*one) for one in failed.items())])
-    elif results:
+        for error in failed.values():
+            click.echo(f"penstock: {error}", err=True)
+        return gravest(one.exit_code for one in failed.values())
+    if results:
         _summary(workspace, results, time.monotonic() - began)
-    for group, error in failed.items():
-        LOG.error("%s: %s", group, error, exc_info=error)
-        click.echo(f"penstock: {error}", err=True)
+    if failed:
+        show_failures(failed, len(chosen), again([*failed]))
+    elif results:
+        name = results[0].group
+        click.echo(f"Next: penstock query latest {name} · penstock get {name} ID · penstock status")
     return gravest(one.exit_code for one in failed.values())
 
 
@@ -160,22 +175,24 @@ def one_by_one(
     run: Callable[[Pipeline], list[Result]],
     note: Callable[[str, str], None],
 ) -> tuple[list[Result], dict[str, PenstockError]]:
-    """Run each pipeline though others fail; the results, and by group the errors.
+    """Run each pipeline though others fail, whatever with; the results, and by group the errors.
+
+    A role may lack one group alone, so what a refusal costs the others is a call each.
 
     Raises:
-        CredentialsError: At once: the others would get no further.
-        PenstockError: Where there is one pipeline only.
+        Exception: Where there is one pipeline only, what it raised.
     """
     results: list[Result] = []
     failed: dict[str, PenstockError] = {}
     for one in pipelines:
         try:
             results += run(one)
-        except PenstockError as error:
-            if len(pipelines) == 1 or isinstance(error, CredentialsError):
+        except Exception as error:
+            if len(pipelines) == 1:
                 raise
-            failed[one.group.name] = error
-            note(one.group.name, f"stopped: {error.message}")
+            failed[one.group.name] = found = told(error)
+            found.__cause__ = None if found is error else error
+            note(one.group.name, f"stopped: {found.message}")
     return results, failed
 
 
@@ -252,5 +269,3 @@ def _summary(workspace: Workspace, results: list[Result], seconds: float) -> Non
     if all(result.state == "unchanged" for result in results):
         click.echo("Nothing to do: every window is done, and its sources have not changed.")
     click.echo(f"The lake is in {workspace.settings.lake}; this took {seconds:.0f} s.")
-    name = results[0].group
-    click.echo(f"Next: penstock query latest {name} · penstock get {name} ID · penstock status")

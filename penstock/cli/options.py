@@ -78,6 +78,9 @@ correct_option = click.option(
     help="New values at event times that are written already: correct both stores, online by "
     "updates, or where these cannot by removing records and putting them anew.",
 )
+tag_option = click.option(
+    "--tag", help="The groups that bear this tag: FeatureGroup(…, tags=('daily',)) in schemas/."
+)
 takeover_option = click.option(
     "--takeover", is_flag=True, help="Do not wait for the lease of another run."
 )

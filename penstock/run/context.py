@@ -23,12 +23,21 @@ from penstock.quarantine import Quarantine
 from penstock.run.interruption import own_interrupt
 from penstock.run.places import offline_path, quarantine_path
 from penstock.run.tables import table_log
+from penstock.stage.report import Report
 from penstock.stage.spark import rows_schema
 from penstock.storage import Storage
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A source as it came through its gate: for which group, figures and files."""
+
+    reader: str
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Context:
         monotonic: Seconds, for durations.
         sleep: Waits so many seconds.
         takeover: Do not wait for the lease of another run.
+        read: What this session has read, for groups that share a source: see
+            :func:`penstock.run.readings.read`.
     """
 
     start: Callable[[], SparkSession]
@@ -56,6 +67,7 @@ class Context:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     takeover: bool = False
+    read: dict[str, Kept] = field(default_factory=dict)
 
     @functools.cached_property
     def spark(self) -> SparkSession:

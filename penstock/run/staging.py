@@ -23,9 +23,9 @@ from penstock.expectation import split
 from penstock.gate import Bounds, FeatureGate, SourceGate
 from penstock.run.correction import check_corrections
 from penstock.run.figures import Figures, SourceFigures, source_figures
-from penstock.run.inputs import bounds_of
 from penstock.run.manifest import Manifest
 from penstock.run.places import docs_path
+from penstock.run.readings import read
 from penstock.run.work import Work
 from penstock.stage.report import Report, check_files
 from penstock.stage.spark import (
@@ -111,16 +111,13 @@ def _sources(work: Work, folder: str) -> tuple[tuple[SourceFigures, ...], DataFr
     found: list[SourceFigures] = []
     bad: list[str] = []
     for one in work.feed.inputs:
-        work.say(f"reading {one.name}")
         if one.extra:
             work.note(f"{one.name}: columns nobody declared are left out: {_few(one.extra)}")
         staging = SourceStaging(context.spark, context.storage, f"{folder}/source-{one.name}")
-        report = one.stage(staging, bounds_of(one.source, work.places.window))
-        check_files(f"{work.group.name}: source {one.name}", report, context.storage)
-        one.check_read(report.rows_in)
-        found.append(source_figures(one.name, report, one.extra))
-        bad += [file.path for file in report.bad]
-        frames[one.name] = staging.typed(one.source, report)
+        reading = read(context.read, work.group.name, one, work.places.window, staging, work.say)
+        found.append(source_figures(one.name, reading.report, one.extra))
+        bad += [file.path for file in reading.report.bad]
+        frames[one.name] = reading.frame
     return tuple(found), _transformed(work, frames), bad
 
 

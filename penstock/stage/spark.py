@@ -56,7 +56,8 @@ class SourceStaging:
     """
 
     def __init__(self, spark: SparkSession, storage: Storage, folder: str) -> None:
-        self._spark, self._storage, self._folder = spark, storage, folder
+        self._spark = spark
+        self.storage, self.folder = storage, folder
 
     def files(
         self, name: str, source: Source, bounds: Bounds, reading: Reading, splits: Sequence[Split]
@@ -64,7 +65,7 @@ class SourceStaging:
         """Stage pinned files; a task a piece."""
         if not splits:
             return Report()
-        storage, folder = self._storage, self._folder
+        storage, folder = self.storage, self.folder
 
         def work(pieces: Iterable[Split]) -> Iterator[Report]:
             batches = (batch for piece in pieces for batch in reading.batches(piece))
@@ -77,7 +78,7 @@ class SourceStaging:
 
     def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
         """Stage a DataFrame that has the declared columns, a file and a position."""
-        storage, folder = self._storage, self._folder
+        storage, folder = self.storage, self.folder
 
         def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield _answer(gate_source(name, source, bounds, batches, folder, storage))

@@ -14,7 +14,7 @@ import yaml
 from penstock.cli.ingesting import one_by_one
 from penstock.cli.program import cli, run
 from penstock.contract import Pipeline
-from penstock.errors import CredentialsError, DataGateError, PenstockError, gravest
+from penstock.errors import CredentialsError, DataGateError, gravest
 from penstock.project import load_project
 from penstock.run.figures import Figures
 from penstock.run.ingest import Result
@@ -77,7 +77,9 @@ def test_status_before_anything_says_what_to_type(
         (["ingest", "nope"], "there is no feature group 'nope' in this project. There are: "),
         (["ingest", "--start", "2013-01-01"], "a window needs --start and --end"),
         (["ingest", "--start", "2013-01-02", "--end", "2013-01-01"], "is not after its start"),
-        (["ingest", "--tag", "nope"], "no feature group has the tag 'nope'"),
+        (["ingest", "--tag", "nope"], "no feature group has the tag 'nope'. There are: flights, "),
+        (["provision", "--tag", "nope"], "no feature group has the tag 'nope'. There are: flights"),
+        (["ingest", "flight_status", "--tag", "flights"], "groups are named, or chosen by --tag"),
         (["query", "as-of", "airport_weather"], "as-of needs a moment"),
         (["query", "live", "airport_weather", "2013-01-01T00:00:00Z"], "live takes no moment"),
         (
@@ -150,22 +152,31 @@ def test_a_group_that_fails_does_not_keep_the_others_waiting() -> None:
     assert noted == [("flight_status", "stopped: 6 of 100 rows")]
 
 
-def test_without_credentials_no_other_group_is_tried() -> None:
-    """Nor is anything gathered where there is one group: its error is the command's."""
+def test_whatever_one_group_ends_with_the_others_are_tried() -> None:
+    """A refusal may be of one group alone; a transform's own error is a line like any other."""
 
     def refused(pipeline: Pipeline) -> list[Result]:
-        ran.append(pipeline.group.name)
-        raise error
+        raise {
+            "airport_weather": CredentialsError("not allowed to write", "Check the role's policy"),
+            "flight_status": ZeroDivisionError("division by zero"),
+            "aircraft_history": DataGateError("6 of 100 rows"),
+        }[pipeline.group.name]
 
-    error: PenstockError
-    for error, pipelines in (
-        (CredentialsError("no credentials"), _three()),
-        (DataGateError("6 of 100 rows"), _three()[:1]),
-    ):
-        ran: list[str] = []
-        with pytest.raises(type(error)):
-            one_by_one(pipelines, refused, lambda *_: None)
-        assert len(ran) == 1
+    results, failed = one_by_one(_three(), refused, lambda *_: None)
+    assert results == []
+    assert [one.exit_code for one in failed.values()] == [77, 70, 65]
+    assert failed["flight_status"].message == "ZeroDivisionError: division by zero"
+    assert isinstance(failed["flight_status"].__cause__, ZeroDivisionError)
+
+
+def test_the_error_of_the_only_group_is_the_commands() -> None:
+    """Nothing is gathered."""
+
+    def refused(_pipeline: Pipeline) -> list[Result]:
+        raise DataGateError("6 of 100 rows")
+
+    with pytest.raises(DataGateError):
+        one_by_one(_three()[:1], refused, lambda *_: None)
 
 
 @pytest.mark.parametrize(
