@@ -228,7 +228,7 @@ def quiet(session: SparkSession) -> None:
     """Leave the terminal to our own lines; Spark's warnings go to its own log files."""
     session.sparkContext.setLogLevel("ERROR")
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    # Spark 4 writes a wrong column to standard error, with all of Java's stack, before it raises it.
+    # Spark 4 writes a wrong column to standard error, with Java's stack, before it raises it.
     logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
 
 

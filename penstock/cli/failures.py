@@ -17,7 +17,7 @@ LOG = logging.getLogger("penstock")
 
 
 def told(error: Exception) -> PenstockError:
-    """Whatever a group ended with as an error with its exit code; a transform may raise anything."""
+    """What a group ended with as an error of ours; a transform may raise anything."""
     if isinstance(error, PenstockError):
         return error
     path = log_path()
