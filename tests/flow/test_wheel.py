@@ -169,7 +169,7 @@ def test_doctor_says_what_is_missing(bare: Installed, bare_project: Path, tmp_pa
         assert found["Java"]["remedy"] == "Install Java 17 and set JAVA_HOME"
         assert not found["Spark"]["ok"]
         assert found["Spark"]["remedy"] == "pip install 'penstock[local]'"
-        assert found["AWS"]["ok"], found["AWS"]
+        assert found["credentials"]["ok"], found["credentials"]
 
 
 @pytest.mark.parametrize(

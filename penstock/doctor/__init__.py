@@ -1,0 +1,1 @@
+"""``penstock doctor``: what machine, configuration and role lack, each with its remedy."""
