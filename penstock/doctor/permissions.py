@@ -146,7 +146,7 @@ def _simulated(iam: Any, who: str, need: Need) -> Finding:
         if not page.get("IsTruncated"):
             break
         asked["Marker"] = page["Marker"]
-    denied = {}
+    denied: dict[str, str] = {}
     for one in answers:
         parts = one.get("ResourceSpecificResults") or [
             {"EvalResourceName": one.get("EvalResourceName"),

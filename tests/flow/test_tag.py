@@ -106,7 +106,7 @@ def _with_source_files(small: Small, kind: str) -> set[str]:
 
 
 def _rows(small: Small, group: str) -> int:
-    return DeltaTable(small.lake / "offline" / group).to_pyarrow_table().num_rows
+    return int(DeltaTable(small.lake / "offline" / group).to_pyarrow_table().num_rows)
 
 
 def _entries(small: Small) -> dict[str, set[tuple[str, int]]]:
