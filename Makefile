@@ -9,12 +9,12 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run reset test prove lint dist soak bench-online bench-join bench-stream clean
+.PHONY: help setup run reset test prove lint dist docs matrix soak bench-online bench-join bench-stream clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(READY) ## make the virtual environment (SPARK=4.1 or 3.5)
+setup: $(READY) ## make the virtual environment (SPARK=4.1, 4.0 or 3.5)
 
 $(READY): pyproject.toml constraints/spark-$(SPARK).txt
 	@start=$$(date +%s); \
@@ -75,5 +75,19 @@ dist: $(READY) ## the artefacts: wheel, the same bytes as .zip, project.zip, job
 	rm -r $(DIST)/schemas $(DIST)/transforms
 	@ls -1 $(DIST)
 
+matrix: $(READY) ## every supported line of Spark, wheel and oldest packages; writes docs/matrix.md (90 min)
+	@$(BIN)/python -m bench.matrix
+
+# mkdocs has an environment of its own, complete and without a resolver: it shares nothing with Spark.
+DOCS := .venv-docs
+$(DOCS)/.ready: constraints/docs.txt
+	@$(PYTHON) -m venv $(DOCS) && \
+	$(DOCS)/bin/pip install -q --disable-pip-version-check --no-deps -r constraints/docs.txt && \
+	touch $(DOCS)/.ready
+
+docs: $(READY) $(DOCS)/.ready ## generate the configuration reference, build the site into site/, strictly
+	@$(BIN)/python -m penstock.reference > docs/configuration.md
+	@$(DOCS)/bin/mkdocs build --strict --quiet
+
 clean: reset ## remove what was built and set up
-	rm -rf .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv-* dist build site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

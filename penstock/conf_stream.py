@@ -33,12 +33,12 @@ class KafkaSecurity(Record):
     truststore: str | None = Field(
         default=None, description="File, on driver and executors, with the authorities we trust."
     )
-    truststore_type: Store = "JKS"
+    truststore_type: Store = Field(default="JKS", description="Its format.")
     truststore_password: Reference | None = Field(default=None, description="A reference.")
     keystore: str | None = Field(
         default=None, description="File, on driver and executors, with our own key and certificate."
     )
-    keystore_type: Store = "JKS"
+    keystore_type: Store = Field(default="JKS", description="Its format.")
     keystore_password: Reference | None = Field(default=None, description="A reference.")
     key_password: Reference | None = Field(default=None, description="A reference.")
 

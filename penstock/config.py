@@ -120,7 +120,11 @@ class Catalog(_Record):
     register_tables: bool = Field(
         default=True, alias="register", description="Keep Glue tables in step with the contract."
     )
-    database: str = Field(default="penstock", pattern=r"^[a-z_][a-z0-9_]{0,254}$")
+    database: str = Field(
+        default="penstock",
+        pattern=r"^[a-z_][a-z0-9_]{0,254}$",
+        description="Glue database of the offline tables.",
+    )
     crawler: Crawler = Crawler()
 
 
@@ -153,8 +157,14 @@ class Group(_Record):
     )
     role_arn: str | None = Field(default=None, description="Role the service takes for a store.")
     kms_key: str | None = Field(default=None, description="KMS key of the online store.")
-    table: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_]{0,251}$")
-    storage_type: Literal["Standard", "Standard_V2", "InMemory"] = "Standard"
+    table: str | None = Field(
+        default=None,
+        pattern=r"^[a-z_][a-z0-9_]{0,251}$",
+        description="Name of its Glue table; unset: the group's, in Glue's letters.",
+    )
+    storage_type: Literal["Standard", "Standard_V2", "InMemory"] = Field(
+        default="Standard", description="Tier of the online store."
+    )
     stores: Literal["both", "online", "offline"] = Field(
         default="both", description="Which stores the group has."
     )
