@@ -15,8 +15,9 @@ is installed with the same pins.
 """
 _AFTER = """
 *wheel*: penstock is the wheel that `make dist` builds, and nothing of the checkout is on the path.
-*oldest*: the lowest versions of the ranges in `pyproject.toml` (`constraints/oldest.txt`). There the
-tests of the embedded AWS are left out, and those of operations its boto3 does not know are skipped.
+*oldest*: the lowest versions of the ranges in `pyproject.toml` (`constraints/oldest.txt`). There
+the tests of the embedded AWS are left out, and those of operations its boto3 does not know are
+skipped.
 Spark on EMR and Glue is not this Spark: [what is not verified on AWS](not-verified.md).
 """
 NOT_RUN = (
