@@ -110,9 +110,7 @@ def _bounds(one: Input, window: Window) -> Bounds:
 
 def _key(one: Input, bounds: Bounds) -> str:
     """Equal where the source gate would answer the same, row for row."""
-    whole = bounds == Bounds()
-    time = None if whole else one.source.time
-    source = replace(one.source, time=time, lookback=timedelta(0))
+    source = replace(one.source, lookback=timedelta(0))  # what it leads to is in the bounds
     parts = [
         one.name,
         _how(one.reading) if isinstance(one, FileInput) else "delta",
