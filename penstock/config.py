@@ -21,6 +21,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 from penstock.conf_crawler import Crawler
 from penstock.conf_file import adopted_path, lay, merge, read
 from penstock.conf_ledger import Ledger
+from penstock.conf_observe import Observe
 from penstock.conf_price import Prices
 from penstock.conf_record import Record as _Record
 from penstock.conf_schedule import Schedule, Scheduler
@@ -217,6 +218,8 @@ class Settings(_Record):
     catalog: Catalog = Catalog()
     quality: Quality = Quality()
     ledger: Ledger = Ledger()
+    report: bool = Field(default=True, description="Write a report of each run into the lake.")
+    observe: Observe = Observe()
     spark: Spark = Spark()
     prices: Prices = Prices()
     schedules: dict[str, Schedule] = Field(default_factory=dict)

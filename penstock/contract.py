@@ -98,15 +98,29 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Feature:
-    """One feature: a name, one of the service's types, and what is expected of its values."""
+    """One feature: a name, one of the service's types, and what is expected of its values.
+
+    Args:
+        name: As the service takes it.
+        type: One of the service's three.
+        description: For people.
+        expectations: About its values.
+        pii: Its values tell of a person: reports show nothing made of them but counts.
+        listed: Its values may be written out in reports: few and harmless texts, such as codes.
+    """
 
     name: str
     type: FeatureType
     description: str = ""
     expectations: tuple[Expectation, ...] = ()
+    pii: bool = False
+    listed: bool = False
 
     def __post_init__(self) -> None:
         _check_name("feature", self.name)
+        if self.pii and self.listed:
+            message = f"feature {self.name!r} is pii and listed"
+            raise ContractError(message, "What tells of a person is not written out: drop one")
         if self.name.lower() in RESERVED or self.name.startswith("_"):
             message = f"feature {self.name!r} bears a reserved name"
             raise ContractError(message, f"Reserved: {', '.join(sorted(RESERVED))}")
@@ -170,6 +184,9 @@ class FeatureGroup:
             raise ContractError(
                 f"feature group {self.name!r}: fraction_digits must be 0, 3, 6 or 9"
             )
+        if self.feature(self.record_identifier).listed:  # a record must be forgettable
+            message = f"feature group {self.name!r}: its record identifier is listed"
+            raise ContractError(message, "Identifiers are never written out in reports")
         self._check_controls()
 
     def feature(self, name: str) -> Feature:

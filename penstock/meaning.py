@@ -15,7 +15,8 @@ from enum import Enum
 from types import ModuleType
 from typing import Any
 
-_UNHEARD = frozenset({"description", "tags"})
+#: What people read of rows, and what reports show of them, decides none.
+_UNHEARD = frozenset({"description", "tags", "pii", "listed"})
 #: Fields that came later, and what they are where they are not used: the hash stays what it was.
 _LATER: Mapping[str, Any] = {"deleted_when": None, "ttl": None, "ttl_from": None, "recent": 1}
 

@@ -220,7 +220,12 @@ def fired(
 
 def _plain(result: Result) -> dict[str, Any]:
     found = result.figures
-    more = {"read": found.read, "all_quarantined": found.all_quarantined, "rate": found.rate}
+    more: dict[str, Any] = {
+        "read": found.read,
+        "all_quarantined": found.all_quarantined,
+        "rate": found.rate,
+        "report": result.report,
+    }
     return {"group": result.group, "window": result.window, "state": result.state} | (
         found.plain() | more
     )
@@ -269,3 +274,13 @@ def _summary(workspace: Workspace, results: list[Result], seconds: float) -> Non
     if all(result.state == "unchanged" for result in results):
         click.echo("Nothing to do: every window is done, and its sources have not changed.")
     click.echo(f"The lake is in {workspace.settings.lake}; this took {seconds:.0f} s.")
+    pages = [one.report for one in results if one.report is not None]
+    if pages:
+        click.echo(f"What happened, as {_pages(pages)}")
+
+
+def _pages(paths: list[str]) -> str:
+    """One page by its path; of several how many, and the last."""
+    if len(paths) == 1:
+        return f"a page: {paths[0]}"
+    return f"{len(paths)} pages, the last: {paths[-1]}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock import aws, lake
+from penstock.bucket import storage_of
 from penstock.cli.asking import on_athena, plain_rows, workgroup_option
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
@@ -18,7 +19,8 @@ from penstock.config import Settings
 from penstock.contract import Pipeline
 from penstock.errors import UsageError
 from penstock.memory import all_kept
-from penstock.run.places import offline_path
+from penstock.report.shelf import Shelf
+from penstock.run.places import offline_path, reports_path
 from penstock.run.status import Status, statuses
 from penstock.run.tables import table_log
 from penstock.run.timeline import calendar
@@ -38,7 +40,8 @@ def status(workspace: Workspace, *, groups: tuple[str, ...]) -> int:
     """What is done, window by window, what is missing between, and what to type next.
 
     Read from the ledger alone. Windows are done, open (rows may still arrive), stale (the pipeline
-    has changed since), failed, running, interrupted or missing.
+    has changed since), failed, running, interrupted or missing. Below them is the page about the
+    newest run; with --json every window has the page about its newest run.
 
     \b
     Example:
@@ -53,8 +56,11 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
     now = datetime.now(timezone.utc)
     calendars = [calendar(workspace.settings, one, found[one.group.name], now) for one in chosen]
     streams = standings(workspace.settings, list(found), now.timestamp())
+    reports = {group: _reports(workspace.settings, group) for group in found}
     if workspace.as_json:
-        rows = (row for one in calendars for row in one.json_rows(found[one.group]))
+        rows = (
+            row for one in calendars for row in one.json_rows(found[one.group], reports[one.group])
+        )
         show_rows(chain(rows, map(json.dumps, streams)))
         return 0
     head = (
@@ -76,9 +82,18 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
         click.echo(f"{len(states) - len(shown):,} more windows: --json has all")
     for line in (line for one in calendars for line in one.lines()):
         click.echo(line)
+    for group, pages in reports.items():
+        if pages:
+            click.echo(f"{group}: newest report: {max(pages.values())}")
     for one in streams:
         click.echo(stream_line(one))
     return 0
+
+
+def _reports(settings: Settings, group: str) -> dict[str, str]:
+    """Path of the newest report of each window; windows that ran long ago may have none."""
+    folder = reports_path(settings, group)
+    return Shelf(storage_of(folder, settings), folder).pages()
 
 
 def _readable(found: Sequence[Status]) -> list[Status]:

@@ -26,6 +26,7 @@ from penstock.run.interruption import full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import shared
 from penstock.run.places import Places, ledger_of, state_folder
+from penstock.run.reporting import observed
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.tables import check_tables
 from penstock.run.undo import check_none
@@ -56,12 +57,14 @@ class Result:
         window: Name of the window.
         state: ``done``, ``resumed`` (an interrupted run was finished) or ``unchanged``.
         figures: Its figures; of an unchanged window those of the run that finished it.
+        report: Path of this run's report; None where it wrote none.
     """
 
     group: str
     window: str
     state: Literal["done", "resumed", "unchanged"]
     figures: Figures
+    report: str | None = None
 
 
 def ingest_pipeline(
@@ -129,13 +132,13 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
     check_tables(context.settings, feed.group.name)
     places = Places(state_folder(context.settings), feed.group.name, window)
     ledger = ledger_of(context.storage, places)
-    resumed = False
+    resumed, report = False, None
     while True:
         generation, journal = ledger.newest(window.name)
         check_none(journal, window.name)
         if journal.state is State.DONE:
             if resumed and feed.frame is None and _same(journal, feed, mode):
-                return _result(places, journal, "resumed")
+                return _result(places, journal, "resumed", report)
             if not resumed and _same(journal, feed, mode):
                 return _result(places, journal, "unchanged")
             generation += 1
@@ -144,9 +147,11 @@ def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
         work = _claimed(context, feed, places, generation, journal, mode)
         if journal.state is State.DONE:  # by the run that had it before: it was faster
             continue
-        _walk(work)
+        with observed(work):
+            _walk(work)
+        report = work.report
         if work.manifest.run == work.run:
-            return _result(places, journal, "done")
+            return _result(places, journal, "done", report)
         resumed = True  # what was staged by another run: are these our rows?
 
 
@@ -224,11 +229,14 @@ def _same(journal: Journal, feed: Feed, mode: Mode) -> bool:
 
 
 def _result(
-    places: Places, journal: Journal, state: Literal["done", "resumed", "unchanged"]
+    places: Places,
+    journal: Journal,
+    state: Literal["done", "resumed", "unchanged"],
+    report: str | None = None,
 ) -> Result:
     found = done_figures(journal)
     assert found is not None
-    return Result(places.group, places.window.name, state, found)
+    return Result(places.group, places.window.name, state, found, report)
 
 
 def _unanswered(error: Exception, lake: str) -> TemporaryError | None:

@@ -89,6 +89,11 @@ def docs_path(settings: Settings, group: str) -> str:
     return f"{absolute(settings.lake)}/docs/{group}"
 
 
+def reports_path(settings: Settings, group: str) -> str:
+    """Absolute folder of the reports of a group's runs, or its ``s3://`` URI."""
+    return f"{absolute(settings.lake)}/reports/{group}"
+
+
 def ledger_of(storage: Storage, places: Places) -> Ledger:
     """The ledger of a window's group."""
     return Ledger(storage, places.state, places.group)

@@ -192,5 +192,6 @@ def _check_expectations(work: Work, staged: Report) -> None:
     rows = rows.select(*(f"`{name}`" for name in work.group.names))
     with _docs(work) as docs:
         verdict = quality.validate(rows, wanted, work.group.name, docs)
+    work.findings = verdict.findings
     for finding in quality.decide(verdict):
         work.note(f"warning: the staged set does not meet {finding}")

@@ -148,13 +148,16 @@ class Calendar:
             return f"penstock plan {self.group} {self._range(stale)} --restate"
         return None
 
-    def json_rows(self, found: Sequence[Status]) -> Iterator[str]:
+    def json_rows(
+        self, found: Sequence[Status], reports: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[str]:
         """For programs: every window as it always was, with its standing; then the gaps; as JSON.
 
         What events carry is not parsed for it.
 
         Args:
             found: What the calendar was made from.
+            reports: Path of the page about a window's newest run, by the window's name.
         """
         until = _instant(self.fresh_until)
         common = {"fresh_until": until, "age_s": self.age_s, "group_next": self.advice}
@@ -163,10 +166,12 @@ class Calendar:
         end = json.dumps(common, ensure_ascii=False)[1:]
 
         known = _Known()  # texts alone are encoded ten times as fast as the mapping they are in
-        form = ", ".join(f'"{name}": %s' for name in (*Status(self.group).head, "standing", "why"))
+        names = (*Status(self.group).head, "standing", "why", "report")
+        form = ", ".join(f'"{name}": %s' for name in names)
 
         def row(one: Status, standing: str | None, why: str) -> str:
-            told = form % tuple([known[value] for value in (*one.values, standing, why)])
+            page = reports.get(one.window or "")
+            told = form % tuple([known[value] for value in (*one.values, standing, why, page)])
             data = "null" if one.data is None else one.data.text
             return f'{{{told}, "data": {data}, {end}'
 

@@ -11,6 +11,7 @@ from penstock.contract import FeatureGroup, Transform
 from penstock.errors import PenstockError
 from penstock.ledger.journal import Journal
 from penstock.offline.table import OfflineTable
+from penstock.quality import Finding
 from penstock.quarantine import Entry, Quarantine
 from penstock.run.context import Context
 from penstock.run.inputs import Input
@@ -45,7 +46,11 @@ class Feed:
 
 @dataclass
 class Work:
-    """One window on its way; what is no ingestion keeps its manifest elsewhere."""
+    """One window on its way; what is no ingestion keeps its manifest elsewhere.
+
+    ``findings`` is what this run found when it judged the staged set, ``report`` the path of its
+    report; None before, and where there is none.
+    """
 
     context: Context
     feed: Feed
@@ -59,6 +64,8 @@ class Work:
     began: float
     _manifest: Manifest | None = field(default=None)
     manifest_path: str | None = None
+    findings: tuple[Finding, ...] | None = None
+    report: str | None = None
 
     @property
     def group(self) -> FeatureGroup:

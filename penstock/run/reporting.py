@@ -1,0 +1,157 @@
+"""What a run tells others of itself at its end: its report, a line of metrics, events of lineage.
+
+None of it ever fails a run, or keeps one from ending as it would: what goes wrong is a warning in
+the log. A run that is interrupted has no report; the one that finishes its window has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from penstock.bucket import storage_of
+from penstock.conf_observe import STDERR
+from penstock.errors import PenstockError, unknown
+from penstock.report import emf, lineage, run_page
+from penstock.report.shelf import Shelf
+from penstock.run.context import Context
+from penstock.run.gathering import figures, gathered, outline
+from penstock.run.places import docs_path, offline_path, reports_path
+from penstock.run.work import Work
+from penstock.session import raised
+
+LOG = logging.getLogger("penstock")
+#: Ends of a run that are told of: the data failed a gate, figures disagree.
+_TOLD = frozenset({65, 70})
+
+
+@contextmanager
+def observed(work: Work) -> Iterator[None]:
+    """Tell of a run that it has begun, and at its end how it ended."""
+    _quietly(work, "lineage", lambda: _lineage(work, "START"))
+    try:
+        yield
+    except Exception as error:
+        _ended(work, _ours(error))
+        raise
+    except BaseException:
+        _quietly(work, "lineage", lambda: _lineage(work, "ABORT"))
+        raise
+    _ended(work, None)
+
+
+def shelf(context: Context, group: str) -> Shelf:
+    """The reports of a group."""
+    folder = reports_path(context.settings, group)
+    return Shelf(storage_of(folder, context.settings), folder)
+
+
+def _ended(work: Work, error: PenstockError | None) -> None:
+    settings = work.context.settings
+    plain = outline(work, error)
+    if error is None or error.exit_code in _TOLD:
+        plain["figures"] = _figures(work)
+        if settings.report:
+            plain = _quietly(work, "report", lambda: _report(work, error)) or plain
+    if settings.observe.emf is not None:
+        _quietly(work, "metrics", lambda: _metrics(work, plain))
+    kind: lineage.Kind = "COMPLETE" if error is None else "FAIL"
+    _quietly(work, "lineage", lambda: _lineage(work, kind, plain))
+
+
+def _report(work: Work, error: PenstockError | None) -> dict[str, Any]:
+    context = work.context
+    place = shelf(context, work.group.name)
+    plain = gathered(work, error, place.previous(work.run))
+    plain["docs"] = _docs(work)
+    work.report = place.put(plain, run_page.html(plain), context.now())
+    return plain
+
+
+def _docs(work: Work) -> str | None:
+    """Where the Data Docs are, from the folder of reports; None where there are none."""
+    settings, group = work.context.settings, work.group.name
+    first = f"{docs_path(settings, group)}/index.html"
+    if not settings.quality.docs or not storage_of(first, settings).exists(first):
+        return None
+    return f"../../docs/{group}/index.html"
+
+
+def _figures(work: Work) -> dict[str, Any] | None:
+    storage = work.context.storage
+    staged = storage.exists(work.places.manifest(work.generation))
+    return figures(work, work.manifest if staged else None)
+
+
+def _metrics(work: Work, plain: Mapping[str, Any]) -> None:
+    observe = work.context.settings.observe
+    _add(work, str(observe.emf), emf.line(plain, observe.emf_namespace, work.context.now()))
+
+
+def _lineage(work: Work, kind: lineage.Kind, plain: Mapping[str, Any] | None = None) -> None:
+    settings = work.context.settings
+    path = settings.observe.lineage
+    if path is None:
+        return
+    name, place = work.group.name, settings.group(work.group.name)
+    sends = work.mode.online != "never"
+    job = lineage.Job(
+        namespace=settings.observe.lineage_namespace or settings.project,
+        group=work.group,
+        run=work.run,
+        inputs=list(_inputs(work)),
+        offline=offline_path(settings, name) if work.mode.offline == "own" else None,
+        online=(place.physical or name) if sends else None,
+    )
+    told = plain or {}
+    event = lineage.event(kind, job, work.context.now(), told.get("figures"), told.get("why"))
+    _add(work, path, event)
+
+
+def _inputs(work: Work) -> Iterator[str]:
+    """Files of all sources, or folders of Delta tables."""
+    for pin in (work.feed.pins or {}).values():
+        yield from [one[0] for one in pin] if isinstance(pin[0], (list, tuple)) else [pin[0]]
+
+
+def _add(work: Work, path: str, told: Mapping[str, Any]) -> None:
+    """One line, in one write: several runs may add to a file."""
+    text = json.dumps(told) + "\n"
+    if path == STDERR:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        return
+    file = work.context.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with Path(file).open("ab", buffering=0) as opened:
+        opened.write(text.encode())
+
+
+def _ours(error: Exception) -> PenstockError:
+    if isinstance(error, PenstockError):
+        return error
+    return raised(error) or unknown(error, "")
+
+
+def _quietly(work: Work, what: str, act: Callable[[], Any]) -> Any:
+    """Do it; what goes wrong is in the log, without words of others, which may hold values."""
+    try:
+        return act()
+    except Exception as error:  # noqa: BLE001 - telling of a run must not change how it ends
+        LOG.warning("%s: no %s of run %s: %s", work.group.name, what, work.run, _named(error))
+        return None
+
+
+def _named(error: Exception) -> str:
+    if isinstance(error, (PenstockError, OSError)):
+        return f"{type(error).__name__}: {error}"
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = "" if where is None else f" at {where.tb_frame.f_code.co_name}:{where.tb_lineno}"
+    return f"{type(error).__name__}{place}"
