@@ -42,10 +42,10 @@ def distributions(plain: Plain) -> Html:
     if not features:
         return Html("")
     table = page.table(
-        ["feature", "type", "missing", "different", "mean", "median", "spread"],
+        ["feature", "type", "missing", "different", "characters", "mean", "median", "spread"],
         [_row(one) for one in features],
         caption="Of features marked pii there is only how many values are missing.",
-        numbers=range(2, 7),
+        numbers=range(2, 8),
     )
     drawn = [chart for one in features if (chart := _chart(one)) is not None]
     return joined([table, page.grid(drawn[:_DRAWN])])
@@ -59,13 +59,25 @@ def _row(one: Plain) -> list[object]:
         None if one.get(key) is None else short(one[key]) for key in ("mean", "median", "deviation")
     ]
     kind = f"{one['type']}, pii" if one["pii"] else one["type"]
-    return [name, kind, missing, None if different is None else f"{different:,}", *numbers]
+    shown = None if different is None else f"{different:,}"
+    return [name, kind, missing, shown, _lengths(one), *numbers]
+
+
+def _lengths(one: Plain) -> str | None:
+    """From the shortest to the longest text, but for a few in a hundred at either end."""
+    if "length" not in one:
+        return None
+    edges = one["length"]["edges"]
+    first, last = math.ceil(edges[0]), math.floor(edges[-1])
+    return f"{first}" if first >= last else f"{first} to {last}"
 
 
 def _chart(one: Plain) -> Html | None:
     if "listed" in one:
         return charts.bars(one["listed"], title=f"{one['name']}: the most frequent values")
     if "length" in one and one["role"] is None:
+        if sum(map(bool, one["length"]["counts"])) == 1:  # all are of one length
+            return None
         return _histogram(one["name"], one["length"], None, "characters")
     if "shape" not in one or one["role"] is not None:
         return None

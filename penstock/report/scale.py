@@ -9,6 +9,8 @@ from dataclasses import dataclass
 _SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _PLAIN = 10_000  # below, a number is written out
 _SMALL = 1e-3  # below, it is written with an exponent
+_MOST = 1e300  # size of a value that can be drawn
+_SAME = 1e-9  # a range less than this share of its values is none
 _NICE = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -39,24 +41,28 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """Round values that cover ``[low, high]``: the first not above it, the last not below.
 
     Args:
-        low: Finite.
-        high: Finite; equal to ``low``, one step is made above it.
+        low: Finite; beyond 1e300 it counts as that.
+        high: Likewise; equal to ``low``, one step is made above it.
         count: About how many steps.
     """
+    low, high = _bounded(low), _bounded(high)
     span = high - low
-    if not span > 0 or math.isinf(span):
-        span = abs(low) if low and not math.isinf(span) else 1.0
+    if span <= _SAME * max(abs(low), abs(high)):  # too near for a float to stand between
+        span = max(abs(low), abs(high)) or 1.0
     rough = span / count
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    step = next(one * power for one in _NICE if one * power >= rough * (1 - 1e-9))
+    power = 10.0 ** max(-300, math.floor(math.log10(rough))) if rough > 0 else 1e-300
+    step = next((one * power for one in _NICE if one * power >= rough * (1 - 1e-9)), power)
     first = math.floor(low / step + 1e-9)
     last = max(first + 1, math.ceil(high / step - 1e-9))
     return [_rounded(index * step, step) for index in range(first, min(last, first + 20) + 1)]
 
 
 def spread(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
-    """Smallest and largest finite value, 0 among them where asked; (0, 1) where there is none."""
-    finite = [one for one in values if math.isfinite(one)]
+    """Smallest and largest finite value, 0 among them where asked; (0, 1) where there is none.
+
+    Beyond 1e300 a value counts as that: differences of more are no floats.
+    """
+    finite = [_bounded(one) for one in values if math.isfinite(one)]
     if zero:
         finite.append(0.0)
     return (min(finite), max(finite)) if finite else (0.0, 1.0)
@@ -76,6 +82,10 @@ def short(value: float | None) -> str:
     if size and size < _SMALL:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+
+
+def _bounded(value: float) -> float:
+    return max(-_MOST, min(_MOST, value))
 
 
 def _rounded(value: float, step: float) -> float:

@@ -77,7 +77,7 @@ tbody th{font-weight:600}
 .facts>div{padding:8px 12px}
 dt{color:var(--soft);font-size:.85rem}
 dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:12px;
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:12px;
  align-items:start}
 .card{margin:0;min-width:0}
 .card:has(.scroll){grid-column:1/-1}

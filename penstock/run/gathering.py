@@ -186,6 +186,9 @@ def _expectations(work: Work, aside: Plain) -> Iterator[Plain]:
         dropped = rule.on_fail == "drop"
         outcome = "see dropped" if dropped else "broken" if count else "met"
         yield _expectation(rule, outcome, None if dropped else count)
+    if work.findings is None:  # by the run that staged it, or by none
+        for rule in split(work.group.all_expectations).staged:
+            yield _expectation(rule, "not judged in this run", None)
     for found in work.findings or ():
         yield _expectation(found, "met" if found.success else "not met", None)
 

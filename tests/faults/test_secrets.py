@@ -115,6 +115,93 @@ def test_s01_canaries_of_a_command(tmp_path: Path) -> None:
     assert hits == []
 
 
+#: Secrets that a machine has about it, by the names they usually bear.
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": "canary/secret+key0Nfp9x2",
+    "AWS_SESSION_TOKEN": "canary-session-token-58d1",
+    "DATABASE_PASSWORD": "canary-password-70aa",
+    "PENSTOCK_TOKEN": "canary-token-93bc",
+}
+_STAGED = (
+    'Expectation("expect_column_values_to_be_unique", "sensor", on_fail="warn"), '
+    'Expectation("expect_column_max_to_be_between", "level", {"min_value": 0}, on_fail="fail")'
+)
+_EDITS = (
+    ("    Feature,\n", "    Expectation,\n    Feature,\n"),
+    ('"share", FeatureType.FRACTIONAL', '"share", FeatureType.FRACTIONAL, pii=True'),
+    ('event_time="at",', f'event_time="at", expectations=({_STAGED}),'),
+)
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.6")
+def test_s01_canaries_of_all_that_a_run_tells(tmp_path: Path) -> None:
+    """Secrets in the environment and people in the data: in no text that three runs leave.
+
+    One is stopped by a gate, one by the service's refusals, one comes to its end; searched are
+    output, logs, ledger, metrics, reports and what they are made of, Spark's event log, Data Docs,
+    embedded metrics, lineage and argv.
+    """
+    made = project.make(tmp_path / "small", sensors=200)
+    small = project.Small(made.root, env=PLANTED)
+    schema = small.root / "schemas" / "readings.py"
+    text = schema.read_text(encoding="utf-8")
+    for one, other in _EDITS:
+        assert one in text
+        text = text.replace(one, other)
+    schema.write_text(text, encoding="utf-8")
+    lines = [f"{SENSOR}-{n},{AT},{LEVEL},{SHARE!r}\n" for n in range(40)]
+    lines += [f"{SENSOR}-bad-{n},yesterday,{LEVEL},{SHARE!r}\n" for n in range(3)]
+    with (small.root / "data" / "part-0.csv").open("a", encoding="utf-8") as file:
+        file.writelines(lines)
+    events = tmp_path / "events"
+    events.mkdir()
+    local = small.root / "conf" / "local.yaml"
+    added = f'    spark.eventLog.enabled: "true"\n    spark.eventLog.dir: {events.as_uri()}\n'
+    local.write_text(local.read_text(encoding="utf-8") + added, encoding="utf-8")
+    assert small.run("provision").code == 0
+    rule = {"identifier": f"{SENSOR}-[0-2]", "operation": "BatchWriteRecord"}
+    refusal = {**rule, "action": {"kind": "refused", "message": QUOTING}}
+    script.place(small.root / ".penstock" / "aws", {"rules": [refusal]})
+    seen: set[str] = set()
+    told = ("quality.docs=true", "observe.emf=told/emf.jsonl", "observe.lineage=told/lineage.jsonl")
+    common = [word for one in told for word in ("--set", one)]
+    answers = [
+        _watched(small, seen, "ingest", *common, "--set", limit, "--debug")
+        for limit in (
+            "quality.max_quarantine_ratio=0",
+            "online.max_reject_ratio=0",
+            "online.max_reject_ratio=0.5",
+        )
+    ]
+    assert [one.code for one in answers] == [65, 65, 0]
+    texts = {f"out {n}": one.out + one.err for n, one in enumerate(answers)}
+    texts["argv"] = "\n".join(seen)
+    kinds = {
+        "state": small.state / "ledger",
+        "log": small.state / "logs",
+        "metrics": small.state / "metrics",
+        "report": small.lake / "reports",
+        "docs": small.lake / "docs",
+        "events": events,
+        "told": small.root / "told",
+    }
+    for folder in kinds.values():
+        found = dict(written(folder))
+        assert found, folder
+        texts |= found
+    texts |= dict(written(small.state))
+    pages = [one for one in texts if one.endswith(".html") and "/reports/" in one]
+    assert len(pages) == 3
+    plain = json.loads(Path(pages[-1]).with_suffix(".json").read_text(encoding="utf-8"))
+    (share,) = [one for one in plain["features"] if one["name"] == "share"]
+    assert set(share) == {"name", "type", "role", "pii", "rows", "nulls"}
+    pair = key_pair(small.root / ".penstock" / "aws")
+    canaries = (*VALUES, *PLANTED.values(), pair.secret_key, pair.access_key, f"{LEVEL:,}")
+    hits = [f"{name}: {one}" for one in canaries for name, text in texts.items() if one in text]
+    assert hits == []
+
+
 def _watched(small: project.Small, seen: set[str], *words: str) -> Any:
     """Run a command and note the command line of every process under it."""
     process = small.start(*words)
