@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run reset test prove lint dist docs matrix soak bench-online bench-join bench-stream clean
+.PHONY: help setup run reset test prove lint dist docs matrix soak bench-online bench-join bench-stream report-picture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench-join: $(READY) ## cost of a point-in-time join, side by side with what oth
 
 bench-stream: $(READY) ## freshness and rate of a stream, on this machine alone (12 min)
 	@$(BIN)/python -m bench.stream
+
+report-picture: $(READY) ## docs/img/run-report.png, of the newest run of flight_status (Chromium)
+	@$(BIN)/python -m bench.picture
 
 # project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist

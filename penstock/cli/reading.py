@@ -26,6 +26,7 @@ from penstock.run.tables import table_log
 from penstock.run.timeline import calendar
 from penstock.streaming.standing import line as stream_line
 from penstock.streaming.standing import standings
+from penstock.streaming.track import stream_window
 
 if TYPE_CHECKING:
     from penstock.query import Table
@@ -57,6 +58,8 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
     calendars = [calendar(workspace.settings, one, found[one.group.name], now) for one in chosen]
     streams = standings(workspace.settings, list(found), now.timestamp())
     reports = {group: _reports(workspace.settings, group) for group in found}
+    for one in streams:
+        one["report"] = reports[one["group"]].get(stream_window(one["stream"]))
     if workspace.as_json:
         rows = (
             row for one in calendars for row in one.json_rows(found[one.group], reports[one.group])

@@ -47,6 +47,7 @@ from penstock.streaming.staging import Staging
 from penstock.streaming.standing import line_of
 from penstock.streaming.steps import Kind, kind_of
 from penstock.streaming.tail import Tail
+from penstock.streaming.track import Track
 from penstock.ticker import ticking
 from penstock.worker import settled
 
@@ -151,6 +152,7 @@ class _Run:
         self._check_ours, self._stop = check_ours, stop
         self._run = uuid.uuid4().hex[:12]
         self._meter = Meter(context.now().timestamp())
+        self._track = Track(context, pipeline.group.name, found.places.number, self._run)
         self._told = ""
 
     def run(self) -> Ended:
@@ -178,6 +180,7 @@ class _Run:
                 tail.close()
             finally:
                 self._note(ended=True)
+                self._track.close(self._meter.plain(context.now().timestamp()))
         figures = self._meter.plain(context.now().timestamp())
         return Ended(name, why, resumed, figures)
 
@@ -308,6 +311,7 @@ class _Run:
         """Write down how it goes, where that has changed, or to say that it goes on."""
         now = self._context.now()
         plain = self._meter.plain(now.timestamp())
+        self._track.add(plain, now.timestamp() - self._meter.began)
         self._context.progress.live(self._pipeline.group.name, line_of(plain))
         state = "stopped" if ended else "running"
         figures = json.dumps({"run": self._run, "state": state, **plain}, sort_keys=True)
