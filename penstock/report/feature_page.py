@@ -19,7 +19,7 @@ def drift_table(plain: Plain) -> Html:
     """Every feature that was compared, the one that moved most first."""
     drift = plain["drift"]
     if drift["source"] is None:
-        return page.note("Nothing to compare with yet.")
+        return page.note("Compared with nothing.")
     table = page.table(
         ["feature", "stability index", "bins", "verdict"],
         [

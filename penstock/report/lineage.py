@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from penstock.contract import FeatureGroup
 
-PRODUCER = "urn:penstock"
+PRODUCER = "urn:penstock:run"
 SCHEMA_URL = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 ONLINE = "sagemaker-featurestore"
 _FACETS = "https://openlineage.io/spec/facets"

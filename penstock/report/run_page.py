@@ -243,7 +243,7 @@ def _expectations(plain: Plain) -> Html:
 def _against(plain: Plain) -> str:
     source = plain["drift"]["source"]
     if source is None:
-        return "There is no earlier run to compare with; the next one is compared with this one."
+        return "There is no earlier run to compare with, or this one is a replay of bad rows."
     return (
         f"Against run {source['run']} of window {source['window']}, ended {source['at']}: "
         "population stability index in the bins of that run. Below 0.1 a feature is steady, from "

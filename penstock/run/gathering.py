@@ -30,6 +30,7 @@ from penstock.run.work import Work
 Plain = dict[str, Any]
 
 FORMAT = 1
+APART_S = 0.5  # between two points of a rate
 #: What takes the time until a state is reached.
 _STEPS = {
     State.CLAIMED: "claim the window",
@@ -134,14 +135,15 @@ def _hidden(work: Work) -> list[str]:
 
 
 def _aside_files(work: Work, manifest: Manifest | None) -> Iterator[str]:
-    """Files with rows that the gates of this run put aside."""
-    if manifest is not None and manifest.run != work.run:  # an earlier run staged it
-        yield from (one.path for one in manifest.staged.bad)
-        return
-    folder = work.places.staged(work.generation, work.epoch)
-    for path in work.context.storage.walk(folder):
-        if path.rsplit("/", 1)[-1].startswith("bad-"):
-            yield path
+    """Files with rows that the gates put aside while this was staged, by this run or an earlier."""
+    run = work.run if manifest is None else manifest.run
+    claims = [one for one in work.journal.events if one.state is State.CLAIMED]
+    for claim in claims:
+        if claim.data.get("run") != run:
+            continue
+        for path in work.context.storage.walk(work.places.staged(work.generation, claim.epoch)):
+            if path.rsplit("/", 1)[-1].startswith("bad-"):
+                yield path
 
 
 def _steps(work: Work) -> Iterator[Plain]:
@@ -164,8 +166,15 @@ def _progress(work: Work) -> Iterator[Plain]:
         lines = work.context.storage.read(path).decode().splitlines()
     except FileNotFoundError:
         return
+    found = [json.loads(line) for line in lines]
+    # The last line may come a moment after the one before: no rate is of a moment.
+    apart = [
+        one
+        for n, one in enumerate(found)
+        if n + 1 == len(found) or found[n + 1]["online_s"] - one["online_s"] >= APART_S
+    ]
     seconds, accepted = 0.0, 0
-    for line in map(json.loads, lines):
+    for line in apart:
         passed = line["online_s"] - seconds
         if passed <= 0:
             continue

@@ -55,7 +55,7 @@ def _ended(work: Work, error: PenstockError | None) -> None:
     settings = work.context.settings
     plain = outline(work, error)
     if error is None or error.exit_code in _TOLD:
-        plain["figures"] = _figures(work)
+        plain["figures"] = _quietly(work, "figures", lambda: _figures(work))
         if settings.report:
             plain = _quietly(work, "report", lambda: _report(work, error)) or plain
     if settings.observe.emf is not None:
@@ -67,7 +67,9 @@ def _ended(work: Work, error: PenstockError | None) -> None:
 def _report(work: Work, error: PenstockError | None) -> dict[str, Any]:
     context = work.context
     place = shelf(context, work.group.name)
-    plain = gathered(work, error, place.previous(work.run))
+    # What a replay has are the rows that were bad: no sample of anything.
+    before = None if work.places.window.replays else place.previous(work.run)
+    plain = gathered(work, error, before)
     plain["docs"] = _docs(work)
     work.report = place.put(plain, run_page.html(plain), context.now())
     return plain
