@@ -14,7 +14,7 @@ from tests.browser import browser
 
 REPORTS = Path(".penstock/lake/reports/flight_status")
 PICTURE = Path("docs/img/run-report.png")
-WIDTH, HEIGHT = 1_100, 1_500  # of the window; the page goes on below it
+WIDTH, HEIGHT = 1_280, 1_500  # of the window; the page goes on below it
 MOST_BYTES = 200_000
 
 

@@ -29,7 +29,7 @@ from typing import Literal
 from penstock.report.markup import Html, escaped, joined
 from penstock.report.style import STYLE
 
-__all__ = ["Section", "badge", "facts", "folded", "grid", "link", "note", "page", "table"]
+__all__ = ["Section", "badge", "beside", "facts", "folded", "grid", "link", "note", "page", "table"]
 
 Tone = Literal["good", "warn", "bad", "plain"]
 
@@ -122,6 +122,12 @@ def grid(parts: Iterable[Html]) -> Html:
     """Cards side by side, as many as there is room for; charts belong into one."""
     cards = joined(Html(f'<div class="card">{one}</div>') for one in parts if one)
     return Html(f'<div class="cards">{cards}</div>') if cards else Html("")
+
+
+def beside(parts: Iterable[Html]) -> Html:
+    """Tables side by side where there is room."""
+    columns = joined(Html(f"<div>{one}</div>") for one in parts if one)
+    return Html(f'<div class="beside">{columns}</div>') if columns else Html("")
 
 
 def note(text: str | Html, tone: Tone = "plain") -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -57,8 +57,7 @@ def html(plain: Plain) -> str:
     sections = [
         Section("How it ended", _ending(plain, state)),
         Section("Counts", _counts(plain), "Each figure is counted where it happens, by itself."),
-        Section("Time", _time(plain)),
-        Section("Rate and latency", _rates(plain)),
+        Section("Time and rate", _time(plain)),
         Section("Quarantine", _quarantine(plain), "Values are shown by their shape alone."),
         Section("Expectations", _expectations(plain)),
         Section("Drift", drift_table(plain), _against(plain)),
@@ -116,7 +115,7 @@ def _counts(plain: Plain) -> Html:
         [[code, _count(count)] for code, count in figures.get("by_code", {}).items()],
         numbers={1},
     )
-    return joined([sources, rest, codes])
+    return page.beside([rest, joined([sources, codes])])
 
 
 _SOURCE = ("read", "passed", "quarantined", "dropped", "outside")
@@ -139,20 +138,21 @@ def _time(plain: Plain) -> Html:
         ],
         numbers={2, 3},
     )
-    return joined([page.grid([chart]), page.folded("As a table", table)])
+    rates = list(_rates(plain["progress"]))
+    nothing = Html("") if rates else page.note("Nothing was sent in this run.")
+    return joined([page.grid([chart, *rates]), nothing, page.folded("Steps as a table", table)])
 
 
-def _rates(plain: Plain) -> Html:
-    points = plain["progress"]
+def _rates(points: Sequence[Plain]) -> Iterator[Html]:
     if not points:
-        return page.note("Nothing was sent in this run.")
-    rate = charts.line(
+        return
+    yield charts.line(
         [charts.Series("accepted", [(one["s"], one["rate"]) for one in points])],
         title="Accepted records a second",
         x_label="seconds since sending began",
         y_label="records a second",
     )
-    latency = charts.line(
+    yield charts.line(
         [
             charts.Series(name, [(one["s"], one[key]) for one in points])
             for name, key in (("median", "p50_ms"), ("99 % kept to", "p99_ms"))
@@ -161,13 +161,13 @@ def _rates(plain: Plain) -> Html:
         x_label="seconds since sending began",
         y_label="milliseconds",
     )
-    throttled = charts.line(
-        [charts.Series("throttled", [(one["s"], one["throttled"]) for one in points])],
-        title="Answers that asked to slow down, so far",
-        x_label="seconds since sending began",
-        y_label="answers",
-    )
-    return page.grid([rate, latency, *([throttled] if points[-1]["throttled"] else [])])
+    if points[-1]["throttled"]:
+        yield charts.line(
+            [charts.Series("throttled", [(one["s"], one["throttled"]) for one in points])],
+            title="Answers that asked to slow down, so far",
+            x_label="seconds since sending began",
+            y_label="answers",
+        )
 
 
 def _quarantine(plain: Plain) -> Html:

@@ -63,9 +63,9 @@ a{color:var(--link)}
 nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;margin:12px 0 0;padding:0}
 section>p{color:var(--soft);margin:0 0 10px;max-width:80ch}
 .scroll{overflow-x:auto;max-width:100%}
-section>.scroll,.card,.facts>div,details{
+section>.scroll,.beside .scroll,.card,.facts>div,details{
  background:var(--card);border:1px solid var(--rule);border-radius:8px}
-section>.scroll,.card,details{padding:10px 12px;margin:0 0 12px}
+section>.scroll,.beside .scroll,.card,details{padding:10px 12px;margin:0 0 12px}
 table{border-collapse:collapse;width:100%;overflow-wrap:normal}
 caption{text-align:left;color:var(--soft);padding-bottom:6px}
 th,td{text-align:left;padding:4px 12px 4px 0;border-top:1px solid var(--rule);vertical-align:top}
@@ -77,7 +77,11 @@ tbody th{font-weight:600}
 .facts>div{padding:8px 12px}
 dt{color:var(--soft);font-size:.85rem}
 dd{margin:0;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:12px;
+.beside{display:grid;gap:0 12px;align-items:start;
+ grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}
+.beside>div{min-width:0}
+.cards{display:grid;margin:0 0 12px;
+ grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:12px;
  align-items:start}
 .card{margin:0;min-width:0}
 .card:has(.scroll){grid-column:1/-1}

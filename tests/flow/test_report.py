@@ -24,8 +24,7 @@ _EDITS = (
 SECTIONS = [
     "How it ended",
     "Counts",
-    "Time",
-    "Rate and latency",
+    "Time and rate",
     "Quarantine",
     "Expectations",
     "Drift",
