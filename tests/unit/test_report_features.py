@@ -25,7 +25,7 @@ from penstock.storage import LocalStorage
 COUNTS = st.lists(st.integers(0, 1_000), min_size=2, max_size=12)
 
 
-def _group(**marks: bool) -> FeatureGroup:
+def _group(*, listed: bool = False, pii: bool = False) -> FeatureGroup:
     return FeatureGroup(
         "people",
         "id",
@@ -34,7 +34,7 @@ def _group(**marks: bool) -> FeatureGroup:
             Feature("id", FeatureType.STRING),
             Feature("at", FeatureType.STRING),
             Feature("income", FeatureType.FRACTIONAL),
-            Feature("town", FeatureType.STRING, **marks),
+            Feature("town", FeatureType.STRING, listed=listed, pii=pii),
             Feature("secret", FeatureType.INTEGRAL, pii=True),
         ),
     )
