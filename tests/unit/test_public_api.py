@@ -17,7 +17,8 @@ SIGNATURES = {
     ),
     "Feature": (
         "(name: 'str', type: 'FeatureType', description: 'str' = '', "
-        "expectations: 'tuple[Expectation, ...]' = ()) -> None"
+        "expectations: 'tuple[Expectation, ...]' = (), pii: 'bool' = False, "
+        "listed: 'bool' = False) -> None"
     ),
     "FeatureGroup": (
         "(name: 'str', record_identifier: 'str', event_time: 'str', "
