@@ -157,7 +157,7 @@ def _rates(points: Sequence[Plain]) -> Iterator[Html]:
             charts.Series(name, [(one["s"], one[key]) for one in points])
             for name, key in (("median", "p50_ms"), ("99 % kept to", "p99_ms"))
         ],
-        title="Time of a call, of all so far",
+        title="Time of a call in ms, of all so far",
         x_label="seconds since sending began",
         y_label="milliseconds",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Browser, browser
+from tests.browser import INSTALL, Browser, browser
 from tests.flow import project
 
 _SHARE = 'Feature("share", FeatureType.FRACTIONAL)'
@@ -179,3 +179,15 @@ def test_without_a_browser_a_proof_says_how_to_get_one(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Exception, match="apt-get install -y chromium"), browser(tmp_path):
         pass
+
+
+@pytest.mark.shows("9.5")
+def test_the_readme_shows_a_report() -> None:
+    """A picture of at most 200 KB, and how to get a browser where the proofs are named."""
+    root = Path(__file__).parents[2]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert "(docs/img/run-report.png)" in readme
+    assert INSTALL in readme
+    picture = (root / "docs" / "img" / "run-report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) <= 200_000
