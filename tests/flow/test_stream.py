@@ -262,7 +262,7 @@ def test_a_null_value_deletes_the_record_of_its_key(lab: Lab, broker: Broker) ->
 
 
 def test_a_stream_is_told_by_status_figures(lab: Lab, broker: Broker) -> None:
-    """Freshness, rate, backlog and the offline store's lag are written down."""
+    """Freshness, rate, backlog and the offline store's lag are written down, and a page at the end."""
     stream = fed(lab, PIPELINE, broker, "told")
     send(broker, "told", events_of(readings(20), "sensor"))
     stream.run()
@@ -270,6 +270,9 @@ def test_a_stream_is_told_by_status_figures(lab: Lab, broker: Broker) -> None:
     assert (said["state"], said["events"], said["offline"]) == ("stopped", 20, 20)
     assert 0 < said["freshness_s"]["p50"] <= said["freshness_s"]["max"]
     assert said["offline_behind_s"] == 0
+    (page,) = (lab.root / "lake" / "reports" / PIPELINE.group.name).glob("*-stream-1.html")
+    plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert plain["figures"]["events"] == said["events"]
 
 
 def test_what_is_no_stream_is_refused_before_it_starts(lab: Lab, broker: Broker) -> None:
