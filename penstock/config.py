@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from penstock.conf_crawler import Crawler
+from penstock.conf_deploy import Deploy
 from penstock.conf_file import adopted_path, lay, merge, read
 from penstock.conf_ledger import Ledger
 from penstock.conf_observe import Observe
@@ -224,6 +225,7 @@ class Settings(_Record):
     prices: Prices = Prices()
     schedules: dict[str, Schedule] = Field(default_factory=dict)
     scheduler: Scheduler = Scheduler()
+    deploy: Deploy = Deploy()
     streams: dict[str, Stream] = Field(
         default_factory=dict, description="By feature group: where its events come from."
     )

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from penstock import aws
 from penstock.catalog import Retry
 from penstock.crawler.change import UNKNOWN_ROLE, Change, explained, not_ours
-from penstock.crawler.definition import TAG
 from penstock.crawler.place import Account
 from penstock.leaves import differences, parsed
+from penstock.roles import TAG
 
 _ABSENT = "EntityNotFoundException"
 #: What a request says and an answer says alike. Others (Lake Formation, lineage) are the account's.

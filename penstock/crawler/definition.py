@@ -18,11 +18,11 @@ from penstock.config import Settings
 from penstock.crawler.place import Account, Offline, offline
 from penstock.crawler.policy import permissions, trust
 from penstock.errors import ConfigError
+from penstock.roles import TAG, Role
 
-#: Tag of what penstock makes for a crawler; its value is whose it is (:attr:`Names.owner`).
-TAG = "penstock"
 #: The role's one inline policy.
 POLICY = "penstock-crawler"
+_DESCRIPTION = "Made by penstock for a Glue crawler over offline feature tables"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _ROLE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")  # IAM API model, RoleName
 
@@ -34,23 +34,6 @@ class Names:
     crawler: str
     role: str
     owner: str
-
-
-@dataclass(frozen=True)
-class Role:
-    """An IAM role with one inline policy.
-
-    Args:
-        name: Its name.
-        owner: Value of our tag.
-        trust: Who may take it.
-        policy: What it may do.
-    """
-
-    name: str
-    owner: str
-    trust: dict[str, Any]
-    policy: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -127,7 +110,8 @@ def definition(
     }
     if conf.schedule is not None:
         request["Schedule"] = conf.schedule
-    return Definition(Role(called.role, called.owner, trust(), policy), request)
+    role = Role(called.role, called.owner, trust(), policy, POLICY, _DESCRIPTION)
+    return Definition(role, request)
 
 
 #: Partitions inherit from the table, as the guide has it for schemas that must not change; no
