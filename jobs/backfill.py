@@ -1,8 +1,6 @@
 """spark-submit target: the windows of a range. Arguments as of ``penstock backfill``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["backfill", *submitted(sys.argv[1:])]))
+    job("backfill")

@@ -1,8 +1,6 @@
 """spark-submit target: build a training data set. Arguments as of ``penstock dataset build``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["dataset", "build", *submitted(sys.argv[1:])]))
+    job("dataset", "build")

@@ -1,8 +1,6 @@
 """spark-submit target: one batch of each group. Arguments as of ``penstock ingest``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["ingest", *submitted(sys.argv[1:])]))
+    job("ingest")

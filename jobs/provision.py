@@ -1,8 +1,6 @@
 """spark-submit target: create the feature groups. Arguments as of ``penstock provision``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["provision", *submitted(sys.argv[1:])]))
+    job("provision")

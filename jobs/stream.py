@@ -1,8 +1,6 @@
 """spark-submit target: a group fed by its stream. Arguments as of ``penstock stream``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["stream", *submitted(sys.argv[1:])]))
+    job("stream")

@@ -116,7 +116,6 @@ def client(endpoint: Endpoint, service: str, *, attempts: int = 5) -> Any:
         ConfigError: The environment names an endpoint that is neither AWS over https nor loopback.
     """
     credentials(endpoint)
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -124,12 +123,22 @@ def client(endpoint: Endpoint, service: str, *, attempts: int = 5) -> Any:
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    # Any: the stubs want the service's name literally.
-    made: Any = boto3.Session(botocore_session=session(endpoint))
+    made = _boto3(session(endpoint))
     with _MAKING:
         one = made.client(service, endpoint_url=endpoint.url, config=config)
     _check(one.meta.endpoint_url)
     return one
+
+
+@lru_cache(maxsize=8)
+def _boto3(found: Session) -> Any:
+    """boto3's session over botocore's, one each: a second one could not make S3's client again.
+
+    Any: the stubs want the names of services literally.
+    """
+    import boto3
+
+    return boto3.Session(botocore_session=found)
 
 
 @lru_cache(maxsize=8)

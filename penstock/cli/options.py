@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import click
 import yaml
 
 from penstock import aws, config
+from penstock.conf_archive import conf_folder
 from penstock.config import Settings
 from penstock.errors import UsageError
 from penstock.progress import Progress, Silent, progress
@@ -138,7 +140,7 @@ def workspace_options(command: _Command) -> _Command:
         debug: bool,
         **others: Any,
     ) -> Any:
-        place = conf or root / "conf"
+        place = conf or conf_folder(root)
         settings = config.load(place, environment, dict(_flag(one) for one in flags))
         settings = _absolute(settings, root)
         _start_log(settings, root, debug=debug)
@@ -223,9 +225,7 @@ def _absolute(settings: Settings, root: Path) -> Settings:
 def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     if log_path() is not None:
         return
-    here = not is_s3(settings.state)
-    folder = (Path(local_path(settings.state)) if here else root / ".penstock") / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _log_folder(settings, root)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     handler = _Log(folder / name, encoding="utf-8", delay=True)
     handler.set_name(_LOG)
@@ -233,6 +233,23 @@ def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     whole = logging.getLogger()
     whole.addHandler(handler)
     whole.setLevel(logging.INFO if debug else logging.WARNING)
+
+
+def _log_folder(settings: Settings, root: Path) -> Path:
+    """Beside the state; where that is on S3, in the project's folder, or in a temporary one.
+
+    A job that was shipped may have a working folder it cannot write into.
+    """
+    if not is_s3(settings.state):
+        folder = Path(local_path(settings.state)) / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    folder = root / ".penstock" / "logs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="penstock-logs-"))
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="penstock-logs-"))
 
 
 @contextmanager

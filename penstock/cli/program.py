@@ -34,6 +34,8 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock query latest GROUP   one of the four queries
   penstock schedule show        what runs by itself, and when
   penstock crawler show         a Glue crawler over the offline tables, and its role
+  penstock deploy TARGET        bring the project to EMR Serverless, EMR or Glue
+  penstock submit TARGET -- …   run a command there; then: logs RUN, cancel RUN
   penstock ledger verify        whether the ledger is whole
   penstock compact              small files of the offline tables into large ones
   penstock expire               files of older versions go
@@ -60,11 +62,25 @@ def submitted(arguments: list[str]) -> list[str]:
     """The arguments of a job as those of its command.
 
     Glue hands a script pairs only, and its own among them (AWS: Glue job parameters); there ours
-    are the words of one value: ``--penstock 'flight_status --env aws'``.
+    are the words of one value: ``--penstock 'flight_status --env aws'``. Without it none of what
+    Glue hands over is ours.
     """
-    if "--penstock" not in arguments[:-1]:
-        return arguments
-    return shlex.split(arguments[arguments.index("--penstock") + 1])
+    if "--penstock" in arguments[:-1]:
+        return shlex.split(arguments[arguments.index("--penstock") + 1])
+    return [] if "--JOB_NAME" in arguments else arguments
+
+
+def job(*command: str) -> None:
+    """What a script of ``jobs/`` does: a command with the arguments the script was given.
+
+    Returns where it ended well: wrappers of scripts may take any ``SystemExit`` for a failure.
+
+    Raises:
+        SystemExit: It did not; with the command's exit code.
+    """
+    code = run([*command, *submitted(sys.argv[1:])])
+    if code:
+        sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
