@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -10,12 +11,17 @@ from penstock.conf_record import Record
 
 #: Folder of a bucket; no wildcards and variables of IAM policies, where it becomes a resource.
 Folder = Annotated[
-    str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/*?$\s#,]+)*/?$")
+    str,
+    StringConstraints(
+        pattern=r"^s3://[A-Za-z0-9][A-Za-z0-9.-]{1,61}[A-Za-z0-9](/[^/*?$\s#,]+)*/?$"
+    ),
 ]
 Architecture = Literal["x86_64", "arm64"]
 _RELEASE = r"^emr-(spark-)?\d{1,2}\.\d{1,2}\.\d{1,2}$"
 _ROLE_NAME = r"^[A-Za-z0-9_+=,.@-]{1,64}$"
 _SUBNET = r"^subnet-[0-9a-f]{8,17}$"
+#: EC2's names: a g after the generation's number is an ARM processor (m6g, c7gn, im4gn; not g4dn).
+_GRAVITON = re.compile(r"[a-z]+\d+[a-z]*g[a-z]*[.-]")
 _SPARK = "More spark.* settings of every job; they win over what penstock sets."
 
 
@@ -94,6 +100,14 @@ class DeployEmr(Record):
     )
     settings: dict[str, str] = Field(default_factory=dict, description=_SPARK)
 
+    @model_validator(mode="after")
+    def _check(self) -> DeployEmr:
+        found = "arm64" if _GRAVITON.match(self.instance_type) else "x86_64"
+        if self.cluster_id is None and found != self.architecture:
+            message = f"has instance_type {self.instance_type}, which is {found}"
+            raise ValueError(f"{message}, and architecture {self.architecture}")
+        return self
+
 
 class DeployGlue(Record):
     """Glue jobs, one for each script of ``jobs/``."""
@@ -139,7 +153,8 @@ class Deploy(Record):
         description="File of versions (pip's constraints); unset: what penstock is tested with.",
     )
     wheels: str | None = Field(
-        default=None, description="Folder of wheels that is shipped as it is; unset: pip loads them."
+        default=None,
+        description="Folder of wheels that is shipped as it is; unset: pip loads them.",
     )
     kms_key: str | None = Field(
         default=None,

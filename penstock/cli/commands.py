@@ -33,6 +33,10 @@ _MODULES = {
     "forget": "forgetting",
     "schedule": "scheduling",
     "crawler": "crawling",
+    "deploy": "deploying",
+    "submit": "deploying",
+    "logs": "deploying",
+    "cancel": "deploying",
     "replay": "replaying",
 }
 

@@ -8,6 +8,7 @@ Not verified on AWS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,15 +34,7 @@ _RECORDS = (
     "PutRecord",
     "UpdateRecord",
 )
-_GROUPS = (
-    "AddTags",
-    "CreateFeatureGroup",
-    "DescribeFeatureGroup",
-    "DescribeFeatureMetadata",
-    "ListTags",
-    "UpdateFeatureGroup",
-    "UpdateFeatureMetadata",
-)
+_MADE = ("CreateFeatureGroup", "UpdateFeatureGroup")  # where provision makes a group
 _TABLES = (
     "BatchCreatePartition",
     "BatchGetPartition",
@@ -53,6 +46,7 @@ _TABLES = (
     "GetTable",
     "UpdateTable",
 )
+_WILD = re.compile(r"[*?\[{]")  # of a glob
 _LOGS = "/aws-glue/jobs"  # Glue's own groups: output, error, logs-v2
 
 
@@ -103,17 +97,18 @@ def _allow(sid: str, service: str, actions: Iterable[str], resources: list[str])
 def _objects(
     account: Account, sid: str, places: Sequence[str], actions: Iterable[str]
 ) -> dict[str, Any]:
-    """Objects under some ``s3://`` places; what lies elsewhere is nobody's business here."""
-    found = {f"{_bucket(account, one)}/{_key(one)}*" for one in _on_s3(places)}
-    return _allow(sid, "s3", actions, sorted(found))
+    """Objects at and under some ``s3://`` places; what lies elsewhere is nobody's business here."""
+    named = [
+        f"{_bucket(account, one)}/{key}" for one in _on_s3(places) for key in _keys_of(one) if key
+    ]
+    return _allow(sid, "s3", actions, sorted(set(named)))
 
 
 def _listing(account: Account, places: Sequence[str]) -> dict[str, Any]:
-    """Listing the buckets under those places only."""
-    found = _allow(
-        "ListThem", "s3", ("ListBucket",), sorted({_bucket(account, one) for one in _on_s3(places)})
-    )
-    prefixes = sorted({f"{_key(one)}*" for one in _on_s3(places)})
+    """Listing the buckets at and under those places only."""
+    buckets = sorted({_bucket(account, one) for one in _on_s3(places)})
+    prefixes = sorted({key for one in _on_s3(places) for key in _keys_of(one)})
+    found = _allow("ListThem", "s3", ("ListBucket",), buckets)
     return {**found, "Condition": {"StringLike": {"s3:prefix": prefixes}}}
 
 
@@ -125,27 +120,27 @@ def _bucket(account: Account, uri: str) -> str:
     return f"arn:{account.partition}:s3:::{uri.removeprefix('s3://').partition('/')[0]}"
 
 
-def _key(uri: str) -> str:
-    """The folder, with a slash: ``lake`` is not to open ``lake2``. A glob ends where it begins."""
-    key = uri.removeprefix("s3://").partition("/")[2]
-    plain = key.partition("*")[0].partition("?")[0].partition("[")[0].partition("{")[0]
+def _keys_of(uri: str) -> list[str]:
+    """The place and what is under it: ``lake`` opens no ``lake2``; a glob up to its wildcard."""
+    key = uri.removeprefix("s3://").partition("/")[2].rstrip("/")
+    plain = _WILD.split(key, maxsplit=1)[0]
     if plain != key or not key:
-        return plain
-    return key if "." in key.rpartition("/")[2] else key.rstrip("/") + "/"
+        return [f"{plain}*"]
+    return [key, f"{key}/*"]
 
 
 def _sources(settings: Settings) -> list[str]:
     return sorted({one.path for one in settings.sources.values() if one.path} - {""})
 
 
-def _features(
-    settings: Settings, groups: Sequence[str], account: Account
-) -> list[dict[str, Any]]:
+def _features(settings: Settings, groups: Sequence[str], account: Account) -> list[dict[str, Any]]:
     """The project's groups: their records, and making them where ``provision`` is to do so."""
     sending = [one for one in groups if settings.group(one).sends]
-    found = [_allow("Records", "sagemaker", _RECORDS, _arns(settings, sending, account))]
-    found.append(_allow("Groups", "sagemaker", _GROUPS, _arns(settings, sending, account)))
-    roles = sorted({one for name in sending if (one := settings.group(name).role_arn)})
+    made = [one for one in sending if settings.group(one).manage]
+    used = ("DescribeFeatureGroup", *_RECORDS)
+    found = [_allow("Records", "sagemaker", used, _arns(settings, sending, account))]
+    found.append(_allow("Groups", "sagemaker", _MADE, _arns(settings, made, account)))
+    roles = sorted({one for name in made if (one := settings.group(name).role_arn)})
     handed = _allow("HandOverStoreRole", "iam", ("PassRole",), [*roles])
     to = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     keys = sorted({one for name in sending if (one := settings.group(name).kms_key)})

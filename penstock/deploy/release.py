@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import penstock
 from penstock.conf_file import adopted_path
 from penstock.config import Settings
 from penstock.deploy.archive import Artefact, Content, packed, plain, tree
@@ -122,7 +121,7 @@ def _engine() -> dict[str, Content]:
     Raises:
         UsageError: It was imported from an archive.
     """
-    package = Path(penstock.__file__).parent
+    package = Path(__file__).parents[1]
     if not package.is_dir():
         message = "penstock runs from an archive, which cannot be copied from"
         raise UsageError(message, "Install penstock's wheel with pip")
@@ -136,7 +135,7 @@ def _engine() -> dict[str, Content]:
 
 
 def _project(root: Path, conf: Path, environment: str) -> dict[str, Content]:
-    members = {}
+    members: dict[str, Content] = {}
     for part in ("schemas", "transforms"):
         members |= tree(root / part, part)
     files = (conf / "base.yaml", adopted_path(conf, environment), conf / f"{environment}.yaml")

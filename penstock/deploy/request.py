@@ -12,8 +12,8 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from penstock import aws
-from penstock.aws import Endpoint
 from penstock.catalog import Retry
+from penstock.deploy.place import Place
 from penstock.errors import CredentialsError, PenstockError, TemporaryError, UsageError
 
 #: The request as it stands is not taken, now or later (API models of IAM, S3, EMR, Glue).
@@ -75,11 +75,11 @@ def about(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def send(endpoint: Endpoint, request: Request, retry: Retry = PATIENCE) -> dict[str, Any]:
+def send(place: Place, request: Request, retry: Retry = PATIENCE) -> dict[str, Any]:
     """Send it; answers what AWS answered.
 
     Args:
-        endpoint: Where AWS is.
+        place: Where to.
         request: The request.
         retry: How long a role that is not known everywhere yet is waited for.
 
@@ -88,7 +88,7 @@ def send(endpoint: Endpoint, request: Request, retry: Retry = PATIENCE) -> dict[
         CredentialsError: AWS denied it.
         TemporaryError: AWS did not answer, or somebody else changed the same at the same time.
     """
-    call = getattr(aws.client(endpoint, request.service), xform_name(request.operation))
+    call = getattr(place.client(request.service), xform_name(request.operation))
     for n in range(retry.attempts):
         try:
             if request.body is None:

@@ -103,8 +103,9 @@ def unpacked(wheels: Sequence[Path], folder: Path) -> Artefact:
 
 
 def zip_of_wheels(wheels: Sequence[Path], folder: Path) -> Artefact:
-    """The wheels as Glue takes them: ``wheels/`` with ``requirements.txt`` (Glue developer guide,
-    "Using Python libraries with AWS Glue", appendix on zips of wheels; from Glue 5.0 on).
+    """The wheels as Glue takes them, from Glue 5.0 on: ``wheels/`` with ``requirements.txt``.
+
+    By the Glue developer guide, "Using Python libraries with AWS Glue", on zips of wheels.
     """
     lines = sorted("==".join(one.name.split("-")[:2]) for one in wheels)
     members: dict[str, Content] = {f"wheels/{one.name}": one.read_bytes for one in wheels}

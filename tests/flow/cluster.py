@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests import shipped
@@ -44,10 +45,25 @@ class Cluster:
         py_files: Sequence[Path],
         packages: str | None,
         timeout: float = 240,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> subprocess.CompletedProcess[str]:
-        """``spark-submit`` a job to its end, from a folder that has nothing in it."""
+        """``spark-submit`` a job to its end, from a folder that has nothing in it.
+
+        Args:
+            job: The script.
+            arguments: Of the script.
+            py_files: Archives of code.
+            packages: Maven coordinates; None for none.
+            timeout: Seconds it may take.
+            settings: More of Spark's settings.
+            env: Variables that the driver has beside the usual ones.
+        """
+        more = [word for key in settings for word in ("--conf", f"{key}={settings[key]}")]
         command = self._command(job, arguments, py_files, packages, {})
-        return shipped.run(command, self._nowhere(), _environment(self.python), timeout)
+        command[1:1] = more
+        environment = {**_environment(self.python), **env}
+        return shipped.run(command, self._nowhere(), environment, timeout)
 
     def start(
         self,

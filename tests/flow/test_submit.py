@@ -96,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     python = shipped.interpreter(folder / "python", shipped.all_packages())
     shared = folder / "shared"
     shutil.copytree(dist / "conf", shared / "conf")
-    _cut(shared)
+    cut(shared)
     text = WHERE.format(folder=shared) + SOURCES.format(folder=shared)
     (shared / "conf" / "small.yaml").write_text(text, encoding="utf-8")
     with cluster(folder, python) as running:
@@ -226,7 +226,7 @@ def test_all_flights_go_through_the_cluster(site: Site) -> None:
     assert sum(day["flights_1d"] for day in days) == 328_063
 
 
-def _cut(shared: Path) -> None:
+def cut(shared: Path) -> None:
     """The first flights, and every so many observations, so that all three airports are there."""
     with zipfile.ZipFile(flights.path("flights.csv.zip")) as archive:
         name = next(one for one in archive.namelist() if one.endswith("flights.csv"))

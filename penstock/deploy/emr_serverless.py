@@ -1,0 +1,170 @@
+"""EMR Serverless: an application, and a run of a job on it. Requests only; nothing is sent.
+
+The application holds no version of the code: each run names what it runs, so a deployment changes
+nothing under a run that is under way. Not verified on AWS.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from penstock.conf_deploy import DeployEmrServerless
+from penstock.config import Settings
+from penstock.deploy import spark
+from penstock.deploy.place import Names, Place
+from penstock.deploy.request import Request, explained
+from penstock.deploy.runtime import runtime
+from penstock.deploy.step import Step, changed, not_ours
+from penstock.errors import TemporaryError, UsageError
+from penstock.roles import TAG
+
+_SERVICE = "emr-serverless"
+_DRIVER = "spark.emr-serverless.driverEnv."
+#: UpdateApplication takes an application in these states only (EMR Serverless API).
+_CHANGEABLE = frozenset({"CREATED", "STOPPED"})
+_GONE = ("TERMINATED",)
+_FIXED = ("name", "type", "tags")  # said when it is made, and not in UpdateApplication
+
+
+def application(settings: Settings, names: Names) -> dict[str, Any]:
+    """The parameters of CreateApplication; boto3 adds a ``clientToken`` of its own."""
+    conf = settings.deploy.emr_serverless
+    found: dict[str, Any] = {
+        "name": conf.name or names.stem,
+        "type": "SPARK",
+        "releaseLabel": conf.release,
+        "architecture": "ARM64" if conf.architecture == "arm64" else "X86_64",
+        "maximumCapacity": {"cpu": f"{conf.max_cpu} vCPU", "memory": f"{conf.max_memory_gb} GB"},
+        "autoStartConfiguration": {"enabled": True},
+        "autoStopConfiguration": {"enabled": True, "idleTimeoutMinutes": conf.idle_minutes},
+        "tags": {TAG: names.owner},
+    }
+    if conf.subnets or conf.security_groups:
+        found["networkConfiguration"] = {
+            "subnetIds": [*conf.subnets],
+            "securityGroupIds": [*conf.security_groups],
+        }
+    if conf.image_uri is not None:
+        found["imageConfiguration"] = {"imageUri": conf.image_uri}
+    return found
+
+
+def step(place: Place, settings: Settings, names: Names) -> Step:
+    """The application, made or changed.
+
+    Raises:
+        UsageError: One of that name was made by somebody else.
+        TemporaryError: It is to be changed and runs, or AWS did not answer.
+        CredentialsError: AWS denied it.
+    """
+    wanted = application(settings, names)
+    what, there = f"application {wanted['name']}", find(place, wanted["name"], names.owner)
+    if there is None:
+        return Step(what, "create", (Request(_SERVICE, "CreateApplication", wanted),))
+    given = {key: wanted[key] for key in wanted if key not in _FIXED}
+    request = Request(
+        _SERVICE, "UpdateApplication", {"applicationId": there["applicationId"], **given}
+    )
+    found = changed(what, {key: there[key] for key in given if key in there}, given, request)
+    if found.action == "update" and there["state"] not in _CHANGEABLE:
+        message = f"{what} is {there['state']} and can only be changed when it is stopped"
+        remedy = (
+            f"It stops {settings.deploy.emr_serverless.idle_minutes} minutes after its last run"
+        )
+        raise TemporaryError(message, f"{remedy}; then run the same command again")
+    return found
+
+
+def find(place: Place, name: str, owner: str) -> dict[str, Any] | None:
+    """The application of that name as it is; None where there is none.
+
+    Raises:
+        UsageError: Somebody else made one of that name.
+        TemporaryError: AWS did not answer.
+        CredentialsError: AWS denied it.
+    """
+    client = place.client(_SERVICE)
+    try:
+        pages = client.get_paginator("list_applications").paginate()
+        found = [one for page in pages for one in page["applications"]]
+        named = [one for one in found if one.get("name") == name and one["state"] not in _GONE]
+        whole = [client.get_application(applicationId=one["id"])["application"] for one in named]
+    except ClientError as error:
+        raise explained(error) from error
+    ours = [one for one in whole if one.get("tags", {}).get(TAG) == owner]
+    if whole and not ours:
+        raise not_ours(f"application {name}", owner)
+    return _shape(ours[0]) if ours else None
+
+
+def submission(
+    place: Place,
+    settings: Settings,
+    names: Names,
+    record: Mapping[str, Any],
+    command: str,
+    arguments: Sequence[str],
+) -> Request:
+    """StartJobRun for a command.
+
+    Args:
+        place: Where.
+        settings: The configuration.
+        names: What things are called.
+        record: What was deployed.
+        command: Name of the job's script.
+        arguments: Its arguments.
+
+    Raises:
+        UsageError: There is no application.
+    """
+    name = settings.deploy.emr_serverless.name or names.stem
+    there = find(place, name, names.owner)
+    if there is None:
+        remedy = "Run: penstock deploy emr-serverless --apply"
+        raise UsageError(f"there is no application {name}", remedy)
+    return Request(
+        _SERVICE,
+        "StartJobRun",
+        {
+            "applicationId": there["applicationId"],
+            "executionRoleArn": place.account.role_arn(names.role),
+            "name": f"{names.stem}-{command}",
+            "jobDriver": {
+                "sparkSubmit": {
+                    "entryPoint": record["jobs"][command],
+                    "entryPointArguments": [*arguments],
+                    "sparkSubmitParameters": shlex.join(parameters(settings, record)),
+                }
+            },
+            "configurationOverrides": {
+                "monitoringConfiguration": {
+                    "s3MonitoringConfiguration": {"logUri": f"{record['logs']}/emr-serverless"}
+                }
+            },
+            "executionTimeoutMinutes": settings.deploy.emr_serverless.timeout_minutes,
+            "tags": {TAG: names.owner},
+        },
+    )
+
+
+def parameters(settings: Settings, record: Mapping[str, Any]) -> list[str]:
+    """What ``spark-submit`` is told beside the script."""
+    conf: DeployEmrServerless = settings.deploy.emr_serverless
+    told = spark.settings(
+        runtime(settings, "emr-serverless"), _DRIVER, record.get("libraries"), conf.settings
+    )
+    return ["--py-files", str(record["code"]), *spark.words(told)]
+
+
+def _shape(there: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as it is compared: a maximum of disks, which was not asked for, is AWS's own."""
+    found = {key: value for key, value in there.items() if value not in (None, {}, [])}
+    if "maximumCapacity" in found:
+        most = found["maximumCapacity"]
+        found["maximumCapacity"] = {key: most.get(key) for key in ("cpu", "memory")}
+    return found

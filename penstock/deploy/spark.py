@@ -1,0 +1,50 @@
+"""How Spark is told what was shipped: the same for EMR Serverless and EMR, but for the driver.
+
+The libraries are an archive that Spark unpacks into the working folder of the driver and of each
+executor (``spark.archives``; "Python package management" in Spark's guide), from where they come
+first on Python's import path. In YARN's and in EMR Serverless's cluster mode the driver is such a
+process too. Delta's jars are the release's own (EMR guides on Delta Lake).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.deploy.runtime import Runtime
+
+LIBRARIES = "libraries"  # the folder that the archive is unpacked into
+_DELTA = "/usr/share/aws/delta/lib"
+_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+#: Delta for sessions that the target starts before the script does.
+DELTA = {
+    "spark.sql.extensions": _EXTENSION,
+    "spark.sql.catalog.spark_catalog": _CATALOG,
+}
+
+
+def settings(
+    runtime: Runtime, driver: str, libraries: str | None, own: Mapping[str, str]
+) -> dict[str, str]:
+    """Spark's settings.
+
+    Args:
+        runtime: What the target runs.
+        driver: Prefix of the driver's variables: ``spark.yarn.appMasterEnv.`` and the like.
+        libraries: Where the archive of libraries is; None where the image has them, and a Python
+            of its own.
+        own: Of the project; they win.
+    """
+    found = {"spark.jars": f"{_DELTA}/delta-spark.jar,{_DELTA}/delta-storage.jar", **DELTA}
+    if libraries is not None:
+        found["spark.archives"] = f"{libraries}#{LIBRARIES}"
+        for place in (driver, "spark.executorEnv."):
+            found[f"{place}PYSPARK_PYTHON"] = runtime.interpreter
+            found[f"{place}PYTHONPATH"] = f"./{LIBRARIES}"
+        found[f"{driver}PYSPARK_DRIVER_PYTHON"] = runtime.interpreter
+    return {**found, **own}
+
+
+def words(found: Mapping[str, str]) -> list[str]:
+    """Settings as words of a command: ``--conf KEY=VALUE``."""
+    return [word for key in found for word in ("--conf", f"{key}={found[key]}")]

