@@ -98,6 +98,9 @@ class Online(_Record):
         gt=0,
         description="What all tasks are believed to be allowed: where they begin, and no bound.",
     )
+    max_reads_per_s: float | None = Field(
+        default=None, gt=0, description="Ceiling of reading over all tasks, in records a second."
+    )
     removal_grace_s: float = Field(
         default=60.0,
         ge=0,

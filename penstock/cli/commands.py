@@ -23,6 +23,7 @@ _MODULES = {
     "undo": "undoing",
     "status": "reading",
     "get": "reading",
+    "reconcile": "reconciling",
     "query": "reading",
     "sql": "statements",
     "quarantine": "quarantining",

@@ -31,6 +31,7 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock stream GROUP         feed a group from a stream, until it is stopped
   penstock status               what is done
   penstock get GROUP ID         one record, online beside offline
+  penstock reconcile GROUP      online beside offline, all records, and mended
   penstock query latest GROUP   one of the four queries
   penstock schedule show        what runs by itself, and when
   penstock crawler show         a Glue crawler over the offline tables, and its role

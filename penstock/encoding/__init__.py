@@ -27,7 +27,7 @@ from penstock.encoding.converted import (
 )
 from penstock.encoding.numerics import MAX_EXACT_DOUBLE, double_text, to_boolean, to_double, to_long
 from penstock.encoding.texts import to_text
-from penstock.encoding.times import MIN_EPOCH_SECONDS, event_time, later, to_date, to_instant
+from penstock.encoding.times import MIN_EPOCH_SECONDS, event_time, later, order, to_date, to_instant
 
 __all__ = [
     "COLUMNS",
@@ -51,6 +51,7 @@ __all__ = [
     "event_time",
     "flat",
     "later",
+    "order",
     "to_boolean",
     "to_date",
     "to_double",

@@ -28,6 +28,7 @@ from penstock.encoding.instants import FIRST_MICROS, LAST_MICROS, MAX_NANOS
 MIN_EPOCH_SECONDS = 100_000_000
 
 _INSTANT = pa.timestamp("us", "UTC")
+_SAME = pa.scalar(0, pa.int8())
 _FIRST_DAY, _LAST_DAY = (one // 86_400_000_000 for one in (FIRST_MICROS, LAST_MICROS))
 
 
@@ -107,6 +108,32 @@ def later(array: pa.Array, kind: FeatureType) -> pa.Array:
     micros = pc.multiply(pc.add(instants.floor_div(micros, 1_000), 1), 1_000)
     below = pc.multiply(instants.floor_mod(micros, 1_000_000), 1_000)
     return instants.text(micros, below, 3)
+
+
+def order(ours: pa.Array, theirs: pa.Array, kind: FeatureType) -> pa.Array:
+    """Whether event times come before (-1), at (0) or after (1) others, as instants.
+
+    Text of another precision, or with an offset, may be the same instant. Null where one of the two
+    is null, or is text that is no instant.
+
+    Args:
+        ours: Text (String) or doubles (Fractional).
+        theirs: The same.
+        kind: Which of the two.
+    """
+    if kind is FeatureType.FRACTIONAL:
+        return _sign(ours, theirs)
+    # Nearly all are written alike: only the others are read.
+    same = pc.fill_null(pc.equal(ours, theirs), fill_value=False)
+    first, below = instants.parsed(pc.if_else(same, None, flat(ours)))
+    other, other_below = instants.parsed(pc.if_else(same, None, flat(theirs)))
+    coarse, fine = _sign(first, other), _sign(below, other_below)
+    return pc.if_else(same, _SAME, pc.if_else(pc.equal(coarse, _SAME), fine, coarse))
+
+
+def _sign(one: pa.Array, other: pa.Array) -> pa.Array:
+    late = pc.if_else(pc.greater(one, other), pa.scalar(1, pa.int8()), _SAME)
+    return pc.if_else(pc.less(one, other), pa.scalar(-1, pa.int8()), late)
 
 
 def _event_nanos(array: pa.Array) -> Converted:

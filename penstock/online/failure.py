@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from penstock.errors import PenstockError
     from penstock.online.outcome import Verdict
 
+_READS = ("BatchGetRecord", "ListRecords")
+
 
 def alien(verdict: Verdict) -> MismatchError:
     """Whoever answered is not the service."""
@@ -26,7 +28,8 @@ def alien(verdict: Verdict) -> MismatchError:
 
 def denied(group: str, verdict: Verdict, operation: str) -> CredentialsError:
     """The rights do not suffice."""
-    message = f"not allowed to write to {group}: {verdict.code} {verdict.message}"
+    did = "read" if operation in _READS else "write to"
+    message = f"not allowed to {did} {group}: {verdict.code} {verdict.message}"
     rights = "sagemaker:PutRecord and sagemaker:BatchWriteRecord"
     wanted = rights if operation in ("PutRecord", "BatchWriteRecord") else f"sagemaker:{operation}"
     return CredentialsError(message, f"Allow {wanted}")
@@ -64,6 +67,18 @@ def given_up(group: str, when: str, cause: Verdict) -> PenstockError:
     quoting = cause.outcome is Outcome.UNKNOWN or not cause.message
     words = message if quoting else f"{message} {cause.message[:200]}"
     return TemporaryError(words, "Run the same command again: it resumes")
+
+
+def unread(group: str, when: str, cause: Verdict) -> PenstockError:
+    """Questions are not being answered."""
+    message = f"{group} answers no questions {when}; last answer: {cause.code}"
+    return TemporaryError(message, "Run the same command again")
+
+
+def unanswerable(group: str, operation: str, verdict: Verdict) -> MismatchError:
+    """A question was refused that the service's own model allows."""
+    message = f"{group}: the service refuses {operation}: {verdict.code}"
+    return MismatchError(message, "Compare it with its contract: penstock provision --check")
 
 
 def unsettled(group: str, chunks: int) -> MismatchError:

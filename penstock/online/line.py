@@ -23,6 +23,7 @@ from penstock.online.plain import PlainTransport
 
 if TYPE_CHECKING:
     from penstock.aws import Endpoint
+    from penstock.online.asking import ReadJob
     from penstock.online.job import Api, SendJob
     from penstock.online.transport import Transport
 
@@ -80,7 +81,7 @@ def line_of(job: SendJob) -> Line:
     return _line(job.endpoint, job.group, job.api, job.most_slots, rates, job.transport)
 
 
-def transport_of(job: SendJob) -> Literal["fast", "plain"]:
+def transport_of(job: SendJob | ReadJob) -> Literal["fast", "plain"]:
     """Which transport a job uses here: the one it names, but ``plain`` through a proxy."""
     url = aws.runtime_url(job.endpoint)
     proxies = get_environ_proxies(url)
@@ -97,14 +98,18 @@ def _line(
     transport: Literal["fast", "plain"],
 ) -> Line:
     ceiling, expected = rates
-    carrier = _transport(endpoint, in_flight, transport)
+    carrier = carrier_of(endpoint, in_flight, transport)
     start = START if expected is None else min(START, max(GENTLE, expected))
     return Line(carrier, Pacer(time.monotonic(), ceiling, start), api)
 
 
 @lru_cache(maxsize=4)
-def _transport(endpoint: Endpoint, in_flight: int, name: Literal["fast", "plain"]) -> Transport:
-    """One per endpoint: groups share connections and credentials."""
+def carrier_of(endpoint: Endpoint, in_flight: int, name: Literal["fast", "plain"]) -> Transport:
+    """This process's transport to an endpoint: groups share connections and credentials.
+
+    Raises:
+        CredentialsError: No credentials were found.
+    """
     keys = Keys(lambda: aws.fresh_session(endpoint).get_credentials())
     bundle = aws.session(endpoint).get_config_variable("ca_bundle")
     bundle = bundle or os.environ.get("REQUESTS_CA_BUNDLE")  # as botocore's own clients do

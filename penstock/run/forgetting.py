@@ -23,25 +23,23 @@ from penstock.bucket import storage_of
 from penstock.contract import FeatureGroup, FeatureType
 from penstock.erasure import Erasure, is_one_of
 from penstock.errors import MismatchError, TemporaryError, UsageError
-from penstock.ledger.history import Head, Ledger
-from penstock.ledger.window import Window
-from penstock.run.collection import collect, has_ended
+from penstock.ledger.history import Ledger
+from penstock.run.collection import collect
 from penstock.run.context import Context
 from penstock.run.holding import holding_all
 from penstock.run.identified import Held
 from penstock.run.places import (
-    Places,
     docs_path,
     offline_path,
     quarantine_path,
+    reconcile_folder,
     state_folder,
     streams_folder,
 )
-from penstock.run.quarantined import decisions_of
 from penstock.run.tables import row_erasure
+from penstock.run.unfinished import check_finished
 from penstock.storage import absolute
 
-NAMED = 3  # windows in an error
 _FAR = datetime(9999, 12, 31, tzinfo=timezone.utc)
 #: A retention: whatever the clock said of the driver that ended a window.
 _WHENEVER = timedelta(days=-36_500)
@@ -123,6 +121,7 @@ class _Order:
         self._physical = self._place.physical or group.name
         self._ledger = Ledger(context.storage, state, group.name)
         self._replays = f"{state}/replays/{group.name}"
+        self._compared = reconcile_folder(state, group.name)
         self._storage, self._streams = context.storage, streams_folder(state, group.name)
         self._quarantine = quarantine_path(settings)
         self._lake = storage_of(settings.lake, settings)
@@ -131,27 +130,9 @@ class _Order:
 
     def check(self) -> None:
         """Return where everything can go."""
-        undone = [one.window for one in self._ledger.heads() if not self._has_ended(one)]
-        if undone:
-            more = f" and {len(undone) - NAMED} more" if len(undone) > NAMED else ""
-            message = f"{self._group.name}: not done: {', '.join(undone[:NAMED])}{more}"
-            remedy = f"Finish them first, see penstock status {self._group.name}: what is begun"
-            raise UsageError(message, f"{remedy} needs what it has staged. Nothing was done")
-        if decisions_of(self._context.settings, self._group.name).pending is not None:
-            message = f"{self._group.name}: a replay of its quarantine is not finished"
-            remedy = f"First: penstock quarantine replay {self._group.name}. Nothing was done"
-            raise UsageError(message, remedy)
-        waiting = [one for one in self._storage.walk(self._streams) if "/batches/" in one]
-        if waiting:
-            message = f"{self._group.name}: batches of its stream wait for the offline store"
-            remedy = f"First: penstock stream {self._group.name} --available-now. Nothing was done"
-            raise UsageError(message, remedy)
+        check_finished(self._context, self._group.name)
         self._table.check()
         self._erasure([]).check()
-
-    def _has_ended(self, head: Head) -> bool:
-        places = Places(self._ledger.state, self._ledger.group, Window(label=head.window))
-        return has_ended(self._context.storage, places, head.generation, head.state)
 
     def look(self) -> list[Place]:
         """What is there."""
@@ -159,8 +140,12 @@ class _Order:
         replays = self._context.storage.walk(self._replays)
         streams = [one for one in self._streamed() if self._storage.walk(one)]
         streamed = [Place("read by streams", self._streams, len(streams), "folders")]
+        # Of a comparison that was killed; one that ends leaves nothing.
+        files = self._storage.walk(self._compared)
+        compared = [Place("what reconcile found", self._compared, len(files), "files")]
         return [
             *(streamed if self._storage.list(self._streams) else []),
+            *(compared if files else []),
             Place("online store", self._physical, len(self._online()), "records"),
             Place("offline table", self._offline, self._table.rows(), "rows"),
             Place("staged by runs", f"{self._ledger.state}/staged/{name}", staged, "files"),
@@ -183,6 +168,7 @@ class _Order:
         for folder in ("staged", "online"):
             context.storage.sweep(f"{self._ledger.state}/{folder}/{name}")
         context.storage.remove(self._replays)
+        context.storage.remove(self._compared)
         for folder in self._streamed():
             context.storage.remove(folder)
         self._erasure(self._aside()).carry_out(check)

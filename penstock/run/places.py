@@ -69,6 +69,11 @@ def streams_folder(state: str, group: str) -> str:
     return f"{state}/streams/{group}"
 
 
+def reconcile_folder(state: str, group: str) -> str:
+    """Folder of what comparisons of a group's stores have found, below the folder of the state."""
+    return f"{state}/reconcile/{group}"
+
+
 def metrics_path(settings: Settings, run: str) -> str:
     """JSON lines of one run's figures while it sends."""
     return f"{state_folder(settings)}/metrics/{run}.jsonl"

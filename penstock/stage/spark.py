@@ -73,7 +73,7 @@ class SourceStaging:
 
         slices = min(len(splits), MAX_TASKS)
         rdd = self._spark.sparkContext.parallelize(splits, slices)
-        with _own_errors():
+        with own_errors():
             return total(rdd.mapPartitions(settled(work)).collect())
 
     def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
@@ -212,7 +212,7 @@ def _placed_by(frame: DataFrame, group: FeatureGroup) -> Column:
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
+def own_errors() -> Iterator[None]:
     """What a task raised of ours, without Spark's wrapping, so that a run can tell what it is."""
     try:
         yield
@@ -228,6 +228,6 @@ def _answer(made: Report) -> pa.RecordBatch:
 
 
 def _collected(frame: DataFrame, work: object) -> Report:
-    with _own_errors():
+    with own_errors():
         rows = frame.mapInArrow(settled(work), "report string").collect()  # type: ignore[arg-type]  # pyspark's alias is invariant
     return total([report(json.loads(row["report"])) for row in rows])
