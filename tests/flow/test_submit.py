@@ -110,6 +110,7 @@ def done(site: Site) -> Mapping[str, Any]:
         "provision": site.job("provision", environment="small"),
         "ingest": site.job("ingest", environment="small"),
         "backfill": site.job("backfill", "airport_weather", *DAYS, environment="small"),
+        "reconcile": site.job("reconcile", "airport_weather", environment="small"),
         "query": site.job("query", "latest", "flight_status", "--limit", "5", environment="small"),
         "dataset": site.job("dataset", "flight_delays", environment="small"),
     }
@@ -141,6 +142,7 @@ def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any])
         ("done", 0),
         ("done", 0),
     ]
+    assert (done["reconcile"]["differing"], done["reconcile"]["kinds"]["equal"]) == (0, 3)
     assert len(done["query"]["rows"]) == 5
     assert done["dataset"]["made"]
     assert sum(done["dataset"]["parts"].values()) == done["dataset"]["labels"] > 0

@@ -46,8 +46,8 @@ BROKEN = (
         "unknown key, close to none",
         LOCAL + "  zzz: 5\n",
         "{}:7: unknown key 'online.zzz'. Known keys: transport, deletion, api, in_flight, "
-        "chunk_rows, max_write_units_per_s, expected_write_units_per_s, removal_grace_s, "
-        "max_reject_ratio",
+        "chunk_rows, max_write_units_per_s, expected_write_units_per_s, max_reads_per_s, "
+        "removal_grace_s, max_reject_ratio",
     ),
     Broken(
         "a service's offline store in a group without one",
