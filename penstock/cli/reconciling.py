@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import show
 from penstock.errors import UsageError
 from penstock.ledger.window import instant
+from penstock.reconcile.verdict import AHEAD, DIFFERING, EXTRA, UNKNOWN
 
 if TYPE_CHECKING:
     from penstock.reconcile.reconciliation import Difference, Reconciled
@@ -102,106 +104,95 @@ def reconcile(
         spark_context(workspace) as context,
         reconciled(context, contract, asked) as found,
     ):
-        (_as_json if workspace.as_json else _told)(found, asked.sample)
+        (_as_json if workspace.as_json else _for_people)(found, asked.sample)
     return found.exit_code
 
 
 def _as_json(found: Reconciled, sample: int | None) -> None:
     """One document, the differences at its end, a line each: there may be very many."""
+    done = found.mended
     head = {
         "group": found.group,
         "compared": found.compared,
-        "kinds": _kinds(found.kinds),
+        "kinds": _told_kinds(found, found.kinds),
         "differing": found.differing,
         "left": found.left,
         "extra_not_looked_for": found.unlisted,
         "under_way": found.under_way,
-        "sampled": sample is not None,
-        "share": None if sample is None else found.share,
-        "mended": None if found.mended is None else _mended(found),
+        "share_95": None if sample is None else found.share,
+        "mended": None if done is None else {**asdict(done), "left": _told_kinds(found, done.left)},
         "exit_code": found.exit_code,
     }
     click.echo(json.dumps(head, ensure_ascii=False)[:-1] + ', "differences": [', nl=False)
     for n, one in enumerate(found.differences()):
-        click.echo(
-            ("," if n else "") + "\n" + json.dumps(_plain(one), ensure_ascii=False), nl=False
-        )
+        click.echo(",\n" if n else "\n", nl=False)
+        click.echo(json.dumps(_plain(found, one), ensure_ascii=False), nl=False)
     click.echo("\n]}")
 
 
-def _mended(found: Reconciled) -> dict[str, Any]:
-    done = found.mended
-    assert done is not None
-    figures = {"sent": done.sent, "rejected": done.rejected, "skipped": done.skipped}
-    return {**figures, "left": _kinds(done.left, only=True)}
-
-
-def _plain(one: Difference) -> dict[str, Any]:
+def _plain(found: Reconciled, one: Difference) -> dict[str, Any]:
     features = [] if one.features is None else one.features.split(", ")
-    return {**one._asdict(), "kind": _kind(one.kind), "features": features}
+    return {**one._asdict(), "kind": _told_kind(found, one.kind), "features": features}
 
 
-def _told(found: Reconciled, sample: int | None) -> None:
-    kinds = _kinds(found.kinds)
+def _for_people(found: Reconciled, sample: int | None) -> None:
+    """The figures, some records of each kind, and what to type next."""
+    kinds = _told_kinds(found, found.kinds)
     rows = [(name, kinds[name], means) for name, means in _MEANING.items()]
-    show(("records", "", ""), [one for one in rows if one[1] or one[0] in _ALWAYS])
-    some, more = _first(found.differences())
+    show((found.group, "records", "what it means"), [one for one in rows if one[1]])
+    some = _first(found)
     if some:
-        head = ("identifier", "what", "features", "event time online", "event time offline")
-        show(
-            head,
-            [(o.identifier, _kind(o.kind), o.features, o.online_at, o.offline_at) for o in some],
-        )
+        head = ("identifier", "is", "features", "event time online", "event time offline")
+        show(head, some)
+    more = sum(found.kinds[one] for one in DIFFERING) - len(some)
     if more:
         click.echo(f"{more:,} more: --json has all")
     for line in _remarks(found, sample):
         click.echo(line)
 
 
-_ALWAYS = ("equal", "missing", "stale", "different", "extra")
-
-
-def _first(found: Iterable[Difference]) -> tuple[list[Difference], int]:
-    """Some of each kind, and how many more there are."""
+def _first(found: Reconciled) -> list[tuple[object, ...]]:
+    """Some records of each kind, for a table."""
     seen: Counter[str] = Counter()
-    some: list[Difference] = []
-    for one in found:
-        seen[one.kind] += 1
-        if seen[one.kind] <= SHOWN:
-            some.append(one)
-    return sorted(some, key=lambda o: (list(_MEANING).index(_kind(o.kind)), o.identifier)), (
-        seen.total() - len(some)
-    )
+    rows = []
+    for one in found.differences():
+        kind = _told_kind(found, one.kind)
+        seen[kind] += 1
+        if seen[kind] <= SHOWN:
+            rows.append((one.identifier, kind, one.features, one.online_at, one.offline_at))
+    order = list(_MEANING)
+    return sorted(rows, key=lambda row: (order.index(str(row[1])), str(row[0])))
 
 
-def _remarks(found: Reconciled, sample: int | None) -> Iterable[str]:
-    name = found.group
+def _remarks(found: Reconciled, sample: int | None) -> Iterator[str]:
+    name, done = found.group, found.mended
     if found.unlisted is not None:
-        yield f"{name}: extra records that offline never had were not looked for: {found.unlisted}"
+        yield f"{name}: online records that offline never had were not looked for: {found.unlisted}"
     if found.under_way is not None:
-        yield f"{found.under_way}: what is newer online, or unknown offline, may be of that"
+        yield f"{found.under_way}: what is ahead may be of that and is no difference"
     if sample is not None:
         low, high = found.share
         yield f"{name}: by this sample {low:.2%} to {high:.2%} of all records differ (95 %)"
-    if found.mended is not None:
-        left = "all agree now" if not found.left else f"{found.left:,} still differ"
-        yield f"{name}: {found.mended.sent:,} records were sent to mend {found.differing:,}: {left}"
-    if not found.differing:
-        yield f"{name}: {found.compared:,} records compared, nothing differs"
-    elif found.mended is None:
+    if done is not None:
+        left = f"{found.left:,} still differ" if found.left else "all agree now"
+        yield f"{name}: {done.sent:,} writes for {found.differing:,} records that differed: {left}"
+    elif found.differing:
         yield f"{name}: {found.differing:,} differ. Next: penstock reconcile {name} --repair"
-    elif found.left:
-        yield f"Next: penstock get {name} ID, and docs/reconcile.md: what cannot be mended"
+    else:
+        yield f"{name}: {found.compared:,} records compared, nothing differs"
+    if done is not None and found.left:
+        yield f"Next: penstock get {name} ID, and what cannot be mended in docs/reconcile.md"
 
 
-def _kinds(kinds: Mapping[str, int], *, only: bool = False) -> dict[str, int]:
-    """Figures by the names that are told; ``only`` those that are not 0."""
-    told = Counter[str]()
+def _told_kinds(found: Reconciled, kinds: Mapping[str, int]) -> dict[str, int]:
+    told = dict.fromkeys(_MEANING, 0)
     for kind, records in kinds.items():
-        told[_kind(kind)] += records
-    return {name: told[name] for name in _MEANING if told[name] or not only}
+        told[_told_kind(found, kind)] += records
+    return told
 
 
-def _kind(kind: str) -> str:
-    """What offline never had is extra, as what it deleted."""
-    return "extra" if kind == "unknown" else kind
+def _told_kind(found: Reconciled, kind: str) -> str:
+    """What offline does not know is ahead of it, or where nothing is under way extra."""
+    if kind != UNKNOWN:
+        return kind
+    return EXTRA if found.under_way is None else AHEAD

@@ -29,7 +29,7 @@ from penstock.reconcile import frames
 from penstock.reconcile.admission import check
 from penstock.reconcile.listing import listed
 from penstock.reconcile.repair import Mended, send
-from penstock.reconcile.task import Compared, CompareTask, total
+from penstock.reconcile.task import SLICE_ROWS, Compared, CompareTask, total
 from penstock.reconcile.verdict import AGREEING, AHEAD, DIFFERING, UNKNOWN
 from penstock.run.context import Context
 from penstock.run.holding import holding_all, sharing
@@ -188,13 +188,14 @@ class _Reconciliation:
         """Compare all that is asked for, then what differed once more."""
         rows, unlisted = self._rows()
         self._say("comparing both stores")
-        first = self._compared(rows)
+        parts = shuffle_partitions(self.context.spark)
+        first = self._compared(rows, parts)
         if not first.differing:
             return self._told(first, first, unlisted, None)
         self._say(f"looking again at {first.differing:,} candidates")
         self.context.sleep(self.asked.settle_s)
         why = under_way(self.context, self.group.name)
-        again = self._compared(self._again(first.found))
+        again = self._again(first.found)
         why = why or under_way(self.context, self.group.name)
         return self._told(first, again, unlisted, why)
 
@@ -206,12 +207,12 @@ class _Reconciliation:
             if not context.storage.walk(self.folder):
                 message = f"{self.group.name}: what differs was forgotten meanwhile"
                 raise TemporaryError(message, "Run the same command again")
-            made = self._compared(self._again(found.files), mend=True)
+            made = self._again(found.files, mend=True)
             figures = send(context, self.group, made, f"{self.folder}/markers", is_ours)
             left = Compared()
             if made.differing:
                 self._say("looking at what was mended")
-                left = self._compared(self._again(made.found))
+                left = self._again(made.found)
         done = Mended(figures.sent, figures.rejected, figures.skipped, _of(left, DIFFERING))
         kinds = _of(found, AGREEING) + made.kinds
         return replace(found, kinds=kinds, files=made.found, under_way=None, mended=done)
@@ -240,10 +241,13 @@ class _Reconciliation:
             return frames.everything(stored, None, self.group), error.message
         return frames.everything(stored, self._keys(files, "text", "key"), self.group), None
 
-    def _again(self, files: Sequence[Staged]) -> DataFrame:
-        """The rows of what differed, as they are now."""
+    def _again(self, files: Sequence[Staged], *, mend: bool = False) -> Compared:
+        """Compare what differed, as it is now."""
         keys = self._keys(files, "identifier", "key")
-        return frames.chosen(self._stored(), keys, self.group)
+        rows = frames.chosen(self._stored(), keys, self.group)
+        tasks = -(-sum(one.rows for one in files) // SLICE_ROWS)
+        parts = max(1, min(tasks, shuffle_partitions(self.context.spark)))
+        return self._compared(rows, parts, mend=mend)
 
     def _stored(self) -> DataFrame:
         return self.context.table(self.group).rows()
@@ -257,10 +261,9 @@ class _Reconciliation:
         rows = spark.read.schema(schema).parquet(*(one.path for one in files))
         return rows.toDF(frames.TEXT, frames.KEY)
 
-    def _compared(self, rows: DataFrame, *, mend: bool = False) -> Compared:
-        """Compare rows with what is online, a task a partition."""
+    def _compared(self, rows: DataFrame, parts: int, *, mend: bool = False) -> Compared:
+        """Compare rows with what is online, in so many tasks."""
         context, spark = self.context, self.context.spark
-        parts = shuffle_partitions(spark)
         slots = min(parts, spark.sparkContext.defaultParallelism)
         tier = context.settings.group(self.group.name).storage_type
         now = context.now().astimezone(timezone.utc)

@@ -90,6 +90,11 @@ def test_status_before_anything_says_what_to_type(
             ["query", "live", "airport_weather", "--set", "groups.airport_weather.owner=both"],
             "'groups.airport_weather.owner' must be 'direct' or 'service'",
         ),
+        (
+            ["reconcile", "airport_weather", "--sample", "5", "--since", "2013-01-01"],
+            "--sample and --since cannot be combined",
+        ),
+        (["reconcile", "airport_weather", "--since", "May"], "'May' is neither a date"),
         (["quarantine", "show", "abc"], "0 entries have a key that starts with 'abc'"),
     ],
 )
