@@ -10,8 +10,8 @@ from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name all of Spark's documents use
+from pyspark.sql.types import StructType
 
-from penstock import encoding
 from penstock.contract import FeatureGroup
 from penstock.encoding.instants import micros_of
 from penstock.query import ranking
@@ -21,6 +21,13 @@ from penstock.reconcile.verdict import IS_DELETED, LISTED
 #: offline, which is null where no stored value is written like that.
 TEXT, KEY = "_text", "_key"
 _RANK, _HASH = "_rank", "_hash"
+
+
+def widened(stored: DataFrame, features: StructType) -> DataFrame:
+    """Rows of a table that was last written before the contract gained a feature: it is null."""
+    lacking = [one for one in features.fields if one.name not in stored.columns]
+    nulls = {one.name: F.lit(None).cast(one.dataType) for one in lacking}
+    return stored.withColumns(nulls) if nulls else stored
 
 
 def everything(stored: DataFrame, listed: DataFrame | None, group: FeatureGroup) -> DataFrame:
@@ -102,11 +109,6 @@ def _without_row(unknown: DataFrame, like: DataFrame, group: FeatureGroup) -> Da
     nulls[group.record_identifier] = F.col(KEY)
     nulls[LISTED] = F.col(TEXT)
     return unknown.select(*(value.alias(name) for name, value in nulls.items()))
-
-
-def key_type(group: FeatureGroup) -> str:
-    """Spark's name of the type of :data:`KEY`."""
-    return encoding.STORAGE[group.feature(group.record_identifier).type][1]
 
 
 def _quoted(name: str) -> Column:

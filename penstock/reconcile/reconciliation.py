@@ -250,7 +250,7 @@ class _Reconciliation:
         return self._compared(rows, parts, mend=mend)
 
     def _stored(self) -> DataFrame:
-        return self.context.table(self.group).rows()
+        return frames.widened(self.context.table(self.group).rows(), rows_schema(self.group))
 
     def _keys(self, files: Sequence[Staged], text: str, key: str) -> DataFrame:
         """Identifiers of some files, under the names :mod:`penstock.reconcile.frames` knows."""

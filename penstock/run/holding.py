@@ -1,4 +1,4 @@
-"""Who may work on what: a run holds its window, what removes files holds the whole project.
+"""Who may work on what: a run holds its window, what removes files or mends the whole project.
 
 Each takes its own lease first and looks at the other's then, so that at least one of two that begin
 together sees the other. A lease may lapse while its holder sleeps, so one that is about to delete
@@ -16,7 +16,7 @@ from penstock.ledger.lease import check_free, held
 from penstock.run.context import Context
 from penstock.run.places import Places, state_folder
 
-_WHOLE = "the project, in which files are removed,"
+_WHOLE = "the project, in which files are removed or records mended,"
 
 
 @contextmanager

@@ -98,6 +98,9 @@ def test_no_file_has_it(lab: Lab) -> None:
     torn.write_text("{")
     left = lab.root / "state" / "online" / "readings" / "all" / f".rejects.{'0' * 32}"
     left.write_text(SECRET)
+    killed = lab.root / "state" / "reconcile" / "readings" / "0" / "01" / "found-0.parquet"
+    killed.parent.mkdir(parents=True)
+    killed.write_text(SECRET)
     assert Path(made.path).exists()
     assert MARK in _said(lab)
     aside = len(lab.quarantine())
@@ -106,6 +109,7 @@ def test_no_file_has_it(lab: Lab) -> None:
     assert looked["offline table"] == 2
     assert (looked["online store"], looked["data sets"], looked["quarantine"]) == (1, 2, 1)
     assert looked["staged by runs"] > 0
+    assert looked["what reconcile found"] == 1
     assert MARK in _said(lab)
     assert lab.online(GROUP, SECRET)[SECRET] is not None
 

@@ -179,7 +179,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "readings/all is owned by" in capsys.readouterr().err
     with held(LocalStorage(), f"{small.state}/leases/whole.json", lambda: 1e12):
         assert run(["compact", *words]) == 75
-    assert "in which files are removed, is owned by" in capsys.readouterr().err
+    assert "in which files are removed or records mended, is owned by" in capsys.readouterr().err
     assert len(_files(path)) == 4
     assert run(["expire", GROUP, *words, "--older-than", "0m", "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
