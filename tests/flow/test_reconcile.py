@@ -35,7 +35,7 @@ from tests.readings import SOURCE as PLAIN
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 HARMED = 250  # of each kind
-SENSORS = 3_000
+SENSORS = 2_000
 ROLE = "arn:aws:iam::000000000000:role/feature-store"
 DELETING = replace(GROUP, deleted_when="gone")
 SOURCE = Source((*COLUMNS, Column("share", ColumnType.DOUBLE), Column("gone", ColumnType.BOOLEAN)))
@@ -51,21 +51,17 @@ SOURCE = Source((*COLUMNS, Column("share", ColumnType.DOUBLE), Column("gone", Co
     ],
     indirect=["lab"],
 )
-def test_a_thousand_harmed_records_are_found_and_mended(lab: Lab, tier: str) -> None:
-    """250 missing, 250 stale, 250 extra and 250 with other values, among three thousand."""
+def test_a_thousand_harmed_records_are_mended_and_never_found_again(lab: Lab, tier: str) -> None:
+    """250 missing, 250 stale, 250 extra and 250 with other values, among two thousand."""
     flags = _flags(tier)
     lab.ingest(Pipeline(DELETING, {"readings": SOURCE}), {"readings": _file(lab)}, **flags)
     before = _all_online(lab)
     assert len(before) == SENSORS - SENSORS // 20
-    clean, _ = _reconciled(lab, DELETING, **flags)
-    assert (clean.compared, clean.differing, clean.exit_code) == (SENSORS, 0, 0)
-    assert clean.kinds == Counter(equal=len(before), deleted=SENSORS // 20)
-
     harmed = _harm(lab, before)
     found, differences = _reconciled(lab, DELETING, **flags)
     assert {one.identifier: one.kind for one in differences} == harmed
     assert Counter(harmed.values()) == Counter(
-        missing=HARMED, stale=HARMED, different=HARMED, extra=SENSORS // 20, unknown=100
+        missing=HARMED, stale=HARMED, different=HARMED, extra=SENSORS // 20, unknown=150
     )
     assert {one.features for one in differences if one.kind == "different"} == {"level"}
     assert (found.differing, found.left, found.exit_code) == (1_000, 1_000, DIFFERENT)
@@ -76,9 +72,11 @@ def test_a_thousand_harmed_records_are_found_and_mended(lab: Lab, tier: str) -> 
     assert (mended.differing, mended.left, mended.exit_code) == (1_000, 0, REPAIRED)
     assert _all_online(lab) == before
     again, differences = _reconciled(lab, DELETING, **flags)
-    assert (again.kinds, differences, again.exit_code) == (clean.kinds, [], 0)
+    assert again.kinds == Counter(equal=len(before), deleted=SENSORS // 20)
+    assert (again.differing, differences, again.exit_code) == (0, [], 0)
 
 
+@pytest.mark.prove
 def test_what_goes_on_meanwhile_is_no_difference(lab: Lab) -> None:
     """A candidate that is mended before the second look; what is newer while a run is at work."""
     _ingest(lab, f"a,{_at(1)},1,0.5\nb,{_at(1)},2,\n")
