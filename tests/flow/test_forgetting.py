@@ -98,7 +98,7 @@ def test_no_file_has_it(lab: Lab) -> None:
     torn.write_text("{")
     left = lab.root / "state" / "online" / "readings" / "all" / f".rejects.{'0' * 32}"
     left.write_text(SECRET)
-    killed = lab.root / "state" / "reconcile" / "readings" / "0" / "01" / "found-0.parquet"
+    killed = lab.root / "state" / "reconcile" / "readings" / "0" / "01" / "torn"
     killed.parent.mkdir(parents=True)
     killed.write_text(SECRET)
     assert Path(made.path).exists()
