@@ -38,7 +38,7 @@ _MEANING = {
 @click.argument("group")
 @click.option(
     "--sample",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, 100_000),
     metavar="N",
     help="Compare only N identifiers of the offline table, chosen at random.",
 )

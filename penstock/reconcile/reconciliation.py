@@ -227,19 +227,20 @@ class _Reconciliation:
 
     def _rows(self) -> tuple[DataFrame, str | None]:
         """What is compared at first, and why nothing was listed."""
-        stored = self._stored()
-        if self.asked.sample is not None:
-            rows = frames.sample(stored, self.group, self.asked.sample, random.getrandbits(31))
+        asked, group = self.asked, self.group
+        if asked.sample is not None:
+            rows = frames.sample(self._stored(), group, asked.sample, random.getrandbits(31))
             return rows, "a sample is of what offline has"
-        if self.asked.since is not None:
-            rows = frames.since(stored, self.group, self.asked.since)
+        if asked.since is not None:
+            rows = frames.since(self._stored(), group, asked.since)
             return rows, "online records cannot be listed by time"
         self._say("listing the online store")
         try:
-            files = listed(self.context, self.group, self._job(1), self._next())
+            files = listed(self.context, group, self._job(1), self._next())
         except UnknownOperationError as error:
-            return frames.everything(stored, None, self.group), error.message
-        return frames.everything(stored, self._keys(files, "text", "key"), self.group), None
+            return frames.everything(self._stored(), None, group), error.message
+        # What is committed offline while it lists is in what is read after.
+        return frames.everything(self._stored(), self._keys(files, "text", "key"), group), None
 
     def _again(self, files: Sequence[Staged], *, mend: bool = False) -> Compared:
         """Compare what differed, as it is now."""
