@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -19,9 +19,11 @@ import pyarrow.compute as pc
 from penstock import encoding
 
 FILE, POSITION, ORIGIN, PROBLEM = "_file", "_position", "_source", "_problem"
+EVENT = "_event"  # an event of a stream, whole: key, value, at (microseconds), topic, headers
 ORIGIN_TYPE = pa.struct([("file", pa.string()), ("position", pa.int64())])
 #: A row put aside. ``position`` counts lines from 1 in text, rows from 0 in Parquet and Delta;
-#: ``types`` has the Arrow type of each value of a payload that can be replayed, as JSON.
+#: ``types`` has the Arrow type of each value of a payload that can be replayed, as JSON; ``event``
+#: what a row of a stream was made from, see :func:`event_of`.
 BAD = pa.schema(
     [
         ("row_key", pa.string()),
@@ -34,6 +36,7 @@ BAD = pa.schema(
         ("findings", pa.string()),
         ("payload", pa.string()),
         ("types", pa.string()),
+        ("event", pa.string()),
     ]
 )
 
@@ -56,11 +59,13 @@ def put_aside(batch: pa.RecordBatch, unfit: pa.Array, findings: Findings, place:
     if not len(rows):
         return BAD.empty_table()
     aside = batch.take(rows)
-    told = zip(
-        rows.to_pylist(), origin(aside).to_pylist(), _payloads(aside, place.columns), strict=True
-    )
+    payloads = _payloads(aside, place.columns)
+    told = zip(rows.to_pylist(), origin(aside).to_pylist(), payloads, _events(aside), strict=True)
     types = None if place.stage == "source" else payload_types(batch, place.columns)
-    found = [_bad_row(findings(row), source, text, place) for row, source, text in told]
+    found = [
+        {**_bad_row(findings(row), source, text, place), "event": event}
+        for row, source, text, event in told
+    ]
     return pa.Table.from_pylist([{**one, "types": types} for one in found], BAD)
 
 
@@ -113,6 +118,47 @@ def _payloads(batch: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
             for text, one in zip(raw, found, strict=True)
         ]
     return found
+
+
+def _events(batch: pa.RecordBatch) -> list[str | None]:
+    """Each row's event as JSON. A value that is the payload's problem is left out: it is there."""
+    if EVENT not in batch.schema.names:
+        return [None] * batch.num_rows
+    unread = batch.column(PROBLEM).is_valid().to_pylist()
+    return [
+        json.dumps(
+            {
+                name: _text(one)
+                for name, one in event.items()
+                if not (name == "value" and alone and one is not None)
+            }
+        )
+        for event, alone in zip(batch.column(EVENT).to_pylist(), unread, strict=True)
+    ]
+
+
+def event_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The event of an entry that has one, as it came: bytes where it had bytes."""
+    told = json.loads(entry["event"])
+    if "value" not in told:
+        told["value"] = json.loads(entry["payload"])[PROBLEM]
+    headers = told.get("headers")
+    if headers is not None:
+        headers = [{**one, "value": _raw(one["value"])} for one in headers]
+    return {**told, "key": _raw(told["key"]), "value": _raw(told["value"]), "headers": headers}
+
+
+def _text(value: Any) -> Any:
+    """Bytes as text that can be had back, at any depth."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, list):
+        return [_text(one) for one in value]
+    return {key: _text(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _raw(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "surrogateescape")
 
 
 def _plain(array: pa.Array) -> list[object]:

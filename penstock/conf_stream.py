@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -12,9 +13,40 @@ from penstock.conf_record import Record
 _TOPIC = r"^[a-zA-Z0-9._-]{1,249}$"
 _SERVERS = r"^[^\s,:/]+:\d{1,5}(,[^\s,:/]+:\d{1,5})*$"
 
+_PRIVATE = re.compile(r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])([:/]|$))")
+
 #: Where a secret stands, never the secret: a variable of the environment, or a file that holds it.
 Reference = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$")]
 Store = Literal["JKS", "PKCS12", "PEM"]
+
+
+class Avro(Record):
+    """Where the schemas of events in Avro are; events are in Avro where this is given."""
+
+    schema_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File (.avsc) with the schema of all events, which are its binary form alone.",
+    )
+    registry: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s@/?#]+(/[^\s@?#]*)?$",
+        description="Address of a schema registry; events are in Confluent's wire format.",
+    )
+    username: Reference | None = Field(default=None, description="env:NAME or file:/PATH.")
+    password: Reference | None = Field(default=None, description="env:NAME or file:/PATH.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Avro:
+        if (self.schema_file is None) == (self.registry is None):
+            raise ValueError("has a schema_file or a registry, and one of them only")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("has username and password, or none of them")
+        if self.username is not None and self.registry is None:
+            raise ValueError("has username and password with a registry only")
+        if self.username is not None and not _PRIVATE.match(str(self.registry)):
+            raise ValueError("has a password with https only, or on loopback")
+        return self
 
 
 class KafkaSecurity(Record):

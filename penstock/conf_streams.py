@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from penstock.conf_record import Record
-from penstock.conf_stream import KafkaStream, KinesisStream
+from penstock.conf_stream import Avro, KafkaStream, KinesisStream
 
 #: What a declared column may be taken from where the event's value does not have it.
 Envelope = Annotated[
@@ -23,6 +23,9 @@ class Stream(Record):
     )
     kinesis: KinesisStream | None = Field(
         default=None, description="A stream whose records are rows of the source."
+    )
+    avro: Avro | None = Field(
+        default=None, description="Schemas of events in Avro; None where events are JSON."
     )
     source: str | None = Field(
         default=None, description="Source of the pipeline; None where it has one that is no file."

@@ -31,15 +31,16 @@ from penstock.parts import PartTask, write
 from penstock.storage import Storage
 
 #: Columns of the table, in order. ``position`` counts lines from 1 in text, rows from 0 elsewhere;
-#: ``types`` has the Arrow types of a payload that can be replayed, as JSON.
+#: ``types`` has the Arrow types of a payload that can be replayed, as JSON; ``event`` the event of
+#: a stream that a row of a source was made from (:func:`penstock.aside.event_of`).
 SCHEMA = (
     "row_key string, feature_group string, stage string, source string, file string, "
     "position bigint, column string, rule string, findings string, payload string, "
-    "run string, quarantined_at timestamp, types string"
+    "run string, quarantined_at timestamp, types string, event string"
 )
 _STAGED = (
     "row_key string, stage string, source string, file string, position bigint, column string, "
-    "rule string, findings string, payload string, types string"
+    "rule string, findings string, payload string, types string, event string"
 )
 _ENTERED = ("stage", "source", "file", "position", "column", "rule", "findings", "payload")
 #: What is read of entries where their values are not asked for.
@@ -52,8 +53,11 @@ _TABLE = pa.schema(
         *((name, pa.string()) for name in ("column", "rule", "findings", "payload", "run")),
         ("quarantined_at", pa.timestamp("us", "UTC")),
         ("types", pa.string()),
+        ("event", pa.string()),
     ]
 )
+#: Columns that tables of older versions lack.
+_LATER = ("types", "event")
 ATTEMPTS = 10  # of an entry that meets those of other drivers
 #: Windows that run side by side meet the same bad row through lookback: it is entered once.
 _ENTERING = threading.Lock()
@@ -85,21 +89,24 @@ class Quarantine:
         if not self.exists:
             return self._spark.createDataFrame([], SCHEMA)
         found = self._spark.read.format("delta").load(self.path)
-        if "types" in found.columns:
-            return found
-        return found.withColumn("types", F.lit(None).cast("string"))
+        lacking = [one for one in _LATER if one not in found.columns]
+        return found.withColumns({one: F.lit(None).cast("string") for one in lacking})
 
     def heads(self, group: str) -> list[dict[str, Any]]:
-        """The entries of a group, oldest first, without their values: :data:`HEAD`."""
-        rows = self.rows().where(F.col("feature_group") == group).select(*HEAD)
+        """The entries of a group, oldest first, without their values.
+
+        :data:`HEAD`, and ``streamed``: whether it has the event of a stream it was made from.
+        """
+        streamed = F.col("event").isNotNull().alias("streamed")
+        rows = self.rows().where(F.col("feature_group") == group).select(*HEAD, streamed)
         return [one.asDict() for one in rows.orderBy("quarantined_at", "row_key").collect()]
 
     def payloads(self, group: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-        """Key, stage, payload and types of entries, in the order of their keys."""
+        """Key, stage, payload, types and event of entries, in the order of their keys."""
         wanted = self._spark.createDataFrame([(key,) for key in keys], "row_key string")
         rows = self.rows().where(F.col("feature_group") == group)
         rows = rows.join(F.broadcast(wanted), "row_key", "left_semi")
-        chosen = rows.select("row_key", "stage", "payload", "types").orderBy("row_key")
+        chosen = rows.select("row_key", "stage", "payload", *_LATER).orderBy("row_key")
         return [one.asDict() for one in chosen.collect()]
 
     def add_staged(self, files: Sequence[str], entry: Entry) -> None:
@@ -203,6 +210,7 @@ class Quarantine:
             F.col("_message").alias("findings"),
             payload.alias("payload"),
             F.lit(_types(group)).alias("types"),
+            F.lit(None).cast("string").alias("event"),
             F.struct(*(F.col(f"`{name}`") for name in group.names)).alias("features"),
         )
 
@@ -224,7 +232,7 @@ class Quarantine:
                 *_ENTERED,
                 F.lit(entry.run).alias("run"),
                 F.timestamp_micros(F.lit(micros)).alias("quarantined_at"),
-                "types",
+                *_LATER,
             )
             parts = write(complete.coalesce(1), _TABLE, self.path, self._storage)
             if not parts or self._log.append(parts, _TABLE, read=read, blind=False):

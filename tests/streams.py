@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Message, Producer
@@ -90,12 +91,13 @@ class Fed:
         plain = {**found.model_dump(by_alias=True), "streams": {self.pipeline.group.name: stream}}
         return Settings.model_validate(plain)
 
-    def run(self, *, again: bool = False) -> Ended:
+    def run(self, *, again: bool = False, metrics: Path | None = None) -> Ended:
         """Provision the group, and feed it with all that is there now."""
         settings = self.settings
         self.lab.provision(self.pipeline.group, settings)
         context = self.lab.context(settings)
-        return run_stream(context, self.pipeline, Asked(available_now=True, again=again))
+        asked = Asked(available_now=True, again=again, metrics=metrics)
+        return run_stream(context, self.pipeline, asked)
 
     @property
     def places(self) -> StreamPlaces:

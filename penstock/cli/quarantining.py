@@ -26,6 +26,7 @@ from penstock.errors import UsageError
 from penstock.run.quarantined import Choice, Held, decided, discard, quarantined
 
 if TYPE_CHECKING:
+    from penstock.contract import Pipeline
     from penstock.run.ingest import Correct, Online
     from penstock.run.replay import Replayed
 
@@ -153,8 +154,9 @@ def replayed(
     """Send open rows on their way again, under the contract of today.
 
     Rows of stage 'feature' and 'online' go by themselves, with the event times they have: feature
-    gate, online store, offline store. What fails again stays open. Rows of stage 'source' come back
-    when their window is ingested again. An interrupted replay is finished by the next one.
+    gate, online store, offline store. Events of a stream (stage 'source') begin at the source gate.
+    What fails again stays open. Other rows of stage 'source' come back when their window is
+    ingested again. An interrupted replay is finished by the next one.
 
     \b
     Examples:
@@ -164,6 +166,7 @@ def replayed(
     """
     from penstock.run.replay import replay
     from penstock.run.replay_plan import Asked
+    from penstock.streaming.reentry import EventReentry
 
     pipeline = workspace.project.pipeline(str(choice.group))
     with spark_context(workspace, takeover=takeover) as context:
@@ -175,6 +178,7 @@ def replayed(
             limit=limit,
             asked=Asked(online, correct),
             dry_run=dry_run,
+            reentry=EventReentry(context, pipeline) if _streams(workspace, pipeline) else None,
         )
     if workspace.as_json:
         runs = [
@@ -250,7 +254,7 @@ def _tell(done: Replayed, *, dry_run: bool) -> None:
     words = {
         "fit": "would go to both stores",
         "accepted": "are in the stores",
-        "dropped": "are left out by a rule that drops",
+        "dropped": "are left out by a rule that drops, or by the transform",
         "moved": "were refused by the service; they are entered as such",
         "rejected": "were refused by the service again and stay open",
         "unfit": "do not pass and stay open",
@@ -269,8 +273,15 @@ def _tell(done: Replayed, *, dry_run: bool) -> None:
     if again:
         one = "row comes" if again == 1 else "rows come"
         click.echo(f"{again} more {one} back only with the window: penstock ingest {done.group}")
+    if done.events:
+        one = "event stays" if done.events == 1 else "events stay"
+        click.echo(f"{done.events} {one}: {done.problem}; send the mended ones to the stream")
     if dry_run:
         click.echo("Nothing was written.")
+
+
+def _streams(workspace: Workspace, pipeline: Pipeline) -> bool:
+    return pipeline.group.name in workspace.settings.streams
 
 
 def _run(one: Held) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from penstock.cli.options import Workspace, spark_context, takeover_option, workspace_options
@@ -22,10 +24,22 @@ from penstock.cli.tables import show_json
     help="Begin a new stream where the checkpoint of the old one is lost: events are read from the "
     "start, rows that are there add nothing.",
 )
+@click.option(
+    "--metrics",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that gets a JSON line every two seconds, where figures changed: events, rate, "
+    "freshness, backlog, how far offline is behind. It only grows.",
+)
 @takeover_option
 @workspace_options
 def stream(
-    workspace: Workspace, *, group: str, available_now: bool, again: bool, takeover: bool
+    workspace: Workspace,
+    *,
+    group: str,
+    available_now: bool,
+    again: bool,
+    metrics: Path | None,
+    takeover: bool,
 ) -> int:
     """Feed a feature group from its stream: online within a second, offline a little later.
 
@@ -37,6 +51,7 @@ def stream(
     Examples:
       penstock stream flight_status
       penstock stream flight_status --available-now
+      penstock stream flight_status --metrics flight_status.jsonl
     """
     from penstock.run.interruption import stoppable
     from penstock.streaming.query import Asked, run_stream
@@ -47,7 +62,7 @@ def stream(
         spark_context(workspace, takeover=takeover, kafka=True) as context,
         stoppable() as stop,
     ):
-        ended = run_stream(context, pipeline, Asked(available_now, again), stop)
+        ended = run_stream(context, pipeline, Asked(available_now, again, metrics), stop)
     if workspace.as_json:
         told = {"group": ended.group, "why": ended.why, "resumed": ended.resumed}
         show_json({**told, **ended.figures})

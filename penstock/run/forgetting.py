@@ -249,7 +249,7 @@ class _Order:
         """Keys of rows put aside that are of the identifiers, or may be."""
         rows = lake.quarantined(self._quarantine, self._lake, self._group.name)
         held = Held(self._group, self._identifiers)
-        return [one["row_key"] for one in rows if held.by(one["payload"])]
+        return [one["row_key"] for one in rows if held.by(one["payload"], one.get("event"))]
 
     def _erasure(self, keys: Sequence[str]) -> Erasure:
         return Erasure(self._quarantine, self._lake, is_one_of("row_key", keys or [""]))

@@ -29,15 +29,37 @@ class Held:
         self._wanted = {self._form(one) for one in identifiers}
         self._within = {form for one in identifiers for form in _written(one)}
 
-    def by(self, payload: str) -> bool:
-        """Whether a payload of the quarantine, a JSON object, holds one."""
+    def by(self, payload: str, event: str | None = None) -> bool:
+        """Whether an entry of the quarantine holds one.
+
+        Args:
+            payload: A JSON object.
+            event: The event it was made from, where it is of a stream: what nobody declared is
+                in there too.
+        """
         values = json.loads(payload)
         if PROBLEM in values:
-            return any(one in str(values[PROBLEM]) for one in self._within)
-        own = values.get(self._name)
-        if own is not None:
-            return self._form(own) in self._wanted
-        return any(self._form(one) in self._wanted for one in _leaves(values))
+            told = any(one in str(values[PROBLEM]) for one in self._within)
+        else:
+            own = values.get(self._name)
+            if own is not None:
+                return self._form(own) in self._wanted
+            told = any(self._form(one) in self._wanted for one in _leaves(values))
+        return told or (event is not None and self._event(event))
+
+    def _event(self, event: str) -> bool:
+        told = json.loads(event)
+        headers = [one["value"] for one in told.get("headers") or ()]
+        texts = [one for one in (told["key"], told.get("value"), *headers) if one is not None]
+        return any(self._text(one) for one in texts)
+
+    def _text(self, text: str) -> bool:
+        """Whether a text that may be JSON holds one; of another one any place counts."""
+        try:
+            values = _leaves(json.loads(text))
+        except (ValueError, RecursionError):
+            return self._form(text) in self._wanted or any(one in text for one in self._within)
+        return any(self._form(one) in self._wanted for one in (text, *values))
 
     def _form(self, value: Any) -> str:
         """What two writings of one identifier have in common."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -36,12 +36,12 @@ _DATES: dict[str, pa.DataType] = {str(one): one for one in (pa.date32(), pa.date
 
 @dataclass(frozen=True)
 class Judged:
-    """Entries after the feature gate of today.
+    """Entries after the gates of today.
 
     Args:
         rows: What a transform would give for the fit ones: features and controls, and :data:`KEY`.
-        unfit: Key of each row that is put aside again → the rule it breaks.
-        dropped: Keys of rows that an expectation with ``on_fail: drop`` removes.
+        unfit: Key of each entry that is put aside again → the rule it breaks.
+        dropped: Keys of those an expectation with ``on_fail: drop`` removes, or the transform.
     """
 
     rows: pa.Table
@@ -60,21 +60,51 @@ def judged(entries: Sequence[Mapping[str, Any]], group: FeatureGroup, latest: da
     Raises:
         MismatchError: A row left the gate by no door, or by two.
     """
+    return gated(_batches(entries, (*group.names, *group.controls)), group, latest)
+
+
+def gated(batches: Iterable[pa.RecordBatch], group: FeatureGroup, latest: datetime) -> Judged:
+    """Put a transform's rows through the feature gate; the file of each is its entry's key.
+
+    Of an entry that has several rows none is fit where one is not.
+
+    Args:
+        batches: Features, controls and origin.
+        group: The contract.
+        latest: Event times after this aware instant are unfit.
+
+    Raises:
+        MismatchError: A row left the gate by no door, or by two.
+    """
     gate = FeatureGate(group, Bounds(), latest)
     unfit: dict[str, str] = {}
-    dropped: list[str] = []
+    met: dict[str, None] = {}
     tables = [_named(gate.schema.empty_table(), group)]
-    for batch in _batches(entries, (*group.names, *group.controls)):
-        gated = gate.check(batch)
-        tables.append(_named(gated.rows, group))
-        bad = {row["file"]: row["rule"] for row in gated.bad.to_pylist()}
-        gone = set(_keys(batch)) - set(tables[-1].column(KEY).to_pylist()) - set(bad)
-        if len(gone) != gated.dropped or gated.outside:
-            message = f"{group.name}: {len(gone)} rows left the gate unseen"
+    for batch in batches:
+        found = gate.check(batch)
+        tables.append(_named(found.rows, group))
+        unfit |= {row["file"]: row["rule"] for row in found.bad.to_pylist()}
+        met |= dict.fromkeys(_keys(batch))
+        left = len(batch) - found.rows.num_rows - found.bad.num_rows
+        if left != found.dropped or found.outside:
+            message = f"{group.name}: {left} rows left the gate unseen"
             raise MismatchError(message, "Nothing was sent; please report this as a defect")
-        unfit |= bad
-        dropped += sorted(gone)
-    return Judged(pa.concat_tables(tables), unfit, tuple(dropped))
+    rows = without(pa.concat_tables(tables), unfit)
+    fit = set(rows.column(KEY).to_pylist())
+    dropped = sorted(key for key in met if key not in fit and key not in unfit)
+    return Judged(rows, unfit, tuple(dropped))
+
+
+def without(rows: pa.Table, keys: Collection[str]) -> pa.Table:
+    """Rows but those of some entries."""
+    return rows.filter(pc.invert(pc.is_in(rows.column(KEY), pa.array([*keys], pa.string()))))
+
+
+def joined(some: Sequence[Judged]) -> Judged:
+    """Several as one; at least one."""
+    rows = pa.concat_tables([one.rows for one in some])
+    unfit = {key: rule for one in some for key, rule in one.unfit.items()}
+    return Judged(rows, unfit, tuple(key for one in some for key in one.dropped))
 
 
 def keyed(entries: Sequence[Mapping[str, Any]], group: FeatureGroup) -> pa.Table:

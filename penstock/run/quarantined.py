@@ -73,7 +73,7 @@ class Held:
 
     def plain(self, *, values: bool) -> dict[str, Any]:
         """A JSON form, with the row's values or without."""
-        hidden = {"types"} if values else {"types", "payload"}
+        hidden = {"types"} if values else {"types", "payload", "event"}
         kept = {name: one for name, one in self.entry.items() if name not in hidden}
         verdict, last = self.verdict, self.verdict.last
         return kept | {

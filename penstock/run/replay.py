@@ -1,21 +1,20 @@
 """Rows of the quarantine on their way again: judged under today's contract, then a run like others.
 
 Rows the transform gave (stage ``feature``) and rows the service refused (``online``) are whole and
-go by themselves; a row of a source (``source``) may be one of many an aggregate needs, so only its
-window, ingested again, brings it back. What a replay sends is written down before it starts: an
-interrupted one is finished by the next, and rows that came through are never sent by a second one.
+go by themselves. So do events of a stream that is worked on row by row: they are kept as they came,
+and begin at the source gate. Another row of a source (``source``) may be one of many an aggregate
+needs, so only its window, ingested again, brings it back. What a replay sends is written down
+before it starts: an interrupted one is finished by the next, and rows that came through are never
+sent by a second one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from penstock.config import Settings
 from penstock.contract import FeatureGroup, Pipeline
@@ -26,13 +25,25 @@ from penstock.quarantine import Quarantine
 from penstock.run.context import Context
 from penstock.run.holding import sharing
 from penstock.run.ingest import Result
-from penstock.run.payload import KEY, judged
+from penstock.run.payload import KEY, Judged, joined, judged, without
 from penstock.run.quarantined import EVENT_KEYS, Choice, decisions_of
 from penstock.run.replay_plan import Asked, Planned, finished, plan, unfinished
 from penstock.run.taken import taken_keys
 
 #: The rule of a row whose event time the offline store has with other values.
 CORRECTION = "CORRECTION"
+EVENTS = 500  # events looked at together, each up to what a broker takes: often 1 MB
+
+
+class Reentry(Protocol):
+    """How events that a stream's source gate put aside go through the gates again."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why they cannot go by themselves; None where they can."""
+
+    def judged(self, entries: Sequence[Mapping[str, Any]], latest: datetime) -> Judged:
+        """Put them through both gates and the transform of today; event times end at ``latest``."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,10 @@ class Replayed:
         rules: Rows that stay in quarantine, by the rule or code they broke now.
         runs: The runs it took.
         source: Chosen rows that only ingesting their window again brings back.
+        events: Chosen events of a stream that cannot go by themselves, for :attr:`problem`.
         untyped: Chosen rows an older version put aside without their types; the same is true.
         left: Chosen rows beyond the limit.
+        problem: Why events stay; None where none does.
     """
 
     group: str
@@ -57,8 +70,10 @@ class Replayed:
     rules: Mapping[str, int] = field(default_factory=dict)
     runs: tuple[Result, ...] = ()
     source: int = 0
+    events: int = 0
     untyped: int = 0
     left: int = 0
+    problem: str | None = None
 
 
 def replay(
@@ -70,6 +85,7 @@ def replay(
     limit: int | None = None,
     asked: Asked | None = None,
     dry_run: bool = False,
+    reentry: Reentry | None = None,
 ) -> Replayed:
     """Bring open rows of the quarantine into both stores, under the contract of today.
 
@@ -78,23 +94,24 @@ def replay(
 
     Args:
         context: Where.
-        pipeline: Whose rows; its transform is not run.
+        pipeline: Whose rows; its transform is run on events of its stream alone.
         choice: Which rows; only open ones are taken.
         by: Who, for the history.
         limit: Rows at most, oldest first.
         asked: What is done to the stores; by default what ``ingest`` does.
         dry_run: Only say what the gate makes of the rows now; nothing is written.
+        reentry: How events of its stream go; None where it has none.
 
     Raises:
-        UsageError: Only rows of a source were asked for.
+        UsageError: Only rows of a source were asked for, and they cannot go by themselves.
         PenstockError: As a run does.
     """
     group = pipeline.group
-    if choice.stage == "source":
+    if choice.stage == "source" and reentry is None:
         message = f"{group.name}: rows of a source cannot be replayed by themselves"
         remedy = f"Mend source or contract, then run: penstock ingest {group.name}"
         raise UsageError(message, remedy)
-    work = _Replay(context, pipeline, by, asked or Asked())
+    work = _Replay(context, pipeline, by, asked or Asked(), reentry)
     if dry_run:
         return work.run(choice, limit, dry_run=True)
     with sharing(context, group.name):  # what was read is not forgotten before it is in the stores
@@ -103,10 +120,17 @@ def replay(
 
 
 class _Replay:
-    def __init__(self, context: Context, pipeline: Pipeline, by: str, asked: Asked) -> None:
+    def __init__(
+        self,
+        context: Context,
+        pipeline: Pipeline,
+        by: str,
+        asked: Asked,
+        reentry: Reentry | None,
+    ) -> None:
         self._context = replace(context, settings=_lenient(context.settings))
         self._pipeline, self._by, self._asked = pipeline, by, asked
-        self._group = pipeline.group
+        self._group, self._reentry = pipeline.group, reentry
         self._log = decisions_of(context.settings, self._group.name, context.storage)
         self._quarantine: Quarantine | None = None
         self._runs: list[Result] = []
@@ -123,18 +147,24 @@ class _Replay:
         stand = verdicts(self._log.refresh().events)
         heads = [one for one in self._entries().heads(self._group.name) if _open(one, stand)]
         heads = [one for one in heads if choice.takes(one, stand.get(one["row_key"], OPEN))]
-        whole = list({one["row_key"]: one for one in heads if one["stage"] != "source"})
+        raw = [one for one in heads if one["stage"] == "source"]
+        events = [one for one in raw if one["streamed"] and self._reentry is not None]
+        problem = self._reentry.problem if events and self._reentry is not None else None
+        if problem is not None and choice.stage == "source":
+            remedy = "Send the mended events to the stream"
+            raise UsageError(f"{self._group.name}: {problem}", remedy)
+        able = {one["row_key"]: None for one in events if problem is None}
         # What this very command has tried already, finishing another, is not tried again.
         tried = {*self._outcomes, *(one.entry for one in self._outcomes.values())}
-        whole = [key for key in whole if key not in tried]
+        goes = [one["row_key"] for one in heads if one["stage"] != "source"]
+        whole = [key for key in dict.fromkeys([*goes, *able]) if key not in tried]
         chosen = whole[:limit]
         untyped, found = 0, Counter[str]()
-        for first in range(0, len(chosen), EVENT_KEYS):
-            keys = chosen[first : first + EVENT_KEYS]
+        for keys in _portions(chosen, able):
             entries = self._entries().payloads(self._group.name, keys)
-            typed = [one for one in entries if one["types"] is not None]
-            untyped += len(entries) - len(typed)
-            found.update(self._batch(typed, stand, dry_run=dry_run))
+            known = [one for one in entries if one["types"] is not None or one["row_key"] in able]
+            untyped += len(entries) - len(known)
+            found.update(self._batch(known, stand, dry_run=dry_run))
         what = Counter(str(one.what) for one in self._outcomes.values())
         rules = Counter(
             one.rule or "" for one in self._outcomes.values() if one.what in ("unfit", "rejected")
@@ -146,9 +176,11 @@ class _Replay:
             dict(found if dry_run else what),
             dict(rules),
             tuple(self._runs),
-            sum(one["stage"] == "source" for one in heads),
+            len(raw) - len(events),
+            len(events) if problem is not None else 0,
             untyped,
             len(whole) - len(chosen),
+            problem,
         )
 
     def _batch(
@@ -158,16 +190,16 @@ class _Replay:
         group, context = self._group, self._context
         context.progress.step(group.name, f"judging {len(entries):,} rows of the quarantine")
         tolerance = context.settings.quality.future_tolerance_s
-        found = judged(entries, group, context.now() + timedelta(seconds=tolerance))
+        found = self._judged(entries, context.now() + timedelta(seconds=tolerance))
         outcomes = {key: Outcome("unfit", rule) for key, rule in found.unfit.items()}
         outcomes |= {key: Outcome("dropped") for key in found.dropped}
         rows = found.rows
         if self._asked.correct is None:
             taken = taken_keys(context, group, rows)
             outcomes |= {key: Outcome("unfit", CORRECTION) for key in taken}
-            rows = rows.filter(pc.invert(pc.is_in(rows.column(KEY), pa.array(taken, pa.string()))))
+            rows = without(rows, taken)
         counts = Counter(str(one.what) for one in outcomes.values())
-        counts["fit"] = rows.num_rows
+        counts["fit"] = len(set(rows.column(KEY).to_pylist()))
         if dry_run:
             self._outcomes |= {k: one for k, one in outcomes.items() if one.what == "unfit"}
             return counts
@@ -187,6 +219,15 @@ class _Replay:
             )
             self._go(planned)
         return counts
+
+    def _judged(self, entries: Sequence[Mapping[str, Any]], latest: datetime) -> Judged:
+        """Through the gates of today: events through all of them."""
+        whole = [one for one in entries if one["stage"] != "source"]
+        events = [one for one in entries if one["stage"] == "source"]
+        some = [judged(whole, self._group, latest)]
+        if events and self._reentry is not None:
+            some.append(self._reentry.judged(events, latest))
+        return joined(some)
 
     def _go(self, planned: Planned) -> None:
         result, outcomes = finished(
@@ -208,6 +249,14 @@ class _Replay:
         if self._quarantine is None:
             self._quarantine = self._context.quarantine
         return self._quarantine
+
+
+def _portions(keys: Sequence[str], events: Collection[str]) -> Iterator[list[str]]:
+    """Keys that are looked at together: of events fewer."""
+    rest = [key for key in keys if key not in events]
+    for size, some in ((EVENT_KEYS, rest), (EVENTS, [key for key in keys if key in events])):
+        for first in range(0, len(some), size):
+            yield some[first : first + size]
 
 
 def _open(entry: Mapping[str, Any], stand: Mapping[str, Verdict]) -> bool:

@@ -106,7 +106,7 @@ def plan(
     before = log.refresh().pending
     if before is not None and before.data["window"] != window.name:
         _give_up(context, group, log, before, by)
-    keys = tuple(rows.column(KEY).to_pylist())
+    keys = tuple(dict.fromkeys(rows.column(KEY).to_pylist()))
     stand = verdicts(log.events)
     changed = any(
         (one.standing, one.tries) != ("open", tries[key])
@@ -167,8 +167,9 @@ def finished(
     online = journal.data(State.ONLINE_DONE) or {}
     held = pq.read_table(context.storage.open_input(planned.rows))
     refused = quarantine.refusals(online.get("rejects", []), group)
-    outcomes = _outcomes(held, refused, group)
-    _reconcile(group, result.figures, held, outcomes, len(refused))
+    each = _outcomes(held, refused, group)
+    _reconcile(group, result.figures, held, each, len(refused))
+    outcomes = _gravest(each)
     claimed = journal.data(State.CLAIMED) or {}
     told = {"window": planned.window, "run": claimed.get("run")}
 
@@ -185,7 +186,7 @@ def finished(
 
 def _outcomes(
     held: pa.Table, refused: Sequence[tuple[str, str, tuple[Any, ...]]], group: FeatureGroup
-) -> dict[str, Outcome]:
+) -> list[tuple[str, Outcome]]:
     """What became of each row: a refused one is known by its values, which are what was sent.
 
     Args:
@@ -196,16 +197,28 @@ def _outcomes(
     names = [name for name in group.names if name in held.column_names]
     places = [group.names.index(name) for name in names]
     bad = {tuple(values[n] for n in places): (key, code) for key, code, values in refused}
-    found = {}
+    found = []
     for row in held.select([KEY, *names]).to_pylist():
         key = row.pop(KEY)
         entry, code = bad.get(tuple(row.values()), (None, None))
         if entry is None:
-            found[key] = Outcome("accepted")
+            found.append((key, Outcome("accepted")))
         elif entry == key:
-            found[key] = Outcome("rejected", code)
+            found.append((key, Outcome("rejected", code)))
         else:
-            found[key] = Outcome("moved", code, entry)
+            found.append((key, Outcome("moved", code, entry)))
+    return found
+
+
+def _gravest(each: Sequence[tuple[str, Outcome]]) -> dict[str, Outcome]:
+    """What became of each entry: a row of its that was refused counts before those that were not.
+
+    What a transform made of one row of a source may be several.
+    """
+    found: dict[str, Outcome] = {}
+    for key, one in each:
+        if key not in found or found[key].what == "accepted":
+            found[key] = one
     return found
 
 
@@ -213,15 +226,15 @@ def _reconcile(
     group: FeatureGroup,
     figures: Figures,
     held: pa.Table,
-    outcomes: Mapping[str, Outcome],
+    each: Sequence[tuple[str, Outcome]],
     refused: int,
 ) -> None:
     """The run's figures against the rows: both counted, neither from the other."""
     gone = figures.quarantined + figures.dropped + figures.outside
-    bad = len({one.entry or key for key, one in outcomes.items() if one.what != "accepted"})
+    bad = len({one.entry or key for key, one in each if one.what != "accepted"})
     equations = [
         ("rows planned = produced", held.num_rows, figures.produced),
-        ("rows planned = outcomes", held.num_rows, len(outcomes)),
+        ("rows planned = outcomes", held.num_rows, len(each)),
         ("put aside, dropped or outside = 0", gone, 0),
         ("rejected = refused rows", figures.rejected, refused),
         ("refused rows = rows that stay", refused, bad),

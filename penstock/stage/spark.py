@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -76,11 +76,23 @@ class SourceStaging:
         with own_errors():
             return total(rdd.mapPartitions(settled(work)).collect())
 
-    def frame(self, name: str, source: Source, bounds: Bounds, frame: DataFrame) -> Report:
-        """Stage a DataFrame that has the declared columns, a file and a position."""
+    def frame(
+        self,
+        name: str,
+        source: Source,
+        bounds: Bounds,
+        frame: DataFrame,
+        rows: Callable[[pa.RecordBatch], Iterator[pa.RecordBatch]] | None = None,
+    ) -> Report:
+        """Stage a DataFrame that has the declared columns, a file and a position.
+
+        Where ``rows`` is given, its batches are what that makes such rows of.
+        """
         storage, folder = self.storage, self.folder
 
         def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            if rows is not None:
+                batches = (one for batch in batches for one in rows(batch))
             yield _answer(gate_source(name, source, bounds, batches, folder, storage))
 
         return _collected(frame, work)

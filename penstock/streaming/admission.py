@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
+from penstock.bucket import storage_of
 from penstock.conf_streams import Stream
-from penstock.contract import Pipeline
+from penstock.contract import Pipeline, Source
 from penstock.errors import UsageError
 from penstock.gate import Bounds
 from penstock.ledger.history import Ledger
@@ -16,7 +17,9 @@ from penstock.run.places import state_folder
 from penstock.run.tables import check_tables
 from penstock.stage.report import check_files
 from penstock.stage.spark import SourceStaging
-from penstock.streaming.places import StreamPlaces
+from penstock.storage import is_s3
+from penstock.streaming.form import form_of
+from penstock.streaming.messages import Messages, messages_of
 
 SMALL = 100_000  # rows of a source that is no stream, for one task
 
@@ -73,13 +76,37 @@ def check_stores(context: Context, pipeline: Pipeline, *, again: bool) -> None:
         raise UsageError(message, "Restore the checkpoint; owner: service has no --allow-reprocess")
 
 
+def messages_for(context: Context, stream: Stream, source: Source) -> Messages:
+    """How the events of a stream become rows of its source.
+
+    Raises:
+        UsageError: They are Avro, and its schema cannot be read.
+    """
+    avro, text = stream.avro, None
+    if avro is not None and avro.schema_file is not None:
+        name = avro.schema_file
+        path = name if is_s3(name) or name.startswith("/") else str(context.root / name)
+        try:
+            text = storage_of(path, context.settings).read(path).decode()
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"the Avro schema {name} cannot be read: {type(error).__name__}"
+            raise UsageError(message, "Correct streams.GROUP.avro.schema_file") from None
+    return messages_of(source, stream.columns, form_of(avro, text))
+
+
 def has_windows(context: Context, group: str) -> bool:
     """Whether runs have brought rows of the group, or may be about to."""
     return bool(Ledger(context.storage, state_folder(context.settings), group).windows())
 
 
 def others_of(
-    context: Context, pipeline: Pipeline, streamed: str, places: StreamPlaces, run: str
+    context: Context,
+    pipeline: Pipeline,
+    streamed: str,
+    folder: str,
+    run: str,
+    *,
+    enter: bool = True,
 ) -> dict[str, DataFrame]:
     """Typed rows of the sources that are no stream, as they are now, kept by Spark.
 
@@ -87,23 +114,23 @@ def others_of(
         context: The surroundings.
         pipeline: What is run.
         streamed: The source that is the stream.
-        places: Where the stream lies.
+        folder: Where they are put; nobody else writes there, and it is empty.
         run: Identifier of this run.
+        enter: Whether rows that are put aside are entered into the quarantine.
     """
     rest = {name: one for name, one in pipeline.sources.items() if name != streamed}
     if not rest:
         return {}
     frames: dict[str, DataFrame] = {}
-    folder = f"{places.folder}/others"
-    context.storage.remove(folder)
     for one in inputs_of(context, rest):
-        staging = SourceStaging(context.spark, context.storage, f"{folder}/{run}/{one.name}")
+        staging = SourceStaging(context.spark, context.storage, f"{folder}/{one.name}")
         report = one.stage(staging, Bounds())
         check_files(f"{pipeline.group.name}: source {one.name}", report, context.storage)
         one.check_read(report.rows_in)
         one.check()
-        entry = Entry(pipeline.group.name, run, context.now())
-        context.quarantine.add_staged([bad.path for bad in report.bad], entry)
+        if enter:
+            entry = Entry(pipeline.group.name, run, context.now())
+            context.quarantine.add_staged([bad.path for bad in report.bad], entry)
         rows = staging.typed(one.source, report)
         # In one part a small source is grouped and joined without a shuffle for each batch.
         frames[one.name] = (rows.coalesce(1) if report.fit <= SMALL else rows).cache()

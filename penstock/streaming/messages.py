@@ -1,7 +1,8 @@
 """Events of a stream as raw rows of a source: the columns as text, and where each came from.
 
-The value of an event is one JSON object. A row of the quarantine names topic and partition as its
-file, ``kafka:flights/0``, and the offset as its position.
+The value of an event is one JSON object, or one Avro record. A row of the quarantine names topic
+and partition as its file, ``kafka:flights/0``, and the offset as its position; each row has its
+event beside it, so that one that is put aside can be read again in another way.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from penstock.aside import EVENT as WHOLE
 from penstock.contract import Source
 from penstock.encoding import flat
-from penstock.source.json_lines import encoded, values_of
+from penstock.source.json_lines import encoded
 from penstock.source.text import placed, text_array, undecoded
+from penstock.streaming.form import Form, Json
 
 #: Columns a batch of events has: where it is from, as the quarantine says it, and its number there.
 EVENT = ("key", "value", "file", "position", "topic", "timestamp")
@@ -32,11 +35,13 @@ class Messages:
         columns: Declared columns of the source.
         null_texts: Texts that mean null.
         mapped: Column → what of the event it is where the value lacks it, as ``conf`` says.
+        form: How values are written.
     """
 
     columns: tuple[str, ...]
     null_texts: tuple[str, ...]
     mapped: Mapping[str, str]
+    form: Form = Json()  # noqa: RUF009 - it is frozen
 
     def rows(self, events: pa.RecordBatch | pa.Table) -> Iterator[pa.RecordBatch]:
         """Batches as the source gate takes them, in the order of the events.
@@ -49,7 +54,7 @@ class Messages:
             read = [self._row(*event) for event in self._events(some)]
             empty = [None] * len(self.columns)
             by_column = zip(*(empty if one is None else one for one, _ in read), strict=True)
-            yield placed(
+            rows = placed(
                 _plain(some.column("file"), pa.string()),
                 self.columns,
                 [text_array(values, encoded) for values in by_column],
@@ -57,6 +62,7 @@ class Messages:
                 self.null_texts,
                 text_array([problem for _, problem in read], undecoded),
             )
+            yield rows.append_column(WHOLE, _whole(some))
 
     def _events(self, events: pa.RecordBatch | pa.Table) -> Iterator[tuple[Any, ...]]:
         names = ("key", "value", "timestamp", "topic") if self.mapped else ("value",)
@@ -85,8 +91,7 @@ class Messages:
         if value is None:
             deletes = "deleted" in self.mapped.values()
             return ([None] * len(self.columns) if deletes else None), "null"
-        text = value.decode("utf-8", "surrogateescape")
-        return values_of(text, self.columns), text
+        return self.form.values(value, self.columns), value.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -113,9 +118,26 @@ class _Envelope:
         return _text(found[-1]) if found else None  # Kafka keeps all; the last one counts
 
 
-def messages_of(source: Source, mapped: Mapping[str, str]) -> Messages:
-    """How the events of a source become its rows."""
-    return Messages(tuple(one.name for one in source.columns), source.null_texts, dict(mapped))
+def messages_of(source: Source, mapped: Mapping[str, str], form: Form | None = None) -> Messages:
+    """How the events of a source become its rows; their values are JSON unless told otherwise."""
+    columns = tuple(one.name for one in source.columns)
+    return Messages(columns, source.null_texts, dict(mapped), form or Json())
+
+
+def _whole(events: pa.RecordBatch | pa.Table) -> pa.StructArray:
+    """The events as one column; nothing is copied."""
+    at = _plain(events.column("timestamp"), pa.timestamp("us", "UTC")).cast(pa.int64())
+    arrays = {
+        "key": _plain(events.column("key"), pa.binary()),
+        "value": _plain(events.column("value"), pa.binary()),
+        "at": at,
+        "topic": _plain(events.column("topic"), pa.string()),
+    }
+    if HEADERS in events.schema.names:
+        headers = events.column(HEADERS)
+        whole = headers.combine_chunks() if isinstance(headers, pa.ChunkedArray) else headers
+        arrays[HEADERS] = whole
+    return pa.StructArray.from_arrays([*arrays.values()], names=[*arrays])
 
 
 def _plain(column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.sql import DataFrame
@@ -26,12 +26,18 @@ from penstock.run.ingest import explained
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
 from penstock.stage.spark import source_schema, transformed
-from penstock.streaming.admission import check_stores, has_windows, others_of, stream_of
+from penstock.streaming.admission import (
+    check_stores,
+    has_windows,
+    messages_for,
+    others_of,
+    stream_of,
+)
 from penstock.streaming.committing import OfflineTail
 from penstock.streaming.events import check_source, events_of
 from penstock.streaming.gating import Gating
 from penstock.streaming.life import Life
-from penstock.streaming.messages import messages_of
+from penstock.streaming.messages import Messages
 from penstock.streaming.meter import Meter
 from penstock.streaming.offsets import last_batch
 from penstock.streaming.places import (
@@ -41,20 +47,16 @@ from penstock.streaming.places import (
     opened,
     streams_of,
 )
-from penstock.streaming.rows import Rows
+from penstock.streaming.rows import Rows, forget_rows
 from penstock.streaming.sink import Sink
 from penstock.streaming.staging import Staging
-from penstock.streaming.standing import line_of
 from penstock.streaming.steps import Kind, kind_of
 from penstock.streaming.tail import Tail
-from penstock.streaming.track import Track
-from penstock.ticker import ticking
+from penstock.streaming.telling import Telling, check_metrics
 from penstock.worker import settled
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.readwriter import DataStreamWriter
-
-TOLD_S = 2.0  # from one look at the stream to the next
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ class Asked:
     Args:
         available_now: End once all that is there now is done.
         again: Events that were read before may be read again, by a new stream.
+        metrics: File that gets figures as JSON lines while it runs.
     """
 
     available_now: bool = False
     again: bool = False
+    metrics: Path | None = None
 
 
 def run_stream(
@@ -114,6 +118,7 @@ def run_stream(
 def _run_stream(context: Context, pipeline: Pipeline, asked: Asked, stop: threading.Event) -> Ended:
     group, settings, now = pipeline.group, context.settings, context.now().timestamp()
     stream, streamed = stream_of(context, pipeline)
+    check_metrics(asked.metrics)
     check_stores(context, pipeline, again=asked.again)
     check_whole(context)
     lease = lease_path(state_folder(settings), group.name)
@@ -152,35 +157,44 @@ class _Run:
         self._check_ours, self._stop = check_ours, stop
         self._run = uuid.uuid4().hex[:12]
         self._meter = Meter(context.now().timestamp())
-        self._track = Track(context, pipeline.group.name, found.places.number, self._run)
-        self._told = ""
+
+    @functools.cached_property
+    def _messages(self) -> Messages:
+        source = self._pipeline.sources[self._streamed]
+        return messages_for(self._context, self._stream, source)
 
     def run(self) -> Ended:
         pipeline, context, name = self._pipeline, self._context, self._pipeline.group.name
         check_source(context.spark, self._stream)
         context.progress.step(name, "reading the other sources")
-        others = others_of(context, pipeline, self._streamed, self._found.places, self._run)
+        folder = f"{self._found.places.folder}/others"
+        context.storage.remove(folder)
+        others = others_of(context, pipeline, self._streamed, f"{folder}/{self._run}", self._run)
         kind = kind_of(context.spark, pipeline, self._streamed, others)
         self._say_what_is_not_asked(kind)
         _tune(context, kind, resumed=self._found.resumed)
         tail, sink = self._made(self._found.places, others, kind)
         tail.prepare()
         resumed = self._resume(others, kind) + sink.resume()
+        self._forget_rows()
         if resumed:
             context.progress.note(name, f"finished {resumed} batches that were left")
         self._check_reached(tail)
         tail.start()
         why: Literal["caught up", "stopped"] = "stopped"
+        metrics = self._asked.metrics
+        telling = Telling(context, self._found.places, self._meter, self._run, metrics)
         try:
             context.progress.step(name, "reading the stream")
-            with self._telling():
+            with telling.going():
                 why = self._life(sink, tail).lived(self._writer(sink, others, kind))
         finally:
             try:
                 tail.close()
             finally:
-                self._note(ended=True)
-                self._track.close(self._meter.plain(context.now().timestamp()))
+                telling.note(ended=True)
+        self._check_ours()
+        context.storage.remove(self._found.places.gated)  # all that was in it is in both stores
         figures = self._meter.plain(context.now().timestamp())
         return Ended(name, why, resumed, figures)
 
@@ -193,6 +207,12 @@ class _Run:
                 _, sink = self._made(places, others, kind)
                 count += sink.resume()
         return count
+
+    def _forget_rows(self) -> None:
+        """Rows that runs had in hand which did not come to their end: one file each."""
+        storage, gated = self._context.storage, self._found.places.gated
+        for folder in storage.list(gated):
+            forget_rows(storage, folder)
 
     def _check_reached(self, tail: Tail) -> None:
         """A checkpoint from before would bring other events under numbers that are done."""
@@ -247,14 +267,13 @@ class _Run:
             self._check_ours,
             again=self._found.again,
         )
-        messages = messages_of(pipeline.sources[self._streamed], self._stream.columns)
         staging = Staging(
             context=context,
             pipeline=pipeline,
             stream=self._stream,
             streamed=self._streamed,
             others=others,
-            messages=messages,
+            messages=self._messages,
             rows=Rows(
                 context.spark,
                 pipeline,
@@ -290,35 +309,11 @@ class _Run:
 
     def _windows(self, events: DataFrame, others: Mapping[str, DataFrame]) -> DataFrame:
         name, source = self._streamed, self._pipeline.sources[self._streamed]
-        messages, folder = messages_of(source, self._stream.columns), self._found.places.gates
+        messages, folder = self._messages, self._found.places.gates
         ahead = timedelta(seconds=self._context.settings.quality.future_tolerance_s)
         work = Gating(name, source, messages, folder, self._context.storage, ahead)
         rows = events.mapInArrow(settled(work), source_schema(source))
         return transformed(self._pipeline, {**others, name: rows})
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell how it goes, while it goes."""
-
-        def tell() -> bool:
-            self._note()
-            return True
-
-        with ticking("penstock-stream", TOLD_S, tell):
-            yield
-
-    def _note(self, *, ended: bool = False) -> None:
-        """Write down how it goes, where that has changed, or to say that it goes on."""
-        now = self._context.now()
-        plain = self._meter.plain(now.timestamp())
-        self._track.add(plain, now.timestamp() - self._meter.began)
-        self._context.progress.live(self._pipeline.group.name, line_of(plain))
-        state = "stopped" if ended else "running"
-        figures = json.dumps({"run": self._run, "state": state, **plain}, sort_keys=True)
-        if figures != self._told or ended:
-            self._told = figures
-            said = {**json.loads(figures), "at": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
-            self._context.storage.write(self._found.places.status, json.dumps(said).encode())
 
 
 def _opened(context: Context, pipeline: Pipeline, stream: Stream, *, again: bool) -> Opened:

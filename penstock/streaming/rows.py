@@ -47,13 +47,12 @@ class Rows:
         storage: Storage,
     ) -> None:
         self._spark, self._pipeline, self._streamed = spark, pipeline, streamed
-        self._others, self._folder, self._storage = others, folder, storage
+        self.others, self._folder, self._storage = others, folder, storage
         self._made: DataFrame | None = None
 
     def gate(self, batches: Iterable[pa.RecordBatch]) -> Report:
         """Put raw rows through the source gate; what passes takes the place of what was there."""
-        there = self._storage.list(self._folder)
-        self._storage.delete_all([one for one in there if _ROWS in one.rsplit("/", 1)[-1]])
+        forget_rows(self._storage, self._folder)
         source = self._pipeline.sources[self._streamed]
         return gate_source(self._streamed, source, Bounds(), batches, self._folder, self._storage)
 
@@ -77,7 +76,7 @@ class Rows:
         # The gate wrote proleptic Gregorian days; Spark 3.5 would ask before 1900 and 1582.
         reader = reader.option("datetimeRebaseMode", "CORRECTED")
         rows = reader.option("pathGlobFilter", f"{_ROWS}*").parquet(self._folder)
-        made = transformed(self._pipeline, {**self._others, self._streamed: rows})
+        made = transformed(self._pipeline, {**self.others, self._streamed: rows})
         return wanted_columns(made, self._pipeline.group)
 
     def _as_they_are(self, gated: Report) -> pa.Table:
@@ -86,6 +85,12 @@ class Rows:
             with self._storage.open_input(one.path) as opened:
                 tables.append(pq.read_table(opened))
         return pa.concat_tables(tables)
+
+
+def forget_rows(storage: Storage, folder: str) -> None:
+    """Remove the rows that a folder has; those that were put aside stay."""
+    there = storage.list(folder)
+    storage.delete_all([one for one in there if one.rsplit("/", 1)[-1].startswith(_ROWS)])
 
 
 def _leaves(frame: DataFrame) -> list[Any]:

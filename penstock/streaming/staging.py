@@ -6,7 +6,7 @@ asked. A large one is by Spark's tasks, as a batch of files is. The rows are the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from penstock.conf_streams import Stream
 from penstock.contract import CORRECT, REPLACED, Pipeline
 from penstock.encoding.instants import micros_of
 from penstock.errors import MismatchError
-from penstock.gate import FILE, POSITION, PROBLEM, Bounds
+from penstock.gate import Bounds
 from penstock.run.context import Context
 from penstock.run.figures import SourceFigures, source_figures
 from penstock.run.mode import Mode
@@ -43,7 +43,6 @@ from penstock.streaming.offsets import Offsets
 from penstock.streaming.places import StreamPlaces
 from penstock.streaming.rows import Rows, collected
 from penstock.streaming.steps import Kind
-from penstock.worker import settled
 
 Longs = npt.NDArray[np.int64]
 
@@ -150,16 +149,7 @@ class Staging:
     def _by_tasks(self, frame: DataFrame, folder: str, now: datetime) -> _Found:
         storage, source = self.context.storage, self.pipeline.sources[self.streamed]
         staging = SourceStaging(self.context.spark, storage, f"{folder}/source")
-        messages = self.messages
-
-        def rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for events in batches:
-                yield from messages.rows(events)
-
-        names = ", ".join(f"`{one}` string" for one in messages.columns)
-        schema = f"{names}, {FILE} string, {POSITION} bigint, {PROBLEM} string"
-        raw = frame.mapInArrow(settled(rows), schema)
-        gated = staging.frame(self.streamed, source, Bounds(), raw)
+        gated = staging.frame(self.streamed, source, Bounds(), frame, self.messages.rows)
         check_files(f"{self.pipeline.group.name}: source {self.streamed}", gated, storage)
         staged = Report()
         if gated.fit:

@@ -23,6 +23,7 @@ from penstock.streaming.meter import Meter
 from penstock.streaming.places import StreamPlaces
 
 MAX_ROWS = 200_000  # of one commit, about, and that wait at most, whatever the time
+MAX_BATCHES = 500  # likewise: a run that resumes reads the manifests of twice so many at most
 PAUSES_S = (1.0, 5.0, 15.0)  # before a commit that failed is tried again
 _LOOK_S = 0.5
 _LOG = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Tail:
         waiting = Waiting(batch, totals.rejects_files, self._context.now().timestamp())
         with self._changed:
             # Where commits are slower than the stream, the stream waits.
-            while self._thread is not None and self._rows() >= 2 * MAX_ROWS and not self._error:
+            while self._thread is not None and self._is_full(2) and not self._error:
                 self._changed.wait(_LOOK_S)
             self._waiting.append(waiting)
             self._meter.waiting_since = self._waiting[0].since
@@ -145,7 +146,7 @@ class Tail:
                 if self._closing:
                     return bool(self._waiting)
                 left = self._left()
-                if self._waiting and (left <= 0 or self._rows() >= MAX_ROWS):
+                if self._waiting and (left <= 0 or self._is_full(1)):
                     return True
                 self._changed.wait(left if self._waiting else None)
 
@@ -154,15 +155,18 @@ class Tail:
             return self._lag_s
         return self._waiting[0].since + self._lag_s - self._context.now().timestamp()
 
-    def _rows(self) -> int:
-        return sum(one.batch.staged.fit for one in self._waiting)
+    def _is_full(self, times: int) -> bool:
+        """Whether so many times as much waits as should."""
+        rows = sum(one.batch.staged.fit for one in self._waiting)
+        return rows >= times * MAX_ROWS or len(self._waiting) >= times * MAX_BATCHES
 
     def _taken(self) -> list[Waiting]:
         """The next ones, about as many rows as one commit should have; one batch at least."""
         with self._changed:
             taken, rows = list[Waiting](), 0
             for one in self._waiting:
-                if taken and rows + one.batch.staged.fit > MAX_ROWS:
+                full = rows + one.batch.staged.fit > MAX_ROWS or len(taken) == MAX_BATCHES
+                if taken and full:
                     break
                 taken.append(one)
                 rows += one.batch.staged.fit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import pytest
 from penstock.contract import Column, ColumnType, Pipeline, Source
 from penstock.emulator.server import Emulator
 from penstock.errors import MismatchError, UsageError
+from penstock.run.quarantined import Choice, quarantined
+from penstock.run.replay import Replayed, replay
 from penstock.session import spark_line
+from penstock.streaming.reentry import EventReentry
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
+from tests.avro import SCHEMA, binary, served, wired
 from tests.flights import path
 from tests.kafka import Broker, started
 from tests.lab import Lab
-from tests.readings import GROUP, PIPELINE
+from tests.readings import GROUP, PIPELINE, SOURCE
 from tests.streams import Event, Fed, events_of, flights, send
 
 pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
@@ -190,6 +195,83 @@ def test_poison_is_put_aside_with_its_place_and_the_stream_goes_on(
     assert lab.quarantine() == entries
 
 
+@pytest.mark.prove
+@pytest.mark.shows("7.4")
+def test_events_come_back_once_under_a_mended_contract(lab: Lab, broker: Broker) -> None:
+    """Into both stores, beside a stream that goes on; those still bad have their new reason."""
+    rows = readings(40)
+    aside = [
+        *({**row, "share": "n/a"} for row in rows[:3]),
+        {**rows[3], "share": "n/a", "level": "many"},
+        {**rows[4], "share": "n/a", "sensor": "x" * 3_000},
+    ]
+    broken = [("p", b"{", None), ("p", None, None)]
+    stream = fed(lab, PIPELINE, broker, "mended")
+    send(broker, "mended", [*events_of(aside, "sensor"), *broken, *events_of(rows[5:], "sensor")])
+    assert stream.run().figures["put_aside"] == 7
+    mended = replace(PIPELINE, sources={"readings": replace(SOURCE, null_texts=("n/a",))})
+    context = lab.context(stream.settings)
+
+    def again(**choice: Any) -> Replayed:
+        chosen = Choice(GROUP.name, **choice)
+        return replay(context, mended, chosen, by="ann", reentry=EventReentry(context, mended))
+
+    done = again(stage="source")
+    assert dict(done.outcomes) == {"accepted": 3, "unfit": 4}
+    assert dict(done.rules) == {"TYPE": 1, "OVERSIZE": 1, "SHAPE": 2}
+    wanted = [{**row, "share": None} for row in rows[:3]]
+    assert lab.features(GROUP) == sorted([*wanted, *rows[5:]], key=lambda row: row["sensor"])
+    online = lab.online(GROUP, *(row["sensor"] for row in wanted))
+    assert [one and one["level"] for one in online.values()] == ["0", "1", "2"]
+    stand = [one.verdict.standing for one in quarantined(stream.settings, Choice(GROUP.name))]
+    assert sorted(stand) == ["open"] * 4 + ["replayed"] * 3
+    before = lab.offline(GROUP)
+    second = again()
+    assert (dict(second.outcomes), second.runs) == ({"unfit": 4}, ())
+    assert lab.offline(GROUP) == before
+    # The producer sends a mended event as well: it adds nothing, and the stream goes on.
+    send(broker, "mended", events_of([*wanted[:1], *readings(1, 50)], "sensor"))
+    ended = stream.run()
+    assert (ended.figures["offline"], ended.figures["present"]) == (1, 1)
+
+
+def avro(rows: list[Row]) -> list[Row]:
+    """Rows whose instants are Avro's."""
+    return [{**row, "at": datetime.fromisoformat(row["at"].replace("Z", "+00:00"))} for row in rows]
+
+
+def test_events_in_avro(lab: Lab, broker: Broker, tmp_path: Path) -> None:
+    """By a registry, read by the driver and by tasks; then by a file of the schema alone."""
+    rows = readings(60)
+    found = sorted(rows, key=lambda row: (row["sensor"], row["at"]))
+    with served() as registry:
+        registry.schemas[7] = SCHEMA
+        stream = fed(lab, PIPELINE, broker, "avro", avro={"registry": registry.url})
+        events = [(row["sensor"], wired(7, row), None) for row in avro(rows)]
+        bad = [("p", wired(8, avro(rows)[0]), None), ("p", b"{}", None), ("p", None, None)]
+        send(broker, "avro", [*events[:30], *bad])
+        first = stream.run()
+        assert (first.figures["events"], first.figures["put_aside"]) == (33, 3)
+        send(broker, "avro", events[30:])
+        second = replace(stream, conf={**stream.conf, "small_rows": 0}).run()
+        assert (second.figures["events"], second.figures["put_aside"]) == (30, 0)
+        assert lab.features(GROUP) == found
+    assert {one["rule"] for one in lab.quarantine()} == {"SHAPE"}
+    # Mended: the schema is known by now. What is no Avro stays.
+    with served() as registry:
+        registry.schemas[8] = SCHEMA
+        context = lab.context(replace(stream, conf={"avro": {"registry": registry.url}}).settings)
+        reentry = EventReentry(context, PIPELINE)
+        done = replay(context, PIPELINE, Choice(GROUP.name), by="ann", reentry=reentry)
+    assert dict(done.outcomes) == {"accepted": 1, "unfit": 2}
+    assert lab.features(GROUP) == found
+    file = tmp_path / "reading.avsc"
+    file.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    plain = fed(lab, PIPELINE, broker, "plain", avro={"schema_file": str(file)})
+    send(broker, "plain", [(None, binary(row), None) for row in avro(readings(5, 60))])
+    assert plain.run(again=True).figures["accepted"] == 5
+
+
 @pytest.mark.shows("7.2")
 def test_t42_checkpoint_loss(lab: Lab, broker: Broker) -> None:
     """Refused with the way out; read again from the start, nothing is added."""
@@ -262,10 +344,10 @@ def test_a_null_value_deletes_the_record_of_its_key(lab: Lab, broker: Broker) ->
 
 
 def test_a_stream_is_told_by_status_figures(lab: Lab, broker: Broker) -> None:
-    """Freshness, rate, backlog and the offline store's lag are written down, and a page at the end."""
+    """Freshness, rate, backlog, the offline store's lag are written down, and a page at the end."""
     stream = fed(lab, PIPELINE, broker, "told")
     send(broker, "told", events_of(readings(20), "sensor"))
-    stream.run()
+    stream.run(metrics=lab.root / "metrics.jsonl")
     said: Mapping[str, Any] = json.loads(Path(stream.places.status).read_text(encoding="utf-8"))
     assert (said["state"], said["events"], said["offline"]) == ("stopped", 20, 20)
     assert 0 < said["freshness_s"]["p50"] <= said["freshness_s"]["max"]
@@ -273,6 +355,16 @@ def test_a_stream_is_told_by_status_figures(lab: Lab, broker: Broker) -> None:
     (page,) = (lab.root / "lake" / "reports" / PIPELINE.group.name).glob("*-stream-1.html")
     plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert plain["figures"]["events"] == said["events"]
+    assert not Path(stream.places.gated).exists()  # rows in hand go with the run
+    lines = (lab.root / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    told = [json.loads(one) for one in lines]
+    assert {name: one for name, one in told[-1].items() if name in said} == {
+        name: one for name, one in said.items() if name != "at"
+    }
+    assert told[-1]["group"] == "readings"
+    assert len({one["run"] for one in told}) == 1
+    with pytest.raises(UsageError, match="metrics cannot be written"):
+        stream.run(metrics=lab.root / "no" / "metrics.jsonl")
 
 
 def test_what_is_no_stream_is_refused_before_it_starts(lab: Lab, broker: Broker) -> None:

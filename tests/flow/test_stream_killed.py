@@ -104,6 +104,7 @@ def check(small: Small, count: int) -> None:
     )
     batches = small.state / "streams" / GROUP / "0001" / "batches"
     assert not batches.exists() or not list(batches.iterdir())
+    assert not (batches.parent / "gated").exists()
 
 
 @pytest.mark.prove

@@ -6,6 +6,7 @@ moto plays Kinesis, behind a proxy of ours that throttles and lets iterators exp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 
 from penstock.config import Settings
 from penstock.emulator.server import Emulator
+from penstock.run.quarantined import Choice
+from penstock.run.replay import replay
 from penstock.session import spark_line
 from penstock.streaming.query import Asked, Ended, run_stream
+from penstock.streaming.reentry import EventReentry
 from schemas.flight_status import PIPELINE
 from tests.flights import path
 from tests.kinesis_proxy import CORRECTED, Proxy, proxied
@@ -66,13 +70,18 @@ class Fed:
             told = self.client.put_records(StreamName=self.stream, Records=records)
             assert told["FailedRecordCount"] == 0
 
-    def run(self) -> Ended:
-        """All that is there now."""
+    @property
+    def settings(self) -> Settings:
+        """What ``conf`` would say."""
         kinesis = {"stream": self.stream, "endpoint_url": self.url, "max_rows": self.max_rows}
         found = self.lab.settings({"airports": path("airports.csv")})
         stream = {"kinesis": kinesis, "source": "flights", "offline_lag_s": 1.0}
         plain = {**found.model_dump(by_alias=True), "streams": {"flight_status": stream}}
-        settings = Settings.model_validate(plain)
+        return Settings.model_validate(plain)
+
+    def run(self) -> Ended:
+        """All that is there now."""
+        settings = self.settings
         self.lab.provision(PIPELINE.group, settings)
         return run_stream(self.lab.context(settings), PIPELINE, Asked(available_now=True))
 
@@ -104,6 +113,7 @@ def test_30000_flights_through_kinesis_equal_the_batch(
 
 def _check(lab: Lab, proxy: Proxy, folder: Path, stream: str, count: int, max_rows: int) -> None:
     rows, group = flights(count), PIPELINE.group
+    bad = [{**rows[n], "flight": f"{9_000 + n}", "distance": "far"} for n in range(5)]
     file = folder / "flights.json"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with Emulator(data=folder / "batch-aws", region="us-east-1") as emulator:
@@ -114,7 +124,7 @@ def _check(lab: Lab, proxy: Proxy, folder: Path, stream: str, count: int, max_ro
         some = identifiers[:: max(1, len(identifiers) // 50)]
         online = batch.online(group, *some)
     source = fed(lab, proxy, stream, max_rows)
-    source.put(rows[: count // 2])
+    source.put([*rows[: count // 2], *bad])
     first = source.run()
     shards = source.client.list_shards(StreamName=stream)["Shards"]
     hashes = shards[0]["HashKeyRange"]
@@ -126,7 +136,32 @@ def _check(lab: Lab, proxy: Proxy, folder: Path, stream: str, count: int, max_ro
     proxy.throttle(3)
     source.put(rows[count // 2 :])
     second = source.run()
-    assert first.figures["events"] + second.figures["events"] == count
+    assert first.figures["events"] + second.figures["events"] == count + len(bad)
     assert lab.features(group) == batch.features(group)
     assert lab.online_identifiers(group) == identifiers
     assert lab.online(group, *some) == online
+    _replayed(source, len(bad))
+
+
+def _replayed(source: Fed, bad: int) -> None:
+    """Rows put aside name shard and sequence number, and come back under a mended contract."""
+    lab, group = source.lab, PIPELINE.group
+    entries = lab.quarantine()
+    assert len({one["file"] for one in entries}) == len(entries) == bad
+    place = rf"kinesis:{source.stream}/shardId-\d{{12}}/\d+"
+    assert all(re.fullmatch(place, one["file"]) and one["position"] is None for one in entries)
+    declared = PIPELINE.sources["flights"]
+    texts = (*declared.null_texts, "far")
+    mended = replace(
+        PIPELINE, sources={**PIPELINE.sources, "flights": replace(declared, null_texts=texts)}
+    )
+    context, before = lab.context(source.settings), len(lab.offline(group))
+    done = replay(
+        context, mended, Choice(group.name), by="ann", reentry=EventReentry(context, mended)
+    )
+    assert dict(done.outcomes) == {"accepted": bad}
+    rows = lab.offline(group)
+    assert len(rows) == before + bad
+    back = [row["flight_id"] for row in rows if row["flight_number"] >= 9_000]
+    assert len(back) == bad
+    assert all(lab.online(group, *back).values())

@@ -44,3 +44,21 @@ def test_numbers_in_all_their_writings(value: Any) -> None:
     assert not held.by(json.dumps({"sensor": 77}))
     assert not held.by(json.dumps({"sensor": 2**60 + 7}))
     assert not held.by(json.dumps({"sensor": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("event", "holds"),
+    [
+        ({"key": "a", "value": "{}"}, True),
+        ({"key": None, "value": '{"who": ["a"]}'}, True),
+        ({"key": "b", "value": '{"who": "ab"}'}, False),
+        ({"key": None, "value": "\udcff\x02a"}, True),
+        ({"key": None, "value": None, "headers": [{"key": "by", "value": "a"}]}, True),
+        ({"key": None, "value": None, "headers": None}, False),
+    ],
+)
+def test_events_of_a_stream(event: dict[str, Any], holds: bool) -> None:
+    """What nobody declared is in the event; where the row has an identifier, that alone counts."""
+    held = Held(GROUP, ["a"])
+    assert held.by(json.dumps({"sensor": None}), json.dumps(event)) is holds
+    assert held.by(json.dumps({"sensor": "b"}), json.dumps(event)) is False

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.aside import EVENT
 from penstock.contract import Column, ColumnType, Source
 from penstock.gate import FILE, POSITION, PROBLEM
 from penstock.streaming.messages import Messages, messages_of
@@ -86,7 +87,7 @@ def test_what_is_no_flat_object_is_a_problem_with_its_bytes(value: bytes) -> Non
     (batch,) = PLAIN.rows(batch_of(Event(41, value, partition=3)))
     kept = batch.column(PROBLEM).cast(pa.binary()).to_pylist()
     assert kept == [value]
-    assert batch.drop_columns([PROBLEM]).to_pylist() == [
+    assert batch.drop_columns([PROBLEM, EVENT]).to_pylist() == [
         {"id": None, "n": None, "note": None, FILE: "kafka:flights/3", POSITION: 41}
     ]
 

@@ -9,7 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from penstock.aside import event_of
 from penstock.contract import Column, ColumnType, Feature, FeatureGroup, FeatureType, Source
+from penstock.encoding.instants import micros_of
 from penstock.gate import BAD, Bounds, FeatureGate, SourceGate
 from penstock.streaming.messages import Messages, messages_of
 from tests.events import AT, Event, batch_of
@@ -130,3 +132,28 @@ def test_bytes_that_are_no_text_can_be_had_back() -> None:
     _, (entry,) = gated(Event(0, raw))
     text = json.loads(entry["payload"])["_problem"]
     assert text.encode("utf-8", "surrogateescape") == raw
+
+
+def test_an_entry_has_its_event_whole() -> None:
+    """Key, value, time, topic and headers, byte for byte, from the entry alone."""
+    headers = (("by", b"\xff"), ("by", None), ("é", b""))
+    raw = [
+        None,
+        b"",
+        b"\xff\x00caf\xe9",
+        b'{"n": "x"}',
+        "🦜\ud83e".encode("utf-8", "surrogatepass"),
+    ]
+    events = [
+        Event(n, one, key=key, headers=headers)
+        for n, (one, key) in enumerate((one, key) for one in raw for key in (None, b"\x80k"))
+    ]
+    gate = SourceGate("flights", SOURCE, Bounds())
+    rows = [gate.check(one) for one in MESSAGES.rows(batch_of(*events, headers=True))]
+    found = [event_of(one) for gated in rows for one in gated.bad.to_pylist()]
+    assert [(one["key"], one["value"]) for one in found] == [(one.key, one.raw) for one in events]
+    for one in found:
+        assert (one["at"], one["topic"]) == (micros_of(AT), "flights")
+        assert [(each["key"], each["value"]) for each in one["headers"]] == list(headers)
+    _, bad = gated(Event(0, b"{"))
+    assert event_of(bad[0])["headers"] is None

@@ -80,20 +80,27 @@ def test_the_newest_stream_of_a_group_is_told(bench: Bench) -> None:
     assert (standing(bench)["stream"], standing(bench)["state"]) == (2, "begun")
 
 
+def test_rows_that_killed_runs_had_in_hand_go(bench: Bench) -> None:
+    """What was put aside stays: a batch that waits may name it."""
+    found = begun(bench)
+    for name in ("one/rows-a.parquet", "two/rows-b.parquet", "two/bad-b.parquet"):
+        STORAGE.write(f"{found.places.gated}/{name}", b"")
+    run_of(bench, found)._forget_rows()
+    left = [one.removeprefix(found.places.gated) for one in STORAGE.walk(found.places.gated)]
+    assert left == ["/two/bad-b.parquet"]
+
+
+def run_of(bench: Bench, found: Opened) -> _Run:
+    """A run that is not begun."""
+    pipeline, nothing = cast("Any", SimpleNamespace(group=GROUP)), cast("Any", None)
+    check, stop = bench.check, threading.Event()
+    return _Run(bench.context, pipeline, nothing, "s", found, Asked(), check, stop)
+
+
 def test_a_checkpoint_that_was_set_back_is_refused(bench: Bench) -> None:
     """Batch 8 would be given other events than the batch 8 that is in, and they would be lost."""
     found = begun(bench)
-    pipeline, nothing = SimpleNamespace(group=GROUP), cast("Any", None)
-    run = _Run(
-        bench.context,
-        cast("Any", pipeline),
-        nothing,
-        "s",
-        found,
-        Asked(),
-        bench.check,
-        threading.Event(),
-    )
+    run = run_of(bench, found)
 
     def check(reached: int) -> None:
         run._check_reached(cast("Any", SimpleNamespace(reached=reached)))

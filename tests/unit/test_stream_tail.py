@@ -83,6 +83,21 @@ def test_many_rows_do_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     tail.close()
 
 
+def test_many_batches_do_not_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the lag is: who resumes reads their manifests. One commit has no more."""
+    monkeypatch.setattr(module, "MAX_BATCHES", 2)
+    tail = bench.tail()
+    for number in range(3):
+        tail.add(*bench.batch(number))
+    tail.start()
+    until(lambda: tail.reached >= 1)
+    assert bench.offline.commits == [[0, 1]]
+    time.sleep(0.2)
+    assert tail.reached == 1
+    tail.close()
+    assert bench.offline.commits == [[0, 1], [2]]
+
+
 def test_close_commits_what_waits(bench: Bench) -> None:
     """And what is in both stores has no files left; nothing twice, nothing where nothing waits."""
     tail = bench.tail()
