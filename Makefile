@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run reset test prove lint dist docs matrix soak bench-online bench-join bench-stream report-picture clean
+.PHONY: help setup run reset test prove lint dist docs matrix soak bench-online bench-join bench-stream report-picture bench-flow clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,7 +19,7 @@ setup: $(READY) ## make the virtual environment (SPARK=4.1, 4.0 or 3.5)
 $(READY): pyproject.toml constraints/spark-$(SPARK).txt
 	@start=$$(date +%s); \
 	$(PYTHON) -m venv $(VENV) && \
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints/spark-$(SPARK).txt -e '.[local,quality,stream,dev]' && \
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints/spark-$(SPARK).txt -e '.[local,quality,stream,profile,dev]' && \
 	{ $(BIN)/penstock doctor --warm || true; } && \
 	touch $(READY) && \
 	echo "set-up: $$(( $$(date +%s) - start )) s"
@@ -58,6 +58,9 @@ bench-online: ## cost per record, side by side with boto3 and AWS's connector (3
 
 bench-join: $(READY) ## cost of a point-in-time join, side by side with what others use (15 min)
 	@$(BIN)/python -m bench.join && $(BIN)/python -m bench.join --docs
+
+bench-flow: $(READY) ## cost of a flow, side by side with the same steps fused by hand (5 min)
+	@$(BIN)/python -m bench.wrangling
 
 bench-stream: $(READY) ## freshness and rate of a stream, on this machine alone (12 min)
 	@$(BIN)/python -m bench.stream

@@ -46,9 +46,12 @@ def source_text(transform: Callable[..., Any] | None) -> str:
     """Texts of the transform's module and of the project's modules it uses, by name.
 
     A helper of a transform changes its rows as it does itself; other packages are known by version.
+    One that is data says itself what it means: ``meaning_text``.
     """
     if transform is None:
         return ""
+    if hasattr(transform, "meaning_text"):
+        return str(transform.meaning_text)
     module = inspect.getmodule(transform)
     if module is None:
         return inspect.getsource(transform)

@@ -39,6 +39,8 @@ _MODULES = {
     "logs": "deploying",
     "cancel": "deploying",
     "replay": "replaying",
+    "flow": "flows",
+    "profile": "profiling",
 }
 
 

@@ -102,7 +102,23 @@ def age_of(text: str) -> timedelta:
 
 def workspace_options(command: _Command) -> _Command:
     """Adds the shared options; the command gets a :class:`Workspace` as its first argument."""
+    return _with_workspace(command, config.load)
 
+
+def anywhere_options(command: _Command) -> _Command:
+    """The same for commands that need no project; what they leave is in ``.penstock`` here."""
+    return _with_workspace(command, _load_if_there)
+
+
+def _load_if_there(place: Path, environment: str, flags: dict[str, Any]) -> Settings:
+    if flags or (place / "base.yaml").is_file():
+        return config.load(place, environment, flags)
+    # No command that needs no project speaks to AWS; a region has to be named all the same.
+    aws_ = config.Aws(region=os.environ.get("AWS_REGION") or "us-east-1")
+    return Settings(project="flows", lake=".penstock/lake", state=".penstock/state", aws=aws_)
+
+
+def _with_workspace(command: _Command, load: Callable[..., Settings]) -> _Command:
     @click.option(
         "--project",
         "root",
@@ -141,7 +157,7 @@ def workspace_options(command: _Command) -> _Command:
         **others: Any,
     ) -> Any:
         place = conf or conf_folder(root)
-        settings = config.load(place, environment, dict(_flag(one) for one in flags))
+        settings = load(place, environment, dict(_flag(one) for one in flags))
         settings = _absolute(settings, root)
         _start_log(settings, root, debug=debug)
         workspace = Workspace(root, place, environment, settings, as_json, debug)

@@ -42,6 +42,8 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock expire               files of older versions go
   penstock forget GROUP ID      remove every trace of a record
   penstock replay SOURCE        send a file's rows to Kafka or Kinesis
+  penstock flow run FLOW        a data-preparation flow, ours or Data Wrangler's
+  penstock profile FILE         what is in a data set, on one page
 
 Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
 not agree, 75 run the same command again, 77 credentials.

@@ -1,0 +1,429 @@
+"""``flow``: data-preparation flows, ours and Data Wrangler's, told, checked and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock.cli.options import Workspace, anywhere_options, spark_context
+from penstock.cli.reading import offline_names
+from penstock.cli.tables import show, show_json
+from penstock.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from penstock.query import Kind
+    from penstock.run.context import Context
+    from penstock.wrangle.export.document import Form, Stores
+    from penstock.wrangle.flow import Flow
+    from penstock.wrangle.running import Run
+
+flow_argument = click.argument(
+    "path", metavar="FLOW", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+input_option = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SOURCE=PATH",
+    help="Read this file or folder in a source's place. SOURCE is the data set's name, or the name "
+    "of the file in its address.",
+)
+code_option = click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Run Python and SQL that the flow holds. Read it first: it may do anything you may.",
+)
+
+
+@click.group()
+def flow() -> None:
+    """Data-preparation flows: our YAML, and .flow files of SageMaker Data Wrangler.
+
+    \b
+    A first look, without running anything:
+      penstock flow explain churn.flow
+      penstock flow lint churn.flow
+    Then:
+      penstock flow run churn.flow --input churn.csv=data/churn.csv --output out
+    """
+
+
+@flow.command()
+@flow_argument
+@input_option
+@click.option(
+    "--node",
+    metavar="ID",
+    default="",
+    help="The step whose rows are wanted: its id or the beginning of it, or its name; ID.OUTPUT "
+    "for one part of a split. By default what the flow writes, or its only result.",
+)
+@click.option("--output", "folder", required=True, metavar="DIR", help="Folder to write into.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet", "delta"]),
+    default="csv",
+    show_default=True,
+    help="File format.",
+)
+@click.option("--refit", is_flag=True, help="Learn all anew; do not use what the flow has stored.")
+@click.option(
+    "--instant",
+    default="",
+    metavar="TIME",
+    help="Event time of all rows, ISO 8601 with Z or an offset, for event_time steps that name "
+    "nothing. The clock is never asked: the same command gives the same rows.",
+)
+@code_option
+@anywhere_options
+def run(
+    workspace: Workspace,
+    *,
+    path: Path,
+    inputs: tuple[str, ...],
+    node: str,
+    folder: str,
+    form: str,
+    refit: bool,
+    instant: str,
+    allow_code: bool,
+) -> int:
+    """Run a flow over files and write its result.
+
+    What steps learn (categories, means, vocabularies) is learnt from all rows, unless the flow has
+    stored it for the very settings it has now. What was learnt is written beside the result, as
+    DIR.fitted.json.
+
+    \b
+    Examples:
+      penstock flow run churn.flow --input churn.csv=data/churn.csv --output out
+      penstock flow run churn.flow --input churn.csv=s3://raw/churn/ --node 3fa1 --output out \\
+          --format parquet
+    """
+    from penstock.wrangle import document, reading, writing
+    from penstock.wrangle.operators.event_time import given_instant
+    from penstock.wrangle.running import pinned
+
+    found = document.load(path)
+    found = given_instant(found, instant) if instant else found
+    wanted = found.result(node)
+    given = reading.assigned(inputs, list(found.sources.values()))
+    with spark_context(workspace, folder, *given.values()) as context, pinned(context.spark):
+        made = _run(workspace, context, found, path.parent, given)
+        made.refit, made.allow_code = refit, allow_code
+        frame, losses = made.watched(wanted)
+        workspace.progress.step(found.name, "writing")
+        writing.write(frame, folder, form)
+        lost = losses.counted()
+        columns = dict(frame.dtypes)
+        _keep(folder, made)
+    if workspace.as_json:
+        show_json({"path": folder, "columns": columns, "lost": lost})
+        return 0
+    for text, count in lost.items():
+        click.echo(f"warning: {count:,} {text}", err=True)
+    click.echo(f"written: {folder} ({len(columns)} columns, {form})")
+    return 0
+
+
+@flow.command()
+@flow_argument
+@input_option
+@click.option("--node", metavar="ID", default="", help="The step whose rows are wanted; as of run.")
+@click.option("--refit", is_flag=True, help="Learn all anew; do not use what the flow has stored.")
+@code_option
+@anywhere_options
+def fit(
+    workspace: Workspace,
+    *,
+    path: Path,
+    inputs: tuple[str, ...],
+    node: str,
+    refit: bool,
+    allow_code: bool,
+) -> int:
+    """Learn what a flow's steps need, and keep it beside the flow, as FLOW.fitted.json.
+
+    A flow that is a pipeline's transform uses it, so that every batch, window and stream sees the
+    same categories and means. It is plain JSON: read it, and put it under version control.
+
+    \b
+    Example:
+      penstock flow fit transforms/claims.yaml --input claims=data/claims.csv
+    """
+    from penstock.wrangle import document, reading
+    from penstock.wrangle.running import Fitted, pinned
+
+    found = document.load(path)
+    wanted = found.result(node)
+    given = reading.assigned(inputs, list(found.sources.values()))
+    with spark_context(workspace, *given.values()) as context, pinned(context.spark):
+        made = _run(workspace, context, found, path.parent, given)
+        made.refit, made.allow_code = refit, allow_code
+        made.frame(wanted)
+    beside = path.with_name(f"{path.stem}.fitted.json")
+    beside.write_text(Fitted(made.states).text, encoding="utf-8")
+    if workspace.as_json:
+        show_json({"path": str(beside), "steps": sorted(made.states)})
+        return 0
+    click.echo(f"written: {beside} ({len(made.states)} steps have learnt)")
+    return 0
+
+
+@flow.command()
+@flow_argument
+@anywhere_options
+def explain(workspace: Workspace, *, path: Path) -> int:
+    """Tell a flow as a recipe: where rows come from, and each step in the order it runs.
+
+    \b
+    Example:
+      penstock flow explain churn.flow
+    """
+    from penstock.wrangle import document, explaining
+
+    lines = explaining.recipe(document.load(path))
+    if workspace.as_json:
+        show_json({"recipe": lines})
+    else:
+        click.echo("\n".join(lines))
+    return 0
+
+
+@flow.command()
+@flow_argument
+@anywhere_options
+def lint(workspace: Workspace, *, path: Path) -> int:
+    """Say what is to be known before a flow is trusted. Exit code 65 where part of it cannot run.
+
+    \b
+    Example:
+      penstock flow lint churn.flow
+    """
+    from penstock.wrangle import document, linting
+
+    found = linting.lint(document.load(path))
+    if workspace.as_json:
+        show_json(
+            [
+                {
+                    "gravity": one.gravity.value,
+                    "node": one.node.id if one.node else None,
+                    "text": one.text,
+                }
+                for one in found
+            ]
+        )
+    else:
+        click.echo("\n".join(map(str, found)) or "nothing found")
+    return 65 if any(one.gravity is linting.Gravity.ERROR for one in found) else 0
+
+
+@flow.command()
+@click.argument("kind", required=False)
+@anywhere_options
+def steps(workspace: Workspace, *, kind: str | None) -> int:
+    """List the operators of our YAML; with a name, its settings.
+
+    \b
+    Examples:
+      penstock flow steps
+      penstock flow steps one_hot
+    """
+    from penstock.wrangle import catalogue
+
+    known = catalogue.by_kind()
+    if kind is None:
+        rows = [(name, (one.__doc__ or "").strip().splitlines()[0]) for name, one in known.items()]
+        if workspace.as_json:
+            show_json(dict(rows))
+        else:
+            show(("operator", "what it does"), rows)
+        return 0
+    if kind not in known:
+        raise UsageError(f"no operator {kind!r}", "'penstock flow steps' lists them")
+    if workspace.as_json:
+        show_json(known[kind].model_json_schema())
+    else:
+        click.echo(_described(known[kind].__doc__ or ""))
+    return 0
+
+
+@flow.command()
+@flow_argument
+@input_option
+@click.option("--node", metavar="ID", default="", help="The step to export; as of run.")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["notebook", "script"]),
+    default="notebook",
+    show_default=True,
+    help="A Jupyter notebook, or a Python script with the same cells.",
+)
+@click.option(
+    "--stores",
+    type=click.Choice(["online", "offline", "both"]),
+    default="both",
+    show_default=True,
+    help="Which stores the feature group has.",
+)
+@click.option("--group", required=True, metavar="NAME", help="Name of the feature group.")
+@click.option(
+    "--record-identifier", required=True, metavar="COLUMN", help="Which column identifies a record."
+)
+@click.option("--event-time", required=True, metavar="COLUMN", help="Which column orders versions.")
+@click.option(
+    "--join",
+    "joins",
+    multiple=True,
+    metavar="GROUP:OURS=THEIRS@EVENT_TIME",
+    help="Another feature group to join, by its features and as of our event time.",
+)
+@click.option(
+    "--feature",
+    "new",
+    multiple=True,
+    metavar="NAME=SQL",
+    help="A new feature of the data set, in Spark SQL over the joined rows.",
+)
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; by default the flow's name with .ipynb or .py.",
+)
+@code_option
+@anywhere_options
+def export(
+    workspace: Workspace,
+    *,
+    path: Path,
+    inputs: tuple[str, ...],
+    node: str,
+    form: Form,
+    stores: Stores,
+    group: str,
+    record_identifier: str,
+    event_time: str,
+    joins: tuple[str, ...],
+    new: tuple[str, ...],
+    file: Path | None,
+    allow_code: bool,
+) -> int:
+    """Write a notebook that holds everything, in plain pyspark.
+
+    Every step with what it has learnt, the contract, the creation of the feature group, the
+    ingestion, reading back, a join across feature groups, new features, and the data set's files.
+    It needs penstock to write to the stores, and nothing of the flow.
+
+    \b
+    Example:
+      penstock flow export claims.flow --input claims.csv=data/claims.csv --allow-code \\
+          --group claims --record-identifier policy_id --event-time event_time
+    """
+    from penstock.wrangle import document, reading
+    from penstock.wrangle.export.document import Export, joined, text
+    from penstock.wrangle.running import pinned
+
+    found = document.load(path)
+    wanted = found.result(node)
+    given = reading.assigned(inputs, list(found.sources.values()))
+    others = joined(joins, workspace.settings)
+    asked = Export(
+        group, record_identifier, event_time, stores, form, others, dict(map(_expression, new))
+    )
+    target = file or path.with_suffix(".ipynb" if form == "notebook" else ".py")
+    with spark_context(workspace, *given.values()) as context, pinned(context.spark):
+        made = _run(workspace, context, found, path.parent, given)
+        made.allow_code = allow_code
+        whole = text(made, wanted, asked, workspace.settings, path.parent, given)
+    target.write_text(whole, encoding="utf-8")
+    if workspace.as_json:
+        show_json({"path": str(target)})
+    else:
+        click.echo(f"written: {target}")
+    return 0
+
+
+def _expression(one: str) -> tuple[str, str]:
+    name, equals, expression = one.partition("=")
+    if not equals or not name.strip() or not expression.strip():
+        raise UsageError(f"--feature {one!r} is no NAME=SQL")
+    return name.strip(), expression.strip()
+
+
+def _described(text: str) -> str:
+    """A docstring, its indent taken off."""
+    import inspect
+
+    return inspect.cleandoc(text).replace("Args:", "Settings:")
+
+
+def flow_run(
+    workspace: Workspace,
+    context: Context,
+    path: Path,
+    node: str,
+    inputs: tuple[str, ...],
+    *,
+    allow_code: bool,
+) -> DataFrame:
+    """The rows of a flow's step."""
+    from penstock.wrangle import document, reading
+
+    found = document.load(path)
+    wanted = found.result(node)
+    given = reading.assigned(inputs, list(found.sources.values()))
+    made = _run(workspace, context, found, path.parent, given)
+    made.allow_code = allow_code
+    return made.frame(wanted)
+
+
+def _run(
+    workspace: Workspace, context: Context, flow: Flow, folder: Path, given: dict[str, str]
+) -> Run:
+    """The run of a flow whose feature groups are those of the project."""
+    from penstock.wrangle.reading import Reader
+    from penstock.wrangle.running import Run
+
+    def say(text: str) -> None:
+        workspace.progress.step(flow.name, text)
+
+    def warn(text: str) -> None:
+        click.echo(f"warning: {text}", err=True)
+
+    reader = Reader(context.spark, folder, given, group_rows(workspace, context))
+    return Run(flow, reader, say=say, warn=warn)
+
+
+def group_rows(workspace: Workspace, context: Context) -> Callable[[str, str], DataFrame]:
+    """Rows of a feature group of the project: latest, or as of an instant; none that is deleted."""
+
+    def rows(name: str, as_of: str) -> DataFrame:
+        from penstock.query import run as asked
+
+        group = workspace.project.pipeline(name).group
+        path = offline_names(workspace.settings, name)[1]
+        delta = workspace.settings.offline.format == "delta"
+        stored = None if delta else context.table(group).rows()
+        kind: Kind = "as-of" if as_of else "live"
+        spark, moment = context.spark, as_of or None
+        return asked(spark, kind, group, path, rows=stored, moment=moment)
+
+    return rows
+
+
+def _keep(folder: str, made: Run) -> None:
+    """What steps learnt, beside the result."""
+    if made.states and "://" not in folder:
+        from penstock.wrangle.running import Fitted
+
+        beside = Path(f"{folder.rstrip('/')}.fitted.json")
+        beside.write_text(Fitted(made.states).text, encoding="utf-8")

@@ -1,0 +1,169 @@
+"""Read a flow's sources with Spark, as Data Wrangler's jobs do (facts: wrangler, 1.1 and 4).
+
+CSV comes as text: a step after it finds the types. A file may be given in any source's place; that
+is the only way to read one whose service penstock does not reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.errors import UsageError
+from penstock.wrangle.call import Call
+from penstock.wrangle.source import FORMATS, Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def read_csv(
+    spark: SparkSession,
+    path: str,
+    delimiter: str,
+    header: bool,  # noqa: FBT001 - always by name
+    multiline: bool,  # noqa: FBT001 - as above
+    encoding: str,
+) -> DataFrame:
+    """Every value as text; a quote within quotes is doubled; a row too short has nulls."""
+    reader = spark.read.option("sep", delimiter).option("header", header)
+    reader = reader.option("multiLine", multiline).option("encoding", encoding)
+    return reader.option("quote", '"').option("escape", '"').option("mode", "PERMISSIVE").csv(path)
+
+
+def read_csv_after(
+    spark: SparkSession,
+    path: str,
+    skip: int,
+    delimiter: str,
+    header: bool,  # noqa: FBT001 - always by name
+    multiline: bool,  # noqa: FBT001 - as above
+    encoding: str,
+) -> DataFrame:
+    """CSV whose files begin with lines that are no data. Each file is read whole by one task."""
+
+    def rest(pair: tuple[str, bytes]) -> list[str]:
+        return pair[1].decode(encoding).splitlines(keepends=False)[skip:]
+
+    lines = spark.sparkContext.binaryFiles(path).flatMap(rest)
+    reader = spark.read.option("sep", delimiter).option("header", header)
+    reader = reader.option("multiLine", multiline)
+    reader = reader.option("quote", '"').option("escape", '"').option("mode", "PERMISSIVE")
+    return reader.csv(lines)  # type: ignore[arg-type]  # it takes an RDD of lines as well
+
+
+def read_files(spark: SparkSession, path: str, format: str) -> DataFrame:  # noqa: A002 - Spark's word for it
+    """Files that know their types: Parquet, ORC, Delta; JSON, whose types Spark infers."""
+    return spark.read.format(format).load(path)
+
+
+class Reader:
+    """Gives sources' rows.
+
+    Args:
+        spark: Session.
+        folder: Where relative paths of sources begin: the flow's folder.
+        given: Paths to read instead, by source: the data set's name or its file's name.
+        group: Gives a feature group's rows, as of an instant or the latest.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        folder: Path,
+        given: Mapping[str, str],
+        group: Callable[[str, str], DataFrame] | None = None,
+    ) -> None:
+        self._spark, self._folder, self._given, self._group = spark, folder, dict(given), group
+
+    def __call__(self, source: Source) -> DataFrame:
+        """Rows of a source, lazily; schemas of files are read now.
+
+        Raises:
+            UsageError: Nothing is there, or it cannot be read from here; says what to give.
+        """
+        if source.group and source.name not in self._given:
+            if self._group is None:
+                raise UsageError(f"source {source.name!r} is a feature group; no project is here")
+            return self._group(source.group, source.as_of)
+        placed = located(source, self._folder, self._given)
+        try:
+            return call(placed).function(self._spark, **call(placed).arguments)
+        except UsageError:
+            raise
+        except Exception as error:  # Spark's own classes differ between its releases
+            raise _unreadable(placed, error) from error
+
+
+def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
+    """The source with the path to read it from.
+
+    Raises:
+        UsageError: A service's rows that nobody gave.
+    """
+    path = given.get(source.name) or given.get(source.file_name)
+    if path:
+        suffix = path.rstrip("/").rsplit(".", 1)[-1].lower()
+        return replace(source, path=path, format=suffix if suffix in FORMATS else source.format)
+    if source.service:
+        raise UsageError(
+            f"source {source.name!r} is read from {source.service}, which penstock does not reach",
+            f"Give its rows as a file: --input {source.name}=PATH",
+        )
+    if "://" in source.path or source.path.startswith("/"):
+        return source
+    return replace(source, path=str(folder / source.path))
+
+
+def call(source: Source) -> Call:
+    """How a located source is read: a call whose first argument is the session."""
+    text = source.format == "csv"
+    path = source.path.replace("s3://", "s3a://", 1) if source.path.startswith("s3://") else ""
+    path = path or source.path
+    if not text:
+        known = {"jsonl": "json"}.get(source.format, source.format)
+        return Call.of(read_files, path=path, format=known)
+    settings = {
+        "path": path,
+        "delimiter": source.delimiter,
+        "header": source.header,
+        "multiline": source.multiline,
+        "encoding": source.encoding,
+    }
+    return (
+        Call.of(read_csv_after, skip=source.skip, **settings)
+        if source.skip
+        else Call.of(read_csv, **settings)
+    )
+
+
+def assigned(pairs: Sequence[str], sources: Sequence[Source]) -> dict[str, str]:
+    """``--input`` of the command line, checked.
+
+    Args:
+        pairs: ``SOURCE=PATH`` each.
+        sources: Those of the flow.
+
+    Raises:
+        UsageError: No pair, or no such source; lists them.
+    """
+    known = {name for one in sources for name in (one.name, one.file_name) if name}
+    found = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or not path:
+            raise UsageError(f"--input {pair!r} is no SOURCE=PATH")
+        if name not in known:
+            raise UsageError(
+                f"the flow has no source {name!r}", f"Its sources: {', '.join(sorted(known))}"
+            )
+        found[name] = path
+    return found
+
+
+def _unreadable(source: Source, error: Exception) -> UsageError:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    remedy = f"Give another file in its place: --input {source.name}=PATH"
+    return UsageError(f"source {source.name!r}: {source.path}: {line}", remedy)
