@@ -133,7 +133,14 @@ def _set_up(run: Run, program: str) -> None:
         extras = f".[{OLD_TESTING if leg.old else TESTING}]"
         what = [extras] if leg.wheel else ["-e", extras]
         what += OLD_TOOLS if leg.old else []
-        pip = [run.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            run.python,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+        ]
         run.call([*pip, "-c", pins, *what], ROOT)
         ready.touch()
     if leg.wheel:
@@ -188,7 +195,7 @@ def _tests(run: Run) -> dict[str, int]:
             shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in _FILES:
             shutil.copy(ROOT / name, place / name)
-    words = [run.python, "-m", "pytest", "-q", "-m", "not prove", "tests/service"]
+    words: list[str | Path] = [run.python, "-m", "pytest", "-q", "-m", "not prove", "tests/service"]
     # Old packages warn of a Python that is newer than they are, and the embedded AWS, which knows
     # what boto3's model knows, lacks with an old one much of what its tests are about.
     if run.leg.old:

@@ -159,9 +159,9 @@ def _download(
     if built:
         own = folder.with_name("built")
         _pip(["wheel", "--no-deps", "--wheel-dir", str(own), *built], runtime)
-        for one in own.glob("*.whl"):
-            if not runtime.takes(one.name):
-                message = f"{one.name}, which was built here, is not for Python {runtime.python}"
+        for wheel in own.glob("*.whl"):
+            if not runtime.takes(wheel.name):
+                message = f"{wheel.name}, which was built here, is not for Python {runtime.python}"
                 raise UsageError(message, "It has compiled code: name a wheel under deploy.wheels")
         command += ["--find-links", str(own)]
     _pip([*command, *wanted, *built], runtime)

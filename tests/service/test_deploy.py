@@ -112,7 +112,7 @@ class Lab:
         if model.name.startswith(("Get", "List", "Head", "Describe", "Filter")):
             return
         shown = {**params}
-        body = shown.get("Body")
+        body: Any = shown.get("Body")
         if hasattr(body, "read"):
             content = body.read()
             body.seek(0)
@@ -347,8 +347,8 @@ def test_an_application_that_runs_is_not_changed(
 ) -> None:
     """Exit 75 with when it can be; once it is stopped the change is made, and made once."""
     assert lab.penstock("deploy", "emr-serverless", "--apply") == 0
-    words = ("deploy", "emr-serverless", "--apply")
-    words += ("--set", "deploy.emr_serverless.idle_minutes=30")
+    more = ("--set", "deploy.emr_serverless.idle_minutes=30")
+    words = ("deploy", "emr-serverless", "--apply", *more)
     capsys.readouterr()
     assert lab.penstock(*words) == 75
     line = capsys.readouterr().err.splitlines()[-1]

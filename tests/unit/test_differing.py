@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.wrangle.differing import What, diff
 from penstock.wrangle.flow import Destination, Flow, Input, Node, Refused
 from penstock.wrangle.operators.joining import Join
-from penstock.wrangle.operators.scaling import Scale
+from penstock.wrangle.operators.scaling import Scale, Scaler
 from penstock.wrangle.operators.splitting import DataSet
 from penstock.wrangle.source import Source
 
@@ -54,7 +54,7 @@ def test_added_removed_and_moved() -> None:
 def test_settings_before_and_after() -> None:
     """In the words of the recipe, and setting by setting."""
     before = _chain("ab")
-    step = replace(before.nodes[2], does=Scale(columns=("b",), scaler="robust", output="c"))
+    step = replace(before.nodes[2], does=Scale(columns=("b",), scaler=Scaler.ROBUST, output="c"))
     source = replace(before.nodes[0], does=Source("claims", path="other.csv"))
     (first, second) = diff(before, Flow("test", (source, before.nodes[1], step)))
     assert first.lines == ["changed [in] Read claims", '    path: "claims.csv" -> "other.csv"']
