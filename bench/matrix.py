@@ -132,23 +132,19 @@ def _set_up(run: Run, program: str) -> None:
         run.call([program, "-m", "venv", "--clear", leg.folder], ROOT)
         extras = f".[{OLD_TESTING if leg.old else TESTING}]"
         what = [extras] if leg.wheel else ["-e", extras]
-        what += OLD_TOOLS if leg.old else []
-        pip: list[str | Path] = [
-            run.python,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-        ]
-        run.call([*pip, "-c", pins, *what], ROOT)
+        if leg.old:
+            what += OLD_TOOLS
+        run.call([*_pip(run), "-c", pins, *what], ROOT)
         ready.touch()
     if leg.wheel:
         dist = run.folder / "dist"
         run.call(["make", "dist", "SPARK=4.1", f"DIST={dist}"], ROOT)
         wheel = next(dist.glob("penstock-*.whl"))
-        pip = [run.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        run.call([*pip, "--no-deps", "--force-reinstall", wheel], run.folder)
+        run.call([*_pip(run), "--no-deps", "--force-reinstall", wheel], run.folder)
+
+
+def _pip(run: Run) -> list[str | Path]:
+    return [run.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
 
 
 def _versions(run: Run) -> dict[str, str]:
@@ -195,7 +191,8 @@ def _tests(run: Run) -> dict[str, int]:
             shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in _FILES:
             shutil.copy(ROOT / name, place / name)
-    words: list[str | Path] = [run.python, "-m", "pytest", "-q", "-m", "not prove", "tests/service"]
+    words: list[str | Path] = [run.python, "-m", "pytest", "-q", "-m", "not prove"]
+    words.append("tests/service")
     # Old packages warn of a Python that is newer than they are, and the embedded AWS, which knows
     # what boto3's model knows, lacks with an old one much of what its tests are about.
     if run.leg.old:
@@ -213,7 +210,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [one for one in LEGS if asked.legs is None or one.name in asked.legs.split(",")]
     if not wanted:
         parser.error(f"there are: {names}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for leg in wanted:
         print(f"{leg.name} …", flush=True)
         row = run_leg(leg, setup_only=asked.setup)

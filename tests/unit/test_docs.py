@@ -124,11 +124,11 @@ def test_the_matrix_page_is_that_of_its_results() -> None:
 
 def test_a_matrix_says_what_was_not_run_and_what_failed() -> None:
     """In the table, by the words of the run."""
-    base = {"spark": "4.1", "python": "3.11"}
+    base: dict[str, Any] = {"spark": "4.1", "python": "3.11"}
     passed = outcome("= 5 passed, 1 skipped, 2 deselected in 3s =")
     failed = outcome("2 failed, 3 passed in 1s")
     versions = {"pyspark": "4.1.1", "python": "3.11.7"}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {**base, "leg": "4.1", "state": "passed", "flights": {"a": 2, "b": 3}, "tests": passed}
         | {"versions": versions},
         {**base, "leg": "4.1-py3.13", "state": "not run", "why": "no Python 3.13"},
