@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
 from penstock.config import Settings
 from penstock.contract import Pipeline
-from penstock.errors import UsageError
+from penstock.errors import PenstockError, UsageError
 from penstock.memory import all_kept
 from penstock.report.shelf import Shelf
 from penstock.run.places import offline_path, reports_path
@@ -94,9 +95,14 @@ def _status(workspace: Workspace, chosen: Sequence[Pipeline]) -> int:
 
 
 def _reports(settings: Settings, group: str) -> dict[str, str]:
-    """Path of the newest report of each window; windows that ran long ago may have none."""
+    """Path of the newest report of each window; windows that ran long ago may have none.
+
+    The ledger is told of though the lake cannot be reached.
+    """
     folder = reports_path(settings, group)
-    return Shelf(storage_of(folder, settings), folder).pages()
+    with suppress(PenstockError, OSError):
+        return Shelf(storage_of(folder, settings), folder).pages()
+    return {}
 
 
 def _readable(found: Sequence[Status]) -> list[Status]:
