@@ -347,8 +347,8 @@ def test_an_application_that_runs_is_not_changed(
 ) -> None:
     """Exit 75 with when it can be; once it is stopped the change is made, and made once."""
     assert lab.penstock("deploy", "emr-serverless", "--apply") == 0
-    more = ("--set", "deploy.emr_serverless.idle_minutes=30")
-    words = ("deploy", "emr-serverless", "--apply", *more)
+    words = ["deploy", "emr-serverless", "--apply"]
+    words += ("--set", "deploy.emr_serverless.idle_minutes=30")
     capsys.readouterr()
     assert lab.penstock(*words) == 75
     line = capsys.readouterr().err.splitlines()[-1]
