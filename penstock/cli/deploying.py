@@ -182,7 +182,9 @@ def _compared(workspace: Workspace, target: Target) -> tuple[Place, Deployment]:
     if odd is not None:
         click.echo(f"{odd}: libraries that depend on it may be missing there", err=True)
     workspace.progress.step(target, "gathering what is shipped")
-    made = release(settings, workspace.root, workspace.conf, environment, target, runs_on)
+    contracts = [one.group for one in workspace.project.pipelines.values()]
+    root, conf = workspace.root, workspace.conf
+    made = release(settings, root, conf, environment, target, runs_on, contracts)
     return place, deployment(place, settings, environment, groups, target, made)
 
 

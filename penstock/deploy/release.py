@@ -7,12 +7,13 @@ that a job takes the same arguments there and here; other environments' files st
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.conf_file import adopted_path
 from penstock.config import Settings
+from penstock.contract import FeatureGroup
 from penstock.deploy.archive import Artefact, Content, packed, plain, tree
 from penstock.deploy.runtime import Runtime, Target
 from penstock.deploy.wheels import unpacked, wheelhouse, zip_of_wheels
@@ -73,7 +74,13 @@ def location(settings: Settings) -> str:
 
 
 def release(
-    settings: Settings, root: Path, conf: Path, environment: str, target: Target, runtime: Runtime
+    settings: Settings,
+    root: Path,
+    conf: Path,
+    environment: str,
+    target: Target,
+    runtime: Runtime,
+    groups: Iterable[FeatureGroup] = (),
 ) -> Release:
     """Make what is shipped, in ``.penstock/deploy`` of the project; what is there is kept.
 
@@ -84,6 +91,7 @@ def release(
         environment: Name of the overlay that goes along.
         target: Where to.
         runtime: What runs there.
+        groups: Feature groups of the project, whose expectations may need more libraries.
 
     Raises:
         ConfigError: There is no place to ship to, or wheels that were named do not fit.
@@ -101,17 +109,22 @@ def release(
         place,
         packed(folder, "penstock.zip", _engine()),
         packed(folder, "project.zip", _project(root, conf, environment)),
-        _libraries(settings, root, folder, target, runtime),
+        _libraries(settings, root, folder, target, runtime, groups),
         {one.stem: plain(folder, one.name, one.read_bytes()) for one in scripts},
     )
 
 
 def _libraries(
-    settings: Settings, root: Path, folder: Path, target: Target, runtime: Runtime
+    settings: Settings,
+    root: Path,
+    folder: Path,
+    target: Target,
+    runtime: Runtime,
+    groups: Iterable[FeatureGroup],
 ) -> Artefact | None:
     if target == "emr-serverless" and settings.deploy.emr_serverless.image_uri is not None:
         return None
-    wheels = wheelhouse(settings, root, runtime)
+    wheels = wheelhouse(settings, root, runtime, groups)
     return (zip_of_wheels if target == "glue" else unpacked)(wheels, folder)
 
 

@@ -20,9 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from penstock.config import Settings
+from penstock.contract import FeatureGroup
 from penstock.deploy.archive import Artefact, Content, file_digest, packed
 from penstock.deploy.runtime import Runtime
 from penstock.errors import ConfigError, TemporaryError, UsageError
+from penstock.expectation import split
 
 #: What Spark wants of Python where frames go to Python in Arrow's format; targets may lack it.
 _SPARK = "pandas>=2.2"
@@ -32,13 +34,16 @@ _DATA = re.compile(r"[^/]+\.data/(?:purelib|platlib)/(.+)")
 _INSTALLED = re.compile(r"[^/]+\.data/")  # scripts, headers: nothing to import
 
 
-def wheelhouse(settings: Settings, root: Path, runtime: Runtime) -> list[Path]:
+def wheelhouse(
+    settings: Settings, root: Path, runtime: Runtime, groups: Iterable[FeatureGroup] = ()
+) -> list[Path]:
     """The wheels of all libraries, resolved once: a second call finds them in ``.penstock``.
 
     Args:
         settings: The configuration.
         root: The project's folder.
         runtime: What they are for.
+        groups: Feature groups of the project, whose expectations may need more.
 
     Raises:
         ConfigError: A folder of wheels was named that is not there or has one that does not fit.
@@ -47,7 +52,7 @@ def wheelhouse(settings: Settings, root: Path, runtime: Runtime) -> list[Path]:
     """
     if settings.deploy.wheels is not None:
         return _given(settings, root / settings.deploy.wheels, runtime)
-    wanted, pins = requirements(settings), constraints(settings, root, runtime)
+    wanted, pins = requirements(settings, groups), constraints(settings, root, runtime)
     built = settings.deploy.built
     text = "\n".join(
         [*wanted, *built, *(pins.read_text(encoding="utf-8").splitlines() if pins else ())]
@@ -62,11 +67,17 @@ def wheelhouse(settings: Settings, root: Path, runtime: Runtime) -> list[Path]:
     return sorted(folder.glob("*.whl"))
 
 
-def requirements(settings: Settings) -> list[str]:
-    """What is asked of pip: what penstock's own wheel requires, with the extras chosen."""
-    chosen = {*settings.deploy.extras}
+def requirements(settings: Settings, groups: Iterable[FeatureGroup] = ()) -> list[str]:
+    """What is asked of pip: what penstock's wheel requires, with extras chosen and needed.
+
+    Needed are Great Expectations where a group has expectations over a whole set, and Iceberg's
+    library for its format.
+    """
+    chosen: set[str] = {*settings.deploy.extras}
     if settings.offline.format == "iceberg":
         chosen.add("iceberg")
+    if any(split(one.all_expectations).staged for one in groups):
+        chosen.add("quality")
     found = []
     for line in _required():
         name, _, marker = line.partition(";")

@@ -29,7 +29,7 @@ from penstock.errors import TemporaryError
 from penstock.session import DELTA, spark_line
 from tests import shipped
 from tests.flow.cluster import HOSTS, Cluster, cluster
-from tests.flow.test_submit import FLIGHTS, SOURCES, WEATHER, WHERE, cut
+from tests.flow.test_submit import FLIGHTS, PIPELINES, SOURCES, WEATHER, WHERE, cut
 
 MACHINE: Any = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -135,7 +135,8 @@ def _release(root: Path, environment: str, folder: Path, more: str = "") -> Rele
     (root / "conf" / f"{environment}.yaml").write_text(text, encoding="utf-8")
     settings = load(root / "conf", environment)
     runtime = Runtime(spark_line(), PYTHON, MACHINE)
-    return release(settings, root, root / "conf", environment, "emr", runtime)
+    groups = [one.group for one in PIPELINES]
+    return release(settings, root, root / "conf", environment, "emr", runtime, groups)
 
 
 def _check_sample(site: Site, environment: str) -> None:

