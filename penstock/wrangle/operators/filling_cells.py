@@ -28,6 +28,7 @@ def fill_cells(
             None if values is None else filled_values(values, strategy, given, leftovers)
         ),
         wanted,
+        useArrow=False,  # values as Python's own, whatever the session says
     )
     made = put(frame, {output: filled(at(column), constant)})
     if leftovers != "drop":
