@@ -54,7 +54,7 @@ def filled_values(values: list[Any], strategy: str, constant: object, leftovers:
         low = max((place for place in there if place <= n), default=None)
         high = min((place for place in there if place >= n), default=None)
         before: Any = None if low is None else known[low]
-        after = None if high is None else known[high]
+        after: Any = None if high is None else known[high]
         if one is not None:
             found.append(float(one) if strategy == "linear" else one)
             continue
