@@ -1,7 +1,8 @@
-"""The picture of a run report in the README: the page of a real run, as a browser shows it.
+"""The pictures in the README: pages of real runs, as a browser shows them.
 
 ``make run``, then ``make report-picture``: the newest report of flight_status becomes
-docs/img/run-report.png.
+docs/img/run-report.png. ``python -m bench.picture PAGE.html docs/img/NAME.png HEIGHT`` takes any
+page.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ MOST_BYTES = 200_000
 
 def main() -> int:
     """Make the picture; an exit code."""
-    pages = sorted(REPORTS.glob("*.html"))
+    named = [Path(one) for one in sys.argv[1:3]]
+    height = int(sys.argv[3]) if sys.argv[3:] else HEIGHT
+    pages, picture = (named[:1], named[1]) if named else (sorted(REPORTS.glob("*.html")), PICTURE)
     if not pages:
         print(f"no report in {REPORTS}: run 'make run' first", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder)) as opened:
-        opened.open(pages[-1].absolute(), WIDTH, HEIGHT)
+        opened.open(pages[-1].absolute(), WIDTH, height)
         made = opened.screenshot()
     if len(made) > MOST_BYTES:
         print(f"{len(made):,} bytes are more than {MOST_BYTES:,}", file=sys.stderr)
         return 1
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    PICTURE.write_bytes(made)
-    print(f"{PICTURE}: {len(made):,} bytes, of {pages[-1].name}")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(made)
+    print(f"{picture}: {len(made):,} bytes, of {pages[-1].name}")
     return 0
 
 

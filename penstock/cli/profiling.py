@@ -101,15 +101,20 @@ def _rows(
 
 
 def _file(context: Context, path: str, form: str) -> DataFrame:
-    """A file's rows; types of text are inferred."""
-    reader = context.spark.read
-    if form == "csv":
-        reader = reader.option("header", "true").option("inferSchema", "true")
-        reader = reader.option("quote", '"').option("escape", '"')
-    elif "_delta_log" in {one.name for one in Path(path).glob("*")}:
+    """A file's rows; of CSV the types are found as a flow's first step finds them."""
+    from penstock.wrangle import reading
+    from penstock.wrangle.call import made
+    from penstock.wrangle.operators.inference import InferTypes, Rules
+    from penstock.wrangle.source import Source
+
+    if form != "csv" and "_delta_log" in {one.name for one in Path(path).glob("*")}:
         form = "delta"
-    address = path.replace("s3://", "s3a://", 1) if path.startswith("s3://") else path
-    return reader.format(form).load(address)
+    call = reading.call(Source("file", path=path, format=form))
+    frame = call.function(context.spark, **call.arguments)
+    if form != "csv":
+        return frame
+    step = InferTypes(rules=Rules.NEW)
+    return made(step.calls(step.fit(frame)), frame)
 
 
 def _tell(workspace: Workspace, study: Study, page: Path) -> None:
