@@ -34,7 +34,7 @@ _WEATHER = """
 sources:
   weather.csv: {path: weather.csv}
 steps:
-  - infer_types: {}
+  - infer_types: {rules: new}
   - flag_missing: {columns: [pressure]}
   - impute: {columns: [temp, dewp, humid, pressure], strategy: median}
   - limits: {columns: [wind_speed], lower: 0, upper: 100}

@@ -205,7 +205,6 @@ def _check(history: History, batches: int) -> dict[str, Any]:
     (stream,) = [one for one in said if "stream" in one]
     assert stream["events"] == 2 * batches + batches // 20
     assert (stream["offline"], stream["last"]) == (2 * batches, batches - 1)
-    assert min(took) <= STATUS_S, took
     return {"status_s": min(took), "files": dict(files), "kib": history.kib}
 
 
@@ -225,5 +224,7 @@ def test_a_history_of_10000_batches(
     """Bounds of docs/streaming.md; memory does not grow with the batches."""
     history = History(tmp_path)
     history.run(10_000)
-    record_property("found", json.dumps(_check(history, 10_000)))
+    found = _check(history, 10_000)
+    assert found["status_s"] <= STATUS_S  # held to a time where it runs alone: in 'make prove'
+    record_property("found", json.dumps(found))
     assert history.kib[-1] - history.kib[1] < 64 * 1024
