@@ -58,6 +58,8 @@ WROTE = {
     "02_fraud_customers": "fraud_customers_preprocessed.csv",
 }
 
+_OUTSIDE = ("spark.sql.ansi.enabled", "spark.sql.session.timeZone")
+
 pytestmark = pytest.mark.prove
 
 
@@ -103,6 +105,40 @@ def test_each_with_its_input_runs(spark: SparkSession, tmp_path: Path, name: str
         assert losses.counted()[lost] > 4_000
     if name in WROTE:
         _check_columns(lines, _lines(FLOWS / "data" / WROTE[name]))
+
+
+@pytest.mark.shows("8.1")
+@pytest.mark.parametrize(
+    "name", ["02_fraud_customers", "14_predictive_maintenance_prm", "20_contact_center_churn"]
+)
+def test_the_session_outside_changes_nothing(spark: SparkSession, name: str) -> None:
+    """Rows are computed outside of where the plan was made, under ANSI mode and in another zone."""
+    flow = document.load(FLOWS / f"{name}.flow")
+    given = RUNS[name][0]
+    names = {one.name: one for one in flow.sources.values()}
+    inputs = {
+        source: str(FLOWS / "data" / given[next(n for n in (source, one.file_name) if n in given)])
+        for source, one in names.items()
+    }
+    found = []
+    before = {key: spark.conf.get(key, None) for key in _OUTSIDE}
+    try:
+        for settings in (("true", "Asia/Kolkata"), ("false", "UTC")):
+            for key, value in zip(_OUTSIDE, settings, strict=True):
+                spark.conf.set(key, value)
+            with pinned(spark):
+                run = Run(flow, Reader(spark, FLOWS, inputs), allow_code=True)
+                frame = run.frame(flow.result()).drop("event_time")
+            assert tuple(spark.conf.get(key) for key in _OUTSIDE) == settings
+            found.append(sorted(map(repr, frame.collect())))
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+    assert found[0] == found[1]
+    assert len(found[0]) == RUNS[name][1]
 
 
 def _laid_out(flow: Flow, path: Path, folder: Path) -> Path:
