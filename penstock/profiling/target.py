@@ -145,7 +145,9 @@ def _forest(problem: Problem, learn: DataFrame, judge: DataFrame) -> tuple[Any, 
     from pyspark.ml.regression import RandomForestRegressor
 
     kind = RandomForestClassifier if problem == "classification" else RandomForestRegressor
-    model = kind(numTrees=_TREES, maxDepth=_DEPTH, maxBins=_BINS, seed=_SEED).fit(learn)
+    # A copy has no summary, and with it no session: Spark 4.1 cannot send one that ever observed a
+    # frame (ObservationManager is not serializable).
+    model = kind(numTrees=_TREES, maxDepth=_DEPTH, maxBins=_BINS, seed=_SEED).fit(learn).copy()
     rows = model.transform(judge).select("place", "prediction").collect()
     ordered = np.empty(len(rows))
     for row in rows:

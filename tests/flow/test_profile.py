@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pyspark.sql import Observation
+from pyspark.sql import functions as fn
 
 from penstock.errors import UsageError
 from penstock.profiling.document import document
@@ -56,6 +58,8 @@ def seen(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Seen:
         "told double, late boolean"
     )
     frame = spark.createDataFrame([*rows, rows[-1]], schema).coalesce(1)
+    counted = Observation()  # as a flow's run in the same session leaves behind
+    frame.observe(counted, fn.count(fn.lit(1)).alias("rows")).collect()
     study = studied(frame, Asked(target="late"))
     page = tmp_path_factory.mktemp("profile") / "page.html"
     page.write_text(document(study, f"Profile of {_SCRIPT}", "a test"), encoding="utf-8")
