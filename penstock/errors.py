@@ -23,7 +23,8 @@ from typing import ClassVar
 
 #: Exit codes, the gravest first: a defect, who we are, the data, the command, time.
 GRAVEST = (70, 77, 65, 2, 75)
-#: Of ``penstock reconcile``, no errors but answers: the stores differ; all that did was mended.
+#: No errors but answers: what was compared differs (``reconcile``, ``flow diff``); all that did was
+#: mended.
 DIFFERENT, REPAIRED = 3, 4
 
 

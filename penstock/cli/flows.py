@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from penstock.cli.flow_texts import diff, explain, flow_argument, lint, steps, strip
 from penstock.cli.options import Workspace, anywhere_options, spark_context
 from penstock.cli.reading import offline_names
-from penstock.cli.tables import show, show_json
+from penstock.cli.tables import show_json
 from penstock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from penstock.wrangle.flow import Flow
     from penstock.wrangle.running import Run
 
-flow_argument = click.argument(
-    "path", metavar="FLOW", type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
 input_option = click.option(
     "--input",
     "inputs",
@@ -50,7 +48,14 @@ def flow() -> None:
       penstock flow lint churn.flow
     Then:
       penstock flow run churn.flow --input churn.csv=data/churn.csv --output out
+    Before it goes to where others read it, and when it comes back changed:
+      penstock flow strip churn.flow
+      penstock flow diff churn.flow changed.flow
     """
+
+
+for _one in (explain, lint, steps, strip, diff):
+    flow.add_command(_one)
 
 
 @flow.command()
@@ -178,85 +183,6 @@ def fit(
 
 @flow.command()
 @flow_argument
-@anywhere_options
-def explain(workspace: Workspace, *, path: Path) -> int:
-    """Tell a flow as a recipe: where rows come from, and each step in the order it runs.
-
-    \b
-    Example:
-      penstock flow explain churn.flow
-    """
-    from penstock.wrangle import document, explaining
-
-    lines = explaining.recipe(document.load(path))
-    if workspace.as_json:
-        show_json({"recipe": lines})
-    else:
-        click.echo("\n".join(lines))
-    return 0
-
-
-@flow.command()
-@flow_argument
-@anywhere_options
-def lint(workspace: Workspace, *, path: Path) -> int:
-    """Say what is to be known before a flow is trusted. Exit code 65 where part of it cannot run.
-
-    \b
-    Example:
-      penstock flow lint churn.flow
-    """
-    from penstock.wrangle import document, linting
-
-    found = linting.lint(document.load(path))
-    if workspace.as_json:
-        show_json(
-            [
-                {
-                    "gravity": one.gravity.value,
-                    "node": one.node.id if one.node else None,
-                    "text": one.text,
-                }
-                for one in found
-            ]
-        )
-    else:
-        click.echo("\n".join(map(str, found)) or "nothing found")
-    return 65 if any(one.gravity is linting.Gravity.ERROR for one in found) else 0
-
-
-@flow.command()
-@click.argument("kind", required=False)
-@anywhere_options
-def steps(workspace: Workspace, *, kind: str | None) -> int:
-    """List the operators of our YAML; with a name, its settings.
-
-    \b
-    Examples:
-      penstock flow steps
-      penstock flow steps one_hot
-    """
-    from penstock.wrangle import catalogue
-
-    known = catalogue.by_kind()
-    if kind is None:
-        rows = [(name, (one.__doc__ or "").strip().splitlines()[0]) for name, one in known.items()]
-        if workspace.as_json:
-            show_json(dict(rows))
-        else:
-            show(("operator", "what it does"), rows)
-        return 0
-    if kind not in known:
-        raise UsageError(f"no operator {kind!r}", "'penstock flow steps' lists them")
-    if workspace.as_json:
-        show_json(known[kind].model_json_schema())
-    else:
-        click.echo(_described(known[kind].__doc__ or ""))
-    return 0
-
-
-@flow.command()
-@flow_argument
 @input_option
 @click.option("--node", metavar="ID", default="", help="The step to export; as of run.")
 @click.option(
@@ -357,13 +283,6 @@ def _expression(one: str) -> tuple[str, str]:
     if not equals or not name.strip() or not expression.strip():
         raise UsageError(f"--feature {one!r} is no NAME=SQL")
     return name.strip(), expression.strip()
-
-
-def _described(text: str) -> str:
-    """A docstring, its indent taken off."""
-    import inspect
-
-    return inspect.cleandoc(text).replace("Args:", "Settings:")
 
 
 def flow_run(

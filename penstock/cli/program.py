@@ -45,8 +45,9 @@ transforms/ (how features are computed). Start one with 'penstock init DIR'.
   penstock flow run FLOW        a data-preparation flow, ours or Data Wrangler's
   penstock profile FILE         what is in a data set, on one page
 
-Exit codes: 0 done, 2 wrong usage or configuration, 65 the data failed a gate, 70 figures that do
-not agree, 75 run the same command again, 77 credentials.
+Exit codes: 0 done, 2 wrong usage or configuration, 3 what was compared differs, 4 it did and was
+mended, 65 the data failed a gate, 70 figures that do not agree, 75 run the same command again,
+77 credentials.
 """
 
 

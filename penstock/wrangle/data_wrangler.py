@@ -38,11 +38,34 @@ def parse(text: bytes, name: str) -> Flow:
     Raises:
         UsageError: No JSON, no flow; or a step's settings that do not fit.
     """
+    return of(document(text, name), name)
+
+
+def document(text: bytes, name: str) -> Value:
+    """A file's content as JSON.
+
+    Raises:
+        UsageError: It is none.
+    """
     try:
-        document = json.loads(text)
-    except ValueError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: no JSON: {error}") from error
-    return of(document, name)
+
+
+def nodes(document: Value, name: str) -> list[Mapping[str, Value]]:
+    """The nodes of a parsed document, as written.
+
+    Raises:
+        UsageError: It is no flow, or one of them is no node.
+    """
+    found = document.get("nodes") if isinstance(document, Mapping) else None
+    if not isinstance(found, list):
+        raise UsageError(f"{name}: no flow: it has no list of nodes")
+    for number, one in enumerate(found, start=1):
+        if not isinstance(one, Mapping) or not isinstance(one.get("node_id"), str):
+            raise UsageError(f"{name}: node {number} is none: it has no node_id")
+    return found
 
 
 def of(document: Value, name: str) -> Flow:
@@ -51,12 +74,10 @@ def of(document: Value, name: str) -> Flow:
     Raises:
         UsageError: As :func:`parse`.
     """
-    nodes = document.get("nodes") if isinstance(document, Mapping) else None
-    if not isinstance(nodes, list):
-        raise UsageError(f"{name}: no flow: it has no list of nodes")
+    written = nodes(document, name)
     version = (document.get("metadata") or {}).get("version")
     odd = () if version == 1 else (f"its version is {version!r}; only 1 is known",)
-    made = [_node(name, one) for one in nodes]
+    made = [_node(name, one) for one in written]
     outputs = {one.id: one.does.outputs for one in made if isinstance(one.does, Step)}
     return Flow(name, tuple(_bound(one, outputs) for one in made), odd)
 
@@ -75,7 +96,8 @@ def _bound(node: Node, outputs: Mapping[str, tuple[str, ...]]) -> Node:
 def _node(flow: str, written: Mapping[str, Value]) -> Node:
     parameters = written.get("parameters") or {}
     inputs = tuple(
-        Input(one["node_id"], one.get("output_name") or DEFAULT) for one in written["inputs"]
+        Input(str(one.get("node_id")), one.get("output_name") or DEFAULT)
+        for one in written.get("inputs") or ()
     )
     return Node(
         id=written["node_id"],

@@ -153,6 +153,8 @@ def _plain(node: Node) -> Mapping[str, Value]:
         return {"called": node.name, **json.loads(does.model_dump_json())}
     found = asdict(does)
     settings = found.pop("settings")
+    if isinstance(does, Destination) and "output_path" in settings:
+        found.pop("path")  # the same
     called = {} if isinstance(does, Analysis) else {"called": node.name}
     return {**called, **found, **settings}
 

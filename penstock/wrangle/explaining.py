@@ -47,8 +47,9 @@ def _step(flow: Flow, node: Node, numbers: dict[str, str], above: str) -> Iterat
     if not goes_on:
         yield f"From {' and '.join(place(flow, one, numbers) for one in node.inputs)}"
     number = numbers[node.id].removeprefix("step ")
-    name = f" — {node.name}" if node.name else ""
-    yield f"  {number:>3}. {sentence(node)}{name} [{short(node)}]"
+    said = sentence(node)
+    name = f" — {node.name}" if node.name and node.name not in said else ""
+    yield f"  {number:>3}. {said}{name} [{short(node)}]"
 
 
 def _ends(flow: Flow, numbers: dict[str, str]) -> Iterator[str]:

@@ -10,8 +10,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from penstock.errors import UsageError
+from penstock.wrangle import data_wrangler
 from penstock.wrangle.call import Value
 
 #: AWS's documentation uses this one for nobody's account.
@@ -74,6 +76,50 @@ class Stripped:
             )
         return found or ["nothing to remove"]
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """The same for programs."""
+        parts = {
+            "reports": self.reports,
+            "results": self.results,
+            "states": self.states,
+            "others": self.others,
+        }
+        counts = {name: len(sizes) for name, sizes in parts.items()}
+        sizes = {f"{name}_bytes": sum(sizes) for name, sizes in parts.items()}
+        return {**counts, **sizes, "accounts": self.accounts, "numbers": len(self.numbers)}
+
+
+def read(path: Path) -> bytes:
+    """A ``.flow`` file as it is.
+
+    Raises:
+        UsageError: There is none, or it is our YAML, which has nothing to strip.
+    """
+    if path.suffix != ".flow":
+        raise UsageError(
+            f"{path.name}: only .flow files hold what they have seen",
+            "A flow in YAML is its recipe alone",
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+
+
+def stripped(text: bytes, name: str, *, states: bool = False) -> tuple[bytes, Stripped]:
+    """:func:`strip` of a file's content, laid out as it was: its history shows what went alone.
+
+    Raises:
+        UsageError: It is no flow.
+    """
+    document, found = strip(data_wrangler.document(text, name), name, states=states)
+    indent = re.match(rb"\{\s*?\n( *)", text)
+    whole = json.dumps(
+        document, ensure_ascii=text.isascii(), indent=len(indent[1]) if indent else None
+    )
+    return whole.encode() + (b"\n" if text.endswith(b"\n") else b""), found
+
 
 def strip(document: Value, name: str, *, states: bool = False) -> tuple[Value, Stripped]:
     """A copy of a flow's document without what is no recipe, and what that was.
@@ -88,11 +134,8 @@ def strip(document: Value, name: str, *, states: bool = False) -> tuple[Value, S
     Raises:
         UsageError: It is no flow.
     """
-    nodes = document.get("nodes") if isinstance(document, Mapping) else None
-    if not isinstance(nodes, list):
-        raise UsageError(f"{name}: no flow: it has no list of nodes")
     found = Stripped()
-    kept = [_node(one, found, states=states) for one in nodes]
+    kept = [_node(one, found, states=states) for one in data_wrangler.nodes(document, name)]
     masked = _masked({**document, "nodes": kept}, found)
     return masked, found
 

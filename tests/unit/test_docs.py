@@ -19,7 +19,7 @@ from bench.legs import LEGS, outcome
 from bench.matrix_page import NOT_RUN, page
 from penstock.config import Settings
 from penstock.doctor.permissions import needs
-from penstock.errors import GRAVEST
+from penstock.errors import DIFFERENT, GRAVEST, REPAIRED
 from penstock.reference import document
 
 ROOT = Path(__file__).parents[2]
@@ -86,10 +86,10 @@ def test_every_key_says_what_it_means() -> None:
 
 
 def test_operations_has_every_exit_code() -> None:
-    """Those that errors have, and 0."""
+    """Those that errors have, those that are answers, and 0."""
     text = (DOCS / "operations.md").read_text(encoding="utf-8")
     codes = [int(one) for one in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
-    assert codes == sorted({0, *GRAVEST})
+    assert codes == sorted({0, *GRAVEST, DIFFERENT, REPAIRED})
 
 
 def test_the_policies_allow_what_doctor_asks_for() -> None:
