@@ -88,7 +88,7 @@ def place(name: str, location: Location, root: Path) -> str:
     if path is None:
         raise ConfigError(f"source {name!r} has no path", "Set sources.<name>.path in conf")
     if path.startswith("package:"):
-        return _in_package(name, path.removeprefix("package:"))
+        return in_package(name, path)
     scheme, found, rest = path.partition("://")
     if found and scheme in ("s3", "s3a"):
         return f"s3://{rest.rstrip('/')}"
@@ -99,13 +99,21 @@ def place(name: str, location: Location, root: Path) -> str:
     return local_path(plain if plain.startswith("/") else str(root / plain))
 
 
-def _in_package(name: str, path: str) -> str:
-    """A file of an installed Python package, found without importing the package."""
-    package, _, inside = path.partition("/")
+def in_package(name: str, path: str) -> str:
+    """Absolute path of a file of an installed Python package, which is not imported for it.
+
+    Args:
+        name: The source's name, for messages.
+        path: ``package:NAME/FILE``.
+
+    Raises:
+        ConfigError: There is no such package.
+    """
+    package, _, inside = path.removeprefix("package:").partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         message = f"source {name!r}: the Python package {package!r} is not installed"
-        raise ConfigError(message, f"pip install {package}, or name another path in conf")
+        raise ConfigError(message, f"pip install {package}, or name another path")
     return str(Path(spec.submodule_search_locations[0]) / inside)
 
 

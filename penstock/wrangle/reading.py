@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.errors import UsageError
+from penstock.source.files import in_package
 from penstock.wrangle.call import Call
 from penstock.wrangle.source import FORMATS, Source
 
@@ -98,15 +99,19 @@ class Reader:
 
 
 def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
-    """The source with the path to read it from.
+    """The source with the path to read it from; ``package:NAME/FILE`` is in a Python package.
 
     Raises:
-        UsageError: A service's rows that nobody gave.
+        UsageError: A service's rows that nobody gave, or a package that is not installed.
     """
     path = given.get(source.name) or given.get(source.file_name)
     if path:
         suffix = path.rstrip("/").rsplit(".", 1)[-1].lower()
-        return replace(source, path=path, format=suffix if suffix in FORMATS else source.format)
+        source = replace(source, path=path, format=suffix if suffix in FORMATS else source.format)
+    if source.path.startswith("package:"):
+        return replace(source, path=in_package(source.name, source.path))
+    if path:
+        return source
     if source.service:
         raise UsageError(
             f"source {source.name!r} is read from {source.service}, which penstock does not reach",

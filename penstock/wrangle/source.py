@@ -16,8 +16,8 @@ class Source:
 
     Args:
         name: What people call it: in ``.flow`` files the data set's name, such as ``claims.csv``.
-        path: File, folder or glob; ``s3://`` is read through S3A. Empty where rows do not come from
-            files.
+        path: File, folder or glob; ``s3://`` is read through S3A, ``package:NAME/FILE`` from an
+            installed Python package. Empty where rows do not come from files.
         format: One of :data:`FORMATS`.
         delimiter: Of CSV.
         header: Whether CSV's first line names the columns; else ``_c0``, ``_c1``, ….

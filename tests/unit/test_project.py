@@ -96,9 +96,12 @@ def test_a_new_project_is_the_flights_project(tmp_path: Path) -> None:
     """Every file of the template, nothing compiled; never over what is there already."""
     made = create(tmp_path / "new")
     names = {str(one.relative_to(tmp_path / "new")) for one in made}
-    parts = [template() / part for part in ("conf", "schemas", "transforms", "jobs")]
+    parts = [template() / part for part in ("schemas", "transforms", "jobs")]
     expected = {
-        str(one.relative_to(template())) for part in parts for one in part.rglob("*.py")
+        str(one.relative_to(template()))
+        for part in parts
+        for one in part.rglob("*")
+        if one.suffix in {".py", ".yaml"}
     } | {"README.md", ".gitignore", "conf/base.yaml", "conf/local.yaml", "conf/aws.example.yaml"}
     assert expected == names
     with pytest.raises(UsageError, match="is not empty"):
