@@ -117,7 +117,8 @@ def strip(workspace: Workspace, *, path: Path, file: Path | None, states: bool) 
     """Take out of a .flow file what is no recipe, and say how much that was.
 
     Results of analyses, which hold samples of the data; results of queries; account numbers in
-    ARNs, hosts and names of buckets. The steps stay, and so do their results.
+    ARNs, hosts and names of buckets. The steps stay, with what they learnt. A masked address is no
+    place to read from: run the flow with --input for that source.
 
     \b
     Examples:
@@ -148,8 +149,7 @@ def diff(workspace: Workspace, *, before: Path, after: Path) -> int:
     """Tell which steps were added, removed, changed or moved, in the words of the recipe.
 
     Of a changed step its settings before and after; of a moved one what it read and reads. The
-    order of nodes in a file, where they are drawn, and what they learnt are no difference. A .flow
-    file may be compared with our YAML.
+    order of nodes in a file, blocks of choices made before, and what was learnt are no difference.
 
     Exit codes: 0 no step differs, 3 some do.
 
