@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -65,7 +65,35 @@ def nodes(document: Value, name: str) -> list[Mapping[str, Value]]:
     for number, one in enumerate(found, start=1):
         if not isinstance(one, Mapping) or not isinstance(one.get("node_id"), str):
             raise UsageError(f"{name}: node {number} is none: it has no node_id")
+        odd = [key for key, fits in _PARTS.items() if not fits(one.get(key))]
+        if odd:
+            raise UsageError(f"{name}: node {one['node_id']}: its {odd[0]} are none")
     return found
+
+
+def _is_settings(value: Value) -> bool:
+    return value is None or isinstance(value, Mapping)
+
+
+def _is_inputs(value: Value) -> bool:
+    """A list of what a node reads; an output's name may be left out."""
+    return value is None or (
+        isinstance(value, list)
+        and all(
+            isinstance(one, Mapping)
+            and isinstance(one.get("node_id"), str)
+            and isinstance(one.get("output_name") or "", str)
+            for one in value
+        )
+    )
+
+
+#: Parts of a node, and whether a value can be one.
+_PARTS: Mapping[str, Callable[[Value], bool]] = {
+    "parameters": _is_settings,
+    "trained_parameters": _is_settings,
+    "inputs": _is_inputs,
+}
 
 
 def of(document: Value, name: str) -> Flow:
@@ -75,7 +103,8 @@ def of(document: Value, name: str) -> Flow:
         UsageError: As :func:`parse`.
     """
     written = nodes(document, name)
-    version = (document.get("metadata") or {}).get("version")
+    metadata = document.get("metadata")
+    version = metadata.get("version") if isinstance(metadata, Mapping) else None
     odd = () if version == 1 else (f"its version is {version!r}; only 1 is known",)
     made = [_node(name, one) for one in written]
     outputs = {one.id: one.does.outputs for one in made if isinstance(one.does, Step)}
@@ -96,14 +125,19 @@ def _bound(node: Node, outputs: Mapping[str, tuple[str, ...]]) -> Node:
 def _node(flow: str, written: Mapping[str, Value]) -> Node:
     parameters = written.get("parameters") or {}
     inputs = tuple(
-        Input(str(one.get("node_id")), one.get("output_name") or DEFAULT)
+        Input(one["node_id"], one.get("output_name") or DEFAULT)
         for one in written.get("inputs") or ()
     )
+    try:
+        does = _does(flow, written, parameters)
+    except (TypeError, AttributeError, ValueError) as error:
+        reason = f"its parameters do not fit ({error})"
+        raise UsageError(f"{flow}: node {written['node_id']}: {reason}") from error
     return Node(
         id=written["node_id"],
-        does=_does(flow, written, parameters),
+        does=does,
         inputs=inputs,
-        name=written.get("name") or parameters.get("name") or "",
+        name=str(written.get("name") or parameters.get("name") or ""),
         parameters=parameters,
         trained=written.get("trained_parameters") or {},
     )

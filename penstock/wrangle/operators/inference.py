@@ -141,7 +141,8 @@ class InferTypes(Step):
     def stored(self, trained: Mapping[str, Value], parameters: Mapping[str, Value]) -> State:
         """``schema``; flows made by the SDK hold the mapping itself."""
         schema = trained.get("schema", trained)
-        if not schema or not all(isinstance(one, str) for one in schema.values()):
+        known = isinstance(schema, Mapping) and all(isinstance(one, str) for one in schema.values())
+        if not schema or not known:
             raise Stale("no types are stored")
         return {"schema": dict(schema), "patterns": {}}
 
