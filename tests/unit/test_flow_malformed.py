@@ -15,7 +15,7 @@ from penstock.errors import UsageError
 from penstock.wrangle import data_wrangler, explaining, linting, stripping
 
 _TEXT = (Path(__file__).parents[1] / "flows" / "claims.flow").read_text(encoding="utf-8")
-_PUT = (None, 1, -1.5, True, "x", "", [], {}, [1], {"a": 1}, ["x", {}])
+_PUT: tuple[Any, ...] = (None, 1, -1.5, True, "x", "", [], {}, [1], {"a": 1}, ["x", {}])
 
 
 def _places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
