@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,8 +83,38 @@ WANTED: dict[str, tuple[str, dict[str, dict[Any, Any]]]] = {
         },
     ),
     # Of the first six five are a. Of b there are two, then three, then six, of which half is drawn.
-    "rows": ("label_0", {"early": {"a": 5, "b": 1}, "drawn": {"a": 3, "b": 3}}),
+    "rows": (
+        "label_0",
+        {
+            "early": {"a": 5, "b": 1},
+            "whole": {"a": 6, "b": 2},
+            "drawn": {"a": 3, "b": 3},
+        },
+    ),
 }
+
+
+#: A few rows: compiling their plans would take longer than running them.
+_SMALL = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+}
+
+
+@pytest.fixture
+def small(spark: SparkSession) -> Iterator[SparkSession]:
+    """The session for a few rows; as it was, after."""
+    before = {key: spark.conf.get(key, None) for key in _SMALL}
+    for key, value in _SMALL.items():
+        spark.conf.set(key, value)
+    yield spark
+    for key, old in before.items():
+        if old is None:
+            spark.conf.unset(key)
+        else:
+            spark.conf.set(key, old)
 
 
 def test_every_operator_is_in_one_of_them() -> None:
@@ -114,20 +145,22 @@ def test_each_explains_and_lints(name: str) -> None:
 @pytest.mark.shows("8.1")
 @pytest.mark.shows("8.2")
 @pytest.mark.parametrize("name", NAMES)
-def test_each_runs_and_is_written_out(spark: SparkSession, tmp_path: Path, name: str) -> None:
+def test_each_runs_and_is_written_out(small: SparkSession, tmp_path: Path, name: str) -> None:
     """To Parquet, with exact values; its script is Python that names nothing that is not there."""
     flow = document.load(FLOWS / f"{name}.yaml")
     key, columns = WANTED[name]
-    with pinned(spark):
-        run = Run(flow, Reader(spark, FLOWS, {}), allow_code=True)
-        writing.write(run.frame(flow.result()), str(tmp_path / "out"), "parquet")
+    with pinned(small):
+        run = Run(flow, Reader(small, FLOWS, {}), allow_code=True)
+        wanted = flow.results[-1]
+        writing.write(run.frame(wanted), str(tmp_path / "out"), "parquet")
         asked = Export(name, key, "event_time", form="script")
         settings = Settings(project="t", lake="l", state="s", aws=Aws(region="us-east-1"))
-        script = text(run, flow.result(), asked, settings, FLOWS, {})
+        script = text(run, wanted, asked, settings, FLOWS, {})
     rows = parquet.read_table(tmp_path / "out").to_pylist()
     found = {column: {row[key]: row[column] for row in rows} for column in columns}
     assert found == columns
     assert len(rows) == len(next(iter(columns.values())))
+    assert ("'day_value'" in script) == (name == "readings")  # a column's name that is reserved
     compile(script, name, "exec")
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,E9", "-"]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)

@@ -11,13 +11,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.contract import Feature, FeatureGroup, FeatureType
+from penstock.contract import RESERVED, Feature, FeatureGroup, FeatureType
 from penstock.errors import UsageError
 from penstock.wrangle.step import check_columns
 
 _WHOLE = ("tinyint", "smallint", "int", "bigint", "boolean")
 _BROKEN = ("float", "double", "decimal")
-_RESERVED = ("is_deleted", "write_time", "api_invocation_time")
 _LONGEST = 64
 
 
@@ -76,7 +75,7 @@ def feature_name(column: str, taken: Sequence[str]) -> str:
     FeatureDefinition); the names of the offline store's own columns are reserved.
     """
     made = re.sub(r"[^A-Za-z0-9_-]+", "_", column).strip("_-")[:_LONGEST].strip("_-") or "feature"
-    made = f"{made}_value" if made.lower() in _RESERVED else made
+    made = f"{made}_value" if made.lower() in RESERVED else made
     lower, base, number = {one.lower() for one in taken}, made, 2
     while made.lower() in lower:
         made, number = f"{base[: _LONGEST - 4]}_{number}", number + 1

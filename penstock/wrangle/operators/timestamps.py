@@ -14,7 +14,8 @@ from penstock.wrangle.call import Call, State, Value
 from penstock.wrangle.columns import at, put
 from penstock.wrangle.instants import DAY_US, FIXED_US, instant_at, unit_of
 from penstock.wrangle.operators.resampling import Unit, frequency_of
-from penstock.wrangle.series import in_time
+from penstock.wrangle.rows import row_hash
+from penstock.wrangle.series import instant_of
 from penstock.wrangle.step import Step, chosen, names
 
 
@@ -47,7 +48,9 @@ def add_instants(
     since = datetime.fromisoformat(start) - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     begin = since // timedelta(microseconds=1)
     if order:
-        placed = frame.withColumn("__place", fn.row_number().over(in_time(frame, [], order)))
+        # Text that is no instant goes by its letters.
+        by = [instant_of(frame, order), at(order), row_hash(frame, [], 0)]
+        placed = frame.withColumn("__place", fn.row_number().over(Window.orderBy(*by)))
     else:
         read = frame.withColumn("__read", fn.monotonically_increasing_id())
         place = fn.row_number().over(Window.orderBy("__read"))
@@ -145,7 +148,8 @@ class DatetimeRange(Step):
         start: The first row's instant.
         unit: A step's unit.
         quantity: How many units a step is.
-        order: A column that orders the rows; the order they are read in without one.
+        order: A column that orders the rows, text that is no instant by its letters; the order they
+            are read in without one.
         output: Name of the new column.
     """
 
