@@ -20,6 +20,7 @@ FLOW = Path(__file__).parents[2] / "transforms" / "airport_weather_prepared.yaml
 _SCALED = ["temp", "dewp", "humid", "wind_speed", "pressure"]
 
 
+@pytest.mark.prove
 @pytest.mark.shows("8.1")
 def test_it_makes_what_pandas_makes(spark: SparkSession, tmp_path: Path) -> None:
     """Column by column and row by row; nothing is lost without a word."""
