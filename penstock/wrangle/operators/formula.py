@@ -15,14 +15,22 @@ from penstock.wrangle.columns import put
 from penstock.wrangle.operators.determinism import sql_chances
 from penstock.wrangle.step import Step
 
-#: Functions of Spark SQL that call Java: an expression is no code, so it has none of them.
-_JAVA = re.compile(r"\b(try_reflect|reflect|java_method)\b`?\s*\(", re.IGNORECASE)
+#: What of Spark SQL is code, or hides some: an expression is none, so it has none of it. A comment
+#: may stand wherever a blank may; what a string holds is not told apart, to be on the safe side.
+_THEN = r"[`\"]?\s*(?:\(|/\*|--)"
+_CODE = {
+    rf"\b(try_reflect|reflect|java_method)\b{_THEN}": "calls Java",
+    r"\b(using)\b\s*(?:r?['\"]|/\*|--)": "runs a program",  # of SELECT TRANSFORM, in a subquery
+    rf"\b(identifier)\b{_THEN}": "makes up names",
+    r"(\$\{)": "reads settings and the environment",
+}
 
 
 def _harmless(text: str) -> str:
-    found = _JAVA.search(text)
-    if found:
-        raise ValueError(f"{found[1]} calls Java; write it as a step of custom code")
+    for pattern, what in _CODE.items():
+        found = re.search(pattern, text, re.IGNORECASE)
+        if found:
+            raise ValueError(f"{found[1]} {what}; write it as a step of custom code")
     return text
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import functions as fn
 
 from penstock.wrangle.call import Call, State, Value
 from penstock.wrangle.columns import at, is_missing, keep
+from penstock.wrangle.operators.determinism import sql_chances
 from penstock.wrangle.operators.formula import Expression
 from penstock.wrangle.step import Names, Step, chosen, listed, names
 
@@ -208,6 +209,10 @@ class FilterRows(Step):
     def losses(self, frame: DataFrame, state: State) -> Mapping[str, Column]:
         """Rows for which the condition is null."""
         return {f"rows are dropped, for {self.where} is null": fn.expr(self.where).isNull()}
+
+    def cautions(self) -> tuple[str, ...]:
+        """What it takes from the clock or from chance."""
+        return sql_chances(self.where)
 
     def sentence(self) -> str:
         """One sentence."""
