@@ -14,7 +14,7 @@ from difflib import ndiff
 from enum import Enum
 
 from penstock.wrangle.call import Value
-from penstock.wrangle.explaining import sentence, short
+from penstock.wrangle.explaining import in_line, sentence, short
 from penstock.wrangle.flow import Analysis, Destination, Flow, Input, Node, Refused
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import Step
@@ -50,6 +50,10 @@ class Change:
     @property
     def lines(self) -> list[str]:
         """In the words of the recipe."""
+        return [in_line(one) for one in self._lines]
+
+    @property
+    def _lines(self) -> list[str]:
         node = self.after or self.before
         assert node is not None  # one of them is there
         first = f"{self.what.value} [{short(node)}] {_words(node)}"

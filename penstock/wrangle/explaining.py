@@ -18,7 +18,16 @@ def recipe(flow: Flow) -> list[str]:
     Steps are numbered in the order they run in. A step that goes on from the one above says
     nothing of where it reads; another says from which.
     """
-    return list(_lines(flow))
+    return [in_line(one) for one in _lines(flow)]
+
+
+def in_line(text: str) -> str:
+    """Text of a flow as a part of one line: what breaks or controls lines is in none.
+
+    A flow is others' text: in a comment of a notebook a line break would begin code, and a terminal
+    would do what control characters say.
+    """
+    return "".join(one if one.isprintable() else " " if one.isspace() else "\ufffd" for one in text)
 
 
 def _lines(flow: Flow) -> Iterator[str]:
@@ -64,7 +73,11 @@ def _ends(flow: Flow, numbers: dict[str, str]) -> Iterator[str]:
 
 
 def sentence(node: Node) -> str:
-    """What a node does."""
+    """What a node does, in one line."""
+    return in_line(_sentence(node))
+
+
+def _sentence(node: Node) -> str:
     if isinstance(node.does, Step):
         return node.does.sentence()
     if isinstance(node.does, Source):
@@ -83,7 +96,7 @@ def place(flow: Flow, one: Input, numbers: dict[str, str]) -> str:
 def short(node: Node) -> str:
     """A node's id, or as much of a generated one as tells it from others."""
     made = _MADE.match(node.id)
-    return made[1] if made else node.id
+    return made[1] if made else in_line(node.id)
 
 
 def _origin(source: Source) -> str:

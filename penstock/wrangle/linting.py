@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from penstock.wrangle.explaining import short
+from penstock.wrangle.explaining import in_line, short
 from penstock.wrangle.flow import Destination, Flow, Node, Refused
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import Stale, Step
@@ -39,7 +39,7 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"[{short(self.node)}] " if self.node else ""
-        return f"{self.gravity.value}: {where}{self.text}"
+        return f"{self.gravity.value}: {where}{in_line(self.text)}"
 
 
 def lint(flow: Flow) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pprint import pformat
@@ -9,6 +10,7 @@ from typing import Any
 
 from penstock.config import Settings
 from penstock.difference import create_request
+from penstock.wrangle.explaining import in_line
 from penstock.wrangle.export import plain
 from penstock.wrangle.export.contract import Fitting
 from penstock.wrangle.export.functions import IMPORTS, Texts
@@ -83,7 +85,8 @@ def cells(wanted: Wanted, written: Written, result: str) -> list[Cell]:
 
 def _beginning(wanted: Wanted, written: Written) -> Iterator[Cell]:
     recipe = "\n".join(wanted.recipe)
-    yield Cell(f"# {wanted.title}\n\n```text\n{recipe}\n```", code=False)
+    fence = _ticks(recipe, least=3)
+    yield Cell(f"# {wanted.title}\n\n{fence}text\n{recipe}\n{fence}", code=False)
     yield Cell(
         "## Parameters\n\nWhere rows come from and where they go. ENDPOINT is an address such as "
         "that of `penstock local`; None is AWS (not verified there).",
@@ -145,7 +148,7 @@ spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")"""
 def _contract(wanted: Wanted, result: str, texts: Texts) -> Iterator[Cell]:
     group = wanted.fitting.group
     renamed = {one: column for one, column in wanted.fitting.columns.items() if one != column}
-    said = "".join(f"\n- `{column}` becomes `{one}`" for one, column in renamed.items())
+    said = "".join(f"\n- {_verbatim(column)} becomes `{one}`" for one, column in renamed.items())
     text = (
         "## The contract\n\nWhole numbers and booleans are Integral, other numbers Fractional, all "
         "else String. Null, NaN and infinity are left out of a record."
@@ -248,6 +251,18 @@ _JOINING = (
     "The newest row of each identifier that is not deleted, and beside it what other groups knew "
     "at its event time: rows of later than that are not looked at. Each row stays one row."
 )
+
+
+def _ticks(text: str, least: int) -> str:
+    """So many back-ticks that those in a text do not end what they begin in Markdown."""
+    return "`" * max(least, *(len(one) + 1 for one in re.findall("`+", text)), 1)
+
+
+def _verbatim(text: str) -> str:
+    """A text in Markdown as it is."""
+    ticks = _ticks(text, least=1)
+    blank = " " if "`" in text else ""
+    return f"{ticks}{blank}{in_line(text)}{blank}{ticks}"
 
 
 def _with(functions: Sequence[str], lines: str) -> str:
