@@ -15,7 +15,7 @@ IMPORTS = """from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window, WindowSpec
 from pyspark.sql import functions as fn
 from pyspark.sql import types"""
-_IMPORTED = frozenset(
+IMPORTED = frozenset(
     {"Any", "Column", "DataFrame", "SparkSession", "Window", "WindowSpec", "fn", "types"}
 )
 _PACKAGE = "penstock.wrangle"
@@ -26,6 +26,11 @@ class Texts:
 
     def __init__(self) -> None:
         self._given: dict[str, object] = {}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of all functions and constants that were given."""
+        return frozenset(self._given)
 
     def of(self, functions: Iterable[Callable[..., Any]]) -> list[str]:
         """Texts of functions that were not given before.
@@ -66,7 +71,7 @@ def named(function: FunctionType) -> dict[str, object]:
     """
     found: dict[str, object] = {}
     for name in sorted(_names(function.__code__)):
-        if name in _IMPORTED or name not in function.__globals__:
+        if name in IMPORTED or name not in function.__globals__:
             continue
         value = function.__globals__[name]
         if isinstance(value, FunctionType) and not value.__module__.startswith(_PACKAGE):

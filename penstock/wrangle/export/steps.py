@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 
 from penstock.wrangle import reading
 from penstock.wrangle.call import Call, Code, Value
 from penstock.wrangle.explaining import sentence, short
-from penstock.wrangle.export.functions import Texts
+from penstock.wrangle.export import plain
+from penstock.wrangle.export.functions import IMPORTED, Texts
 from penstock.wrangle.flow import Flow, Input, Node
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import DEFAULT, Step
 
 _WIDTH = 96
+#: What cells beside those of the steps call their values, and what imports are called there.
+_TAKEN = (
+    *("LAKE", "EXPORT_TO", "REGION", "ENDPOINT", "GROUP_SETTINGS", "SPARK_SETTINGS"),
+    *("json", "Path", "boto3", "penstock", "load", "spark_session", "conf", "lake", "settings"),
+    *("spark", "df", "kept"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,14 @@ def written(
     paths: dict[str, str] = {}
     cells: list[Cell] = []
     texts = Texts()
+    ours = _ours(calls)
     for number, node in enumerate(flow.order([wanted.node]), start=1):
         if isinstance(node.does, Source):
-            variable = _variable(node.does.name.rsplit(".", 1)[0], set(variables.values()))
+            variable = _variable(node.does.name.rsplit(".", 1)[0], ours, set(variables.values()))
             variables[Input(node.id)] = variable
             cells.append(_read(node, sources[node.id], variable, paths, texts))
         elif isinstance(node.does, Step):
-            cells += _cells(number, node, node.does, calls, variables, texts)
+            cells += _cells(number, node, node.does, calls, variables, texts, ours)
     return Written(tuple(cells), variables, paths, texts)
 
 
@@ -95,25 +105,29 @@ def _cells(
     calls: Mapping[Input, Sequence[Call | Code]],
     variables: dict[Input, str],
     texts: Texts,
+    ours: frozenset[str],
 ) -> Iterator[Cell]:
     inputs = [variables[one] for one in node.inputs]
     parts: list[str] = []
     functions: list[str] = []
     for output in step.outputs:
         key = Input(node.id, output)
-        variables[key] = f"step_{number}" + ("" if output == DEFAULT else f"_{_plain(output)}")
+        own = f"step_{number}" if output == DEFAULT else f"step_{number}_{_plain(output)}"
+        variables[key] = _variable(own, ours, set(variables.values()))
         functions += texts.of(
             each
             for one in calls[key]
             for each in ([one.function] if isinstance(one, Call) else one.uses)
         )
-        parts += _lines(variables[key], inputs, calls[key])
+        parts += _lines(variables[key], inputs, calls[key], ours | set(variables.values()))
     head = f"# {sentence(node)} [{short(node)}]"
     spread = [f"{one}\n\n" for one in functions]
     yield Cell("\n".join([head, "", *spread, *parts]) if spread else "\n".join([head, *parts]))
 
 
-def _lines(variable: str, inputs: list[str], calls: Sequence[Call | Code]) -> Iterator[str]:
+def _lines(
+    variable: str, inputs: list[str], calls: Sequence[Call | Code], ours: frozenset[str]
+) -> Iterator[str]:
     """Statements that make a variable of others."""
     if not calls:
         yield f"{variable} = {inputs[0]}"
@@ -122,10 +136,25 @@ def _lines(variable: str, inputs: list[str], calls: Sequence[Call | Code]) -> It
         if isinstance(one, Call):
             yield _assigned(variable, one, frames, one.arguments, {})
         else:
-            yield f"df = {frames[0]}"
-            yield one.source
-            yield f"{variable} = df"
+            yield from _code(variable, frames[0], one, ours)
         frames = [variable]
+
+
+def _code(variable: str, frame: str, code: Code, ours: frozenset[str]) -> Iterator[str]:
+    """A flow's own code between what goes in and what comes out.
+
+    While a flow runs, the names it binds are its own. Here cells share theirs: where it binds one
+    of ours, ours are put back.
+    """
+    binds = code.binds - {"df", *dir(builtins)}
+    hides = "*" in binds or binds & ours
+    if hides:
+        yield "kept = dict(globals())  # the code below takes names that are in use"
+    yield f"df = {frame}"
+    yield code.source
+    if hides:
+        yield 'globals().update({**kept, "df": df})'
+    yield f"{variable} = df"
 
 
 def _assigned(
@@ -160,16 +189,27 @@ def _literal(value: Value) -> str:
     return f"{opening}\n{body}    {closing}"
 
 
+def _ours(calls: Mapping[Input, Sequence[Call | Code]]) -> frozenset[str]:
+    """Names that cells use and no source's variable may have: ours, and Python's own."""
+    texts = Texts()
+    each = [one for some in calls.values() for one in some]
+    texts.of(one.function for one in each if isinstance(one, Call))
+    texts.of(use for one in each if isinstance(one, Code) for use in one.uses)
+    texts.of(one for one in vars(plain).values() if isinstance(one, FunctionType))
+    texts.of((reading.read_csv, reading.read_csv_after, reading.read_files))
+    return frozenset({*texts.names, *IMPORTED, *_TAKEN, *dir(builtins)})
+
+
 def _plain(text: str) -> str:
-    made = re.sub(r"\W+", "_", text).strip("_").lower() or "rows"
+    made = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_").lower() or "rows"
     return f"_{made}" if made[0].isdigit() else made
 
 
-def _variable(text: str, taken: set[str]) -> str:
+def _variable(text: str, ours: frozenset[str], taken: set[str]) -> str:
     made = _plain(text)
-    if keyword.iskeyword(made) or made in ("fn", "types", "spark", "df"):
+    if keyword.iskeyword(made) or made in ours:
         made = f"{made}_rows"
     base, number = made, 2
-    while made in taken:
+    while made in ours | taken:
         made, number = f"{base}_{number}", number + 1
     return made
