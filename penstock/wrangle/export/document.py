@@ -14,6 +14,7 @@ from penstock.wrangle.export.cells import Joined, Wanted, cells
 from penstock.wrangle.export.contract import check_type, fitting
 from penstock.wrangle.export.form import notebook, script
 from penstock.wrangle.export.steps import written
+from penstock.wrangle.source import Source
 
 if TYPE_CHECKING:
     from penstock.config import Settings
@@ -73,13 +74,16 @@ def text(
     made = fitting(export.group, export.record_identifier, export.event_time, frame.dtypes)
     check_type(kinds[export.event_time], export.event_time)
     sources = {}
-    for node, source in run.flow.sources.items():
+    for node in run.flow.order([wanted.node]):
+        source = node.does
+        if not isinstance(source, Source):
+            continue
         if source.group and source.name not in given:
             raise UsageError(
                 f"source {source.name!r} is a feature group, which a notebook cannot read",
                 f"Give its rows as a file: --input {source.name}=PATH",
             )
-        sources[node] = reading.located(source, folder, given)
+        sources[node.id] = reading.located(source, folder, given)
     steps = written(run.flow, wanted, run.calls, sources)
     whole = Wanted(
         title=f"{export.group}, from {run.flow.name}",
