@@ -10,7 +10,7 @@ from enum import Enum
 from penstock.wrangle.explaining import in_line, short
 from penstock.wrangle.flow import Destination, Flow, Node, Refused
 from penstock.wrangle.source import Source
-from penstock.wrangle.step import Stale, Step
+from penstock.wrangle.step import Stale, Step, stored_in
 
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
@@ -76,7 +76,7 @@ def _of_source(source: Source) -> Iterator[tuple[Gravity, str]]:
 
 def _of_state(node: Node, step: Step) -> Iterator[tuple[Gravity, str]]:
     try:
-        step.stored(node.trained, node.parameters)
+        stored_in(step, node.trained, node.parameters)
     except Stale as stale:
         yield Gravity.WARNING, f"{stale}: it will be fitted anew, and rows may differ"
     else:

@@ -20,7 +20,7 @@ from penstock.wrangle.call import Call, Code, State, made
 from penstock.wrangle.flow import Flow, Input, Node, Refused
 from penstock.wrangle.losses import Losses
 from penstock.wrangle.source import Source
-from penstock.wrangle.step import DEFAULT, Stale, Step, check_columns
+from penstock.wrangle.step import DEFAULT, Stale, Step, check_columns, stored_in
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -196,7 +196,7 @@ class Run:
         if self.refit or not node.trained:
             return None
         try:
-            return step.settled(step.stored(node.trained, node.parameters), frame)
+            return step.settled(stored_in(step, node.trained, node.parameters), frame)
         except Stale as stale:
             self.warn(f"node {node.label}: {stale}; it is fitted anew")
             return None

@@ -125,6 +125,20 @@ class Step(BaseModel):
         raise NotImplementedError
 
 
+def stored_in(step: Step, trained: Mapping[str, Value], parameters: Mapping[str, Value]) -> State:
+    """:meth:`Step.stored`, whatever a file holds: people edit these files.
+
+    Raises:
+        Stale: As there; or it is not written as Data Wrangler writes it.
+    """
+    try:
+        return step.stored(trained, parameters)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise Stale(
+            f"its stored state is not as Data Wrangler writes it ({type(error).__name__})"
+        ) from error
+
+
 def chosen(parameters: Mapping[str, Value], choice: str) -> dict[str, Value]:
     """The block of parameters that a choice names; those of other choices are stale.
 

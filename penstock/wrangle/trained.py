@@ -12,7 +12,9 @@ import binascii
 import hashlib
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +24,11 @@ import pyarrow.parquet as pq
 from penstock.wrangle.call import Value
 from penstock.wrangle.step import Stale
 
-#: A stored model unpacked: more is none of Spark's feature models, and could be a trap.
-_MOST_BYTES = 512 * 1024 * 1024
+#: A stored model unpacked, its values, and the places of a vector: more is none of Spark's feature
+#: models, and could be a trap. Parquet says values that repeat once, so bytes alone say little.
+_MOST_BYTES = 64 * 1024 * 1024
+_MOST_VALUES = 4_000_000
+_MOST_PLACES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -95,9 +100,13 @@ def model(text: Value) -> Model:
         binascii.Error,
         zipfile.BadZipFile,
         pa.ArrowException,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
         RuntimeError,
         NotImplementedError,
         EOFError,
+        StopIteration,
     ) as error:
         raise Stale(f"its stored model cannot be read ({type(error).__name__})") from error
 
@@ -109,11 +118,23 @@ def _read(archive: zipfile.ZipFile) -> Model:
     first = next(one for one in names if "metadata/part-" in one and not _hidden(one))
     metadata = json.loads(archive.read(first).decode().splitlines()[0])
     parts = [one for one in names if "data/" in one and one.endswith(".parquet")]
-    rows = [
-        row for one in parts for row in pq.read_table(io.BytesIO(archive.read(one))).to_pylist()
-    ]
+    rows = [row for one in parts for row in _rows(archive.read(one))]
     settings = {**metadata.get("defaultParamMap", {}), **metadata.get("paramMap", {})}
     return Model(metadata["class"].rsplit(".", 1)[-1], settings, rows)
+
+
+def _rows(parquet: bytes) -> list[dict[str, Value]]:
+    file = pq.ParquetFile(io.BytesIO(parquet))
+    groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+    pieces = [one.column(n) for one in groups for n in range(one.num_columns)]
+    values, size = (
+        sum(one.num_values for one in pieces),
+        sum(one.total_uncompressed_size for one in pieces),
+    )
+    if values > _MOST_VALUES or size > _MOST_BYTES:
+        raise ValueError("too large")
+    found: list[dict[str, Value]] = file.read().to_pylist()
+    return found
 
 
 def _hidden(path: str) -> bool:
@@ -121,9 +142,15 @@ def _hidden(path: str) -> bool:
 
 
 def dense(vector: Mapping[str, Value]) -> list[float]:
-    """A vector as Spark's Parquet holds it: dense (type 1) or sparse (type 0)."""
+    """A vector as Spark's Parquet holds it: dense (type 1) or sparse (type 0).
+
+    Raises:
+        ValueError: A sparse one of more places than any of Spark's feature models has.
+    """
     if vector["type"] == 1:
         return [float(one) for one in vector["values"]]
+    if int(vector["size"]) > _MOST_PLACES:
+        raise ValueError(f"a vector of {vector['size']} places")
     values = [0.0] * int(vector["size"])
     for index, value in zip(vector["indices"], vector["values"], strict=True):
         values[index] = float(value)
