@@ -68,7 +68,13 @@ for _one in (explain, lint, steps, strip, diff):
     help="The step whose rows are wanted: its id or the beginning of it, or its name; ID.OUTPUT "
     "for one part of a split. By default what the flow writes, or its only result.",
 )
-@click.option("--output", "folder", required=True, metavar="DIR", help="Folder to write into.")
+@click.option(
+    "--output",
+    "folder",
+    required=True,
+    metavar="DIR",
+    help="Folder to write into; an earlier result there is replaced, other files are not touched.",
+)
 @click.option(
     "--format",
     "form",
@@ -119,6 +125,9 @@ def run(
     found = given_instant(found, instant) if instant else found
     wanted = found.result(node)
     given = reading.assigned(inputs, list(found.sources.values()))
+    sources = reading.needed(found, wanted)
+    placed = [reading.located(one, path.parent, given) for one in sources if not one.group]
+    writing.check_folder(folder, [one.path for one in placed])
     with spark_context(workspace, folder, *given.values()) as context, pinned(context.spark):
         made = _run(workspace, context, found, path.parent, given)
         made.refit, made.allow_code = refit, allow_code

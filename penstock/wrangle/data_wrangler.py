@@ -122,16 +122,6 @@ def _bound(node: Node, outputs: Mapping[str, tuple[str, ...]]) -> Node:
     return replace(node, inputs=tuple(bound(one) for one in node.inputs))
 
 
-def _read(flow: str, number: int, written: Value) -> Node:
-    if not isinstance(written, Mapping) or not isinstance(written.get("node_id"), str):
-        raise UsageError(f"{flow}: node {number} is none: it has no node_id")
-    try:
-        return _node(flow, written)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        said = f"is not written as nodes are ({type(error).__name__}: {error})"
-        raise UsageError(f"{flow}: node {written['node_id']} {said}") from error
-
-
 def _node(flow: str, written: Mapping[str, Value]) -> Node:
     parameters = written.get("parameters") or {}
     inputs = tuple(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import UsageError
 from penstock.source.files import in_package
 from penstock.wrangle.call import Call
+from penstock.wrangle.flow import Flow, Input
 from penstock.wrangle.source import FORMATS, Source
 
 if TYPE_CHECKING:
@@ -98,11 +99,16 @@ class Reader:
             raise _unreadable(placed, error) from error
 
 
+def needed(flow: Flow, wanted: Input) -> list[Source]:
+    """Sources a result is made of."""
+    return [one.does for one in flow.order([wanted.node]) if isinstance(one.does, Source)]
+
+
 def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
     """The source with the path to read it from; ``package:NAME/FILE`` is in a Python package.
 
     Raises:
-        UsageError: A service's rows that nobody gave, or a package that is not installed.
+        UsageError: A service's rows that nobody gave, no path, or a package that is not there.
     """
     path = given.get(source.name) or given.get(source.file_name)
     if path:
@@ -116,6 +122,11 @@ def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
         raise UsageError(
             f"source {source.name!r} is read from {source.service}, which penstock does not reach",
             f"Give its rows as a file: --input {source.name}=PATH",
+        )
+    if not source.path:
+        raise UsageError(
+            f"source {source.name!r}: the flow does not say where its file is",
+            f"Give it: --input {source.name or 'SOURCE'}=PATH",
         )
     if "://" in source.path or source.path.startswith("/"):
         return source

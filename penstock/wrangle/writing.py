@@ -6,17 +6,59 @@ array or a vector as Spark casts it, bytes as base64 (facts: wrangler, 1.4).
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as fn
 
+from penstock.errors import UsageError
 from penstock.wrangle.columns import at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 FORMATS = ("csv", "parquet", "delta")
+#: What Spark leaves in a folder it writes.
+_OURS = re.compile(r"\.?(part-.*|_SUCCESS(\.crc)?|_temporary)")
+
+
+def check_folder(folder: str, paths: Iterable[str]) -> None:
+    """Writing there takes away an earlier result at most: Spark empties the folder before.
+
+    Args:
+        folder: Where a result is to go.
+        paths: Of the files that it is made of, globs among them.
+
+    Raises:
+        UsageError: Files that are read lie there, or others that no result of ours is. What is on
+            S3 is not looked at.
+    """
+    place = _place(folder)
+    for path in paths:
+        read = _place(re.split(r"[*?{\[]", path)[0])
+        if f"{read}/".startswith(f"{place}/"):
+            raise UsageError(f"{folder}: {path} is read from there", "Name another folder")
+    if "://" in place:
+        return
+    if Path(place).is_file():
+        raise UsageError(f"{folder}: a file is there", "Name a folder")
+    there = [one.name for one in Path(place).iterdir()] if Path(place).is_dir() else []
+    others = sorted(one for one in there if not _OURS.fullmatch(one))
+    if others and "_delta_log" not in there:
+        raise UsageError(
+            f"{folder}: {others[0]!r} is there, which is no earlier result and would be deleted",
+            "Name a new folder, or an empty one",
+        )
+
+
+def _place(path: str) -> str:
+    """A path or an address, to compare."""
+    if "://" in path and not path.startswith("file:"):
+        return re.sub(r"^s3[an]?://", "s3a://", path).rstrip("/")
+    return os.path.realpath(re.sub(r"^file:/*", "/", path))
 
 
 def write(frame: DataFrame, folder: str, form: str, files: int = 0) -> None:
