@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as fn
+
 from penstock.errors import UsageError
 from penstock.source.files import in_package
 from penstock.wrangle.call import Call
@@ -28,11 +30,21 @@ def read_csv(
     header: bool,  # noqa: FBT001 - always by name
     multiline: bool,  # noqa: FBT001 - as above
     encoding: str,
+    *,
+    nested: bool = False,
+    filename: bool = False,
 ) -> DataFrame:
     """Every value as text; a quote within quotes is doubled; a row too short has nulls."""
     reader = spark.read.option("sep", delimiter).option("header", header)
     reader = reader.option("multiLine", multiline).option("encoding", encoding)
-    return reader.option("quote", '"').option("escape", '"').option("mode", "PERMISSIVE").csv(path)
+    reader = reader.option("recursiveFileLookup", nested)
+    reader = reader.option("quote", '"').option("escape", '"').option("mode", "PERMISSIVE")
+    return with_filename(reader.csv(path)) if filename else reader.csv(path)
+
+
+def with_filename(frame: DataFrame) -> DataFrame:
+    """Rows of files with the address of the file each is from, at the end."""
+    return frame.withColumn("_data_source_filename", fn.col("_metadata.file_path"))
 
 
 def read_csv_after(
@@ -47,18 +59,40 @@ def read_csv_after(
     """CSV whose files begin with lines that are no data. Each file is read whole by one task."""
 
     def rest(pair: tuple[str, bytes]) -> list[str]:
-        return pair[1].decode(encoding).splitlines(keepends=False)[skip:]
+        import re
+
+        # Not splitlines: to Python other characters end lines too.
+        lines = re.split("\r\n|\r|\n", pair[1].decode(encoding))[skip:]
+        if not multiline:
+            return lines
+        rows: list[str] = []
+        quoted = False
+        for line in lines:
+            if quoted:
+                rows[-1] += f"\n{line}"
+            else:
+                rows.append(line)
+            quoted ^= line.count('"') % 2 == 1
+        return rows
 
     lines = spark.sparkContext.binaryFiles(path).flatMap(rest)
     reader = spark.read.option("sep", delimiter).option("header", header)
-    reader = reader.option("multiLine", multiline)
     reader = reader.option("quote", '"').option("escape", '"').option("mode", "PERMISSIVE")
     return reader.csv(lines)  # type: ignore[arg-type]  # it takes an RDD of lines as well
 
 
-def read_files(spark: SparkSession, path: str, format: str) -> DataFrame:  # noqa: A002 - Spark's word for it
+def read_files(
+    spark: SparkSession,
+    path: str,
+    format: str,  # noqa: A002 - Spark's word for it
+    *,
+    nested: bool = False,
+    filename: bool = False,
+) -> DataFrame:
     """Files that know their types: Parquet, ORC, Delta; JSON, whose types Spark infers."""
-    return spark.read.format(format).load(path)
+    reader = spark.read.format(format)
+    reader = reader.option("recursiveFileLookup", True) if nested else reader  # noqa: FBT003 - Spark's
+    return with_filename(reader.load(path)) if filename else reader.load(path)
 
 
 class Reader:
@@ -134,13 +168,18 @@ def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
 
 
 def call(source: Source) -> Call:
-    """How a located source is read: a call whose first argument is the session."""
-    text = source.format == "csv"
+    """How a located source is read: a call whose first argument is the session.
+
+    Raises:
+        UsageError: Settings that do not go together here.
+    """
     path = source.path.replace("s3://", "s3a://", 1) if source.path.startswith("s3://") else ""
     path = path or source.path
-    if not text:
+    asked = {"nested": source.nested, "filename": source.filename}
+    more = {name: True for name, wanted in asked.items() if wanted}
+    if source.format != "csv":
         known = {"jsonl": "json"}.get(source.format, source.format)
-        return Call.of(read_files, path=path, format=known)
+        return Call.of(read_files, path=path, format=known, **more)
     settings = {
         "path": path,
         "delimiter": source.delimiter,
@@ -148,11 +187,14 @@ def call(source: Source) -> Call:
         "multiline": source.multiline,
         "encoding": source.encoding,
     }
-    return (
-        Call.of(read_csv_after, skip=source.skip, **settings)
-        if source.skip
-        else Call.of(read_csv, **settings)
-    )
+    if not source.skip:
+        return Call.of(read_csv, **settings, **more)
+    if more:
+        raise UsageError(
+            f"source {source.name!r}: lines to skip do not go with {' and '.join(more)}",
+            "Take one of them out of the source",
+        )
+    return Call.of(read_csv_after, skip=source.skip, **settings)
 
 
 def assigned(pairs: Sequence[str], sources: Sequence[Source]) -> dict[str, str]:

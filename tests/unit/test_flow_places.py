@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import UsageError
-from penstock.wrangle.reading import located
+from penstock.wrangle.reading import call, located
 from penstock.wrangle.source import Source
 from penstock.wrangle.writing import check_folder
 
@@ -61,3 +61,13 @@ def test_a_source_without_a_path() -> None:
     with pytest.raises(UsageError, match="--input a=PATH"):
         located(Source("a"), Path(), {})
     assert located(Source("a"), Path(), {"a": "x.csv"}).path == "x.csv"
+
+
+def test_folders_within_and_names_of_files_are_asked_for() -> None:
+    """Of any format; where lines are skipped they cannot be, and are refused by name."""
+    for form in ("csv", "parquet"):
+        asked = call(Source("a", path="a", format=form, nested=True, filename=True)).arguments
+        assert (asked["nested"], asked["filename"]) == (True, True)
+        assert "nested" not in call(Source("a", path="a", format=form)).arguments
+    with pytest.raises(UsageError, match="lines to skip do not go with filename"):
+        call(Source("a", path="a", skip=1, filename=True))
