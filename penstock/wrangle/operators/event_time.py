@@ -56,8 +56,9 @@ def add_event_time(
     if write == "seconds":
         return put(frame, {output: fn.unix_micros(found) / 1_000_000})
     wanted = "yyyy-MM-dd'T'HH:mm:ss" + (".SSS'Z'" if write == "text_millis" else "'Z'")
-    utc = fn.to_utc_timestamp(found, fn.current_timezone())
-    return put(frame, {output: fn.date_format(utc, wanted)})
+    # In the zone of the session that makes the plan, UTC. Not by current_timezone(): Spark asks for
+    # that when the rows are computed, which may be in another session's zone.
+    return put(frame, {output: fn.date_format(found, wanted)})
 
 
 def instant_of_column(frame: DataFrame, column: str, pattern: str, zone: str) -> Column:

@@ -86,8 +86,8 @@ def as_text(value: Column, type_name: str) -> Column:
     if type_name == "date":
         return fn.date_format(value, "yyyy-MM-dd")
     if type_name in ("timestamp", "timestamp_ntz"):
-        utc = fn.to_utc_timestamp(value.cast("timestamp"), fn.current_timezone())
-        return fn.date_format(utc, "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'")
+        # In the zone of the session that makes the plan, UTC; see add_event_time.
+        return fn.date_format(value.cast("timestamp"), "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'")
     if type_name not in ("double", "float"):
         return value.cast("string")
 
