@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ from penstock.wrangle.step import DEFAULT, Step
 
 _MOST_BYTES = 1 << 20
 _SOURCE_KEYS = {one.name for one in fields(Source)} - {"name", "service", "query", "settings"}
+#: What is no text.
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("header", "multiline", "nested", "filename"), bool),
+    "skip": int,
+}
+_WORDS: dict[type, str] = {str: "text", bool: "true or false", int: "whole number"}
 #: Beside a step's own name.
 _STEP_KEYS = {"name", "from"}
 
@@ -68,6 +75,8 @@ def parse(text: bytes, name: str) -> Flow:
         place = f"{name}:{mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or "does not parse"
         raise UsageError(f"{place}: bad YAML: {problem}") from error
+    except (ValueError, RecursionError) as error:  # such as 2013-02-30, which YAML takes for a date
+        raise UsageError(f"{name}: bad YAML: {error}") from error
     return of(document, name)
 
 
@@ -100,7 +109,12 @@ def _source(flow: str, name: str, written: Value) -> Node:
     settings: dict[str, Any] = dict(written)
     if bool(settings.get("path")) == bool(settings.get("group")):
         raise UsageError(f"{place}: it needs either a path or a group")
-    settings["as_of"] = str(settings.get("as_of", ""))
+    as_of = settings.get("as_of", "")
+    settings["as_of"] = as_of.isoformat() if isinstance(as_of, date) else str(as_of)
+    for key, value in settings.items():
+        wanted = _KINDS.get(key, str)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise UsageError(f"{place}: {key} is {value!r}, which is no {_WORDS[wanted]}")
     suffix = str(settings.get("path", "")).rsplit(".", 1)[-1]
     settings.setdefault("format", suffix if suffix in FORMATS else "csv")
     if settings["format"] not in FORMATS:

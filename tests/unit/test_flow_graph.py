@@ -99,6 +99,7 @@ steps:
     assert [one.id for one in flow.nodes] == ["claims", "old", "scale_1", "last"]
     assert flow.node("last").inputs == (Input("scale_1"),)
     assert flow.sources["old"].group == "claims_history"
+    assert flow.sources["old"].as_of == "2013-06-01T00:00:00+00:00"
     assert flow.result("last") == Input("last")
 
 
@@ -117,6 +118,12 @@ steps:
         ("sources: {a: {path: x, group: y}}", "either a path or a group"),
         ("sources: {a: {path: x, format: xls}}", "format 'xls'. One of csv"),
         ("sources: {a: {path: x, pth: x}}", "unknown 'pth'"),
+        ("sources: {a: {path: x, header: maybe}}", "header is 'maybe', which is no true or false"),
+        ("sources: {a: {path: x, skip: true}}", "skip is True, which is no whole number"),
+        ("sources: {a: {path: [x]}}", r"path is \['x'\], which is no text"),
+        ("sources: {a: {path: x, delimiter: 1}}", "delimiter is 1, which is no text"),
+        ("sources: {a: {group: x, as_of: 2013-02-30}}", "f.yaml: bad YAML"),
+        ("[" * 1_000, "f.yaml: bad YAML"),
         ("sources: {a: [", r"f.yaml:\d+: bad YAML"),
     ],
 )
