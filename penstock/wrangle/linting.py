@@ -12,6 +12,7 @@ from penstock.wrangle.flow import Destination, Flow, Node, Refused
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import Stale, Step, stored_in
 
+_BUCKET = re.compile(r"s3[an]?://[^/]+")
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
@@ -70,7 +71,8 @@ def _of_source(source: Source) -> Iterator[tuple[Gravity, str]]:
     if source.service:
         text = f"{source.name} is read from {source.service}: give its rows with --input"
         yield Gravity.WARNING, text
-    if _ACCOUNT.search(source.path):
+    bucket = _BUCKET.match(source.path)
+    if bucket and _ACCOUNT.search(bucket[0]):
         yield Gravity.NOTE, f"{source.path} names an account: 'penstock flow strip' masks it"
 
 

@@ -187,7 +187,7 @@ class Run:
             )
         if state is None:
             self.say(f"fitting {step.sentence()}")
-            state = step.fit(frame)
+            state = kept(step.kind, step.fit(frame))
         self.states[node.id] = {"hash": digest, "state": state}
         return state
 
@@ -205,6 +205,22 @@ class Run:
         """Hash of what a node means, all before it included."""
         before = [[self._digests[one.node], one.output] for one in node.inputs]
         return meaning.digest([plain(node), before])
+
+
+def kept(kind: str, state: State) -> State:
+    """What a step learnt, if it can be kept as JSON.
+
+    Raises:
+        UsageError: A figure is not finite, as a mean of numbers at the end of a double's range.
+    """
+    try:
+        json.dumps(state, allow_nan=False)
+    except ValueError as error:
+        raise UsageError(
+            f"{kind}: what it learns is no finite number",
+            "Treat outliers of its columns before, or leave out what is as great",
+        ) from error
+    return state
 
 
 def _said(error: AnalysisException) -> str:

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from penstock import meaning
-from penstock.errors import ContractError
+from penstock.errors import ContractError, UsageError
 from penstock.wrangle import document
 from penstock.wrangle.flow import Flow, Input
 from penstock.wrangle.running import Fitted, Run, pinned, plain
@@ -64,11 +64,14 @@ class FlowTransform:
     def meaning_text(self) -> str:
         """What decides its rows: the steps it needs, and what they learnt."""
         nodes = self.flow.order([self.wanted.node])
-        states = {one.id: self.fitted.states.get(one.id) for one in nodes if _fits(one.does)}
+        fitting = [one for one in nodes if _fits(one.does)]
+        states = {one.id: self.fitted.states.get(one.id) for one in fitting}
+        # A .flow file may hold what its steps learnt, which counts where nothing was learnt since.
+        stored = {one.id: dict(one.trained) for one in fitting if one.trained}
         steps = [
             [one.id, plain(one), [[each.node, each.output] for each in one.inputs]] for one in nodes
         ]
-        return meaning.digest([steps, self.wanted.output, states])
+        return meaning.digest([steps, self.wanted.output, states, *([stored] if stored else [])])
 
 
 def flow(
@@ -94,6 +97,8 @@ def flow(
         ContractError: A source of the flow that the pipeline does not feed.
     """
     folder = files(package)
+    if not (folder / name).is_file():
+        raise UsageError(f"flow({package!r}, {name!r}): there is no such file in {package}")
     found = document.parse((folder / name).read_bytes(), name)
     wanted = found.result(node)
     needed = [one.does for one in found.order([wanted.node]) if isinstance(one.does, Source)]

@@ -55,6 +55,8 @@ _INVALID = {
     "Keep": Invalid.KEEP,
     "Replace with NaN": Invalid.NAN,
 }
+#: Categories that are numbered from 0 on: an identifier would ask for billions.
+_MOST_NUMBERED = 100_000
 _ORDINAL, _ONE_HOT = "ordinal_encode_parameters", "one_hot_encode_parameters"
 
 
@@ -248,7 +250,7 @@ class OneHot(_Encode):
     def _state(self, labels: Mapping[str, list[str]]) -> State:
         """Labels, and of columns the name each label's has."""
         if self.ordinal:
-            labels = {one: _numbers(found) for one, found in labels.items()}
+            labels = {one: _numbers(one, found) for one, found in labels.items()}
         if self.style == "vector":
             return {"labels": labels}
         pairs = [(one, label) for one in self.columns for label in labels[one]]
@@ -341,9 +343,18 @@ class OneHot(_Encode):
         return f"One-hot encode {listed(self.columns)} ({self.style})"
 
 
-def _numbers(found: list[str]) -> list[str]:
-    """All numbers to the greatest that occurs."""
+def _numbers(column: str, found: list[str]) -> list[str]:
+    """All numbers to the greatest that occurs.
+
+    Raises:
+        UsageError: That is no number of a category.
+    """
     there = [int(one) for one in found if not one.startswith("-")]
+    if max(there, default=0) >= _MOST_NUMBERED:
+        raise UsageError(
+            f"one_hot: {column} holds {max(there)}, which numbers no category of {len(there)}",
+            "Set ordinal: false",
+        )
     return [str(one) for one in range(max(there, default=-1) + 1)]
 
 
