@@ -127,8 +127,19 @@ def _distributions(study: Study) -> Iterator[Html]:
 
 def _histogram(name: str, values: Any) -> Html:
     finite = values[np.isfinite(values)]
-    counts, edges = np.histogram(finite, bins=_edges(finite))
+    with np.errstate(over="ignore", invalid="ignore"):  # of the widest range there is
+        counts, edges = _binned(finite, _edges(finite))
     return charts.histogram([float(x) for x in edges], [float(x) for x in counts], title=name)
+
+
+def _binned(values: Any, bins: Any) -> tuple[Any, Any]:
+    """Counts and edges; where doubles cannot tell these apart, from the least value."""
+    try:
+        return np.histogram(values, bins=bins)
+    except ValueError:  # identifiers of 18 digits side by side; a range as wide as doubles go
+        quarter = values / 4
+        counts, edges = np.histogram(quarter - quarter.min(), bins=_BINS)
+        return counts, (edges + quarter.min()) * 4
 
 
 def _edges(values: Any) -> Any:
@@ -143,7 +154,7 @@ def _times(name: str, values: Any) -> Html:
 
     moments = pd.to_datetime(values, utc=True, errors="coerce").dropna()
     seconds = moments.astype("datetime64[ns, UTC]").astype("int64").to_numpy() / 1e9
-    counts, edges = np.histogram(seconds, bins=_BINS)
+    counts, edges = _binned(seconds, _BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     points = [(float(x), float(y)) for x, y in zip(middles, counts, strict=True)]
     return charts.line([charts.Series("rows", points)], title=name, y_label="rows", x_text=_day)

@@ -21,7 +21,8 @@ HIGHEST_INFLATION = 50.0
 
 def pearson(sample: pd.DataFrame, columns: Sequence[str]) -> list[list[float | None]]:
     """Linear correlation, each pair over the rows where both have a value."""
-    return _matrix(sample[list(columns)].astype(float).corr(method="pearson", min_periods=2))
+    finite = sample[list(columns)].astype(float).replace([np.inf, -np.inf], np.nan)
+    return _matrix(finite.corr(method="pearson", min_periods=2))
 
 
 def spearman(sample: pd.DataFrame, columns: Sequence[str]) -> list[list[float | None]]:

@@ -65,7 +65,7 @@ def powers(
     sample: pd.DataFrame, target: ColumnSummary, columns: Sequence[ColumnSummary]
 ) -> list[Power]:
     """Every column's own power, highest first; those with nothing to say of are left out."""
-    kept = sample[sample[target.name].notna()]
+    kept = _known(sample, target)
     score = _area if problem_of(target) == "classification" else _explained
     found = [
         Power(one.name, value)
@@ -89,7 +89,7 @@ def quick_model(
         for one in columns
         if one.name != target.name and one.kind in ("number", "text", "boolean") and one.there
     ]
-    kept = sample[sample[target.name].notna()]
+    kept = _known(sample, target)
     problem = problem_of(target)
     labels, names = _labels(kept[target.name], problem)
     if not used or len(kept) < 50 or (problem == "classification" and len(names) < 2):  # noqa: PLR2004 - too few to split, or one class
@@ -126,13 +126,20 @@ def lasso(
     from pyspark.ml.regression import LinearRegression
 
     used = [one.name for one in numbers if one.name != target.name]
-    kept = sample[sample[target.name].notna()]
+    kept = _known(sample, target)
     labels, _ = _labels(kept[target.name], problem_of(target))
-    columns = [_filled(kept[one].astype(float).to_numpy()) for one in used]
+    columns = [_filled(_finite(kept[one]).to_numpy()) for one in used]
     rows = np.column_stack([labels, *columns])
-    spread = rows.std(axis=0)
-    if not used or len(rows) < 2 or not spread[0]:  # noqa: PLR2004 - a line needs two
+    if not used or len(rows) < 2:  # noqa: PLR2004 - a line needs two
         return []
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = rows.std(axis=0)
+    # Numbers at the end of a double's range have no deviation that is one.
+    whole = np.isfinite(spread)
+    if not spread[0] or not whole[0] or not whole[1:].any():
+        return []
+    rows, spread = rows[:, whole], spread[whole]
+    used = [one for one, there in zip(used, whole[1:], strict=True) if there]
     scored = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1)
     model = LinearRegression(regParam=strength, elasticNetParam=1.0, standardization=False)
     found = model.fit(_frame(spark, scored, len(used))).coefficients.toArray()
@@ -174,6 +181,18 @@ def _split(count: int) -> tuple[Any, Any]:
     return order[:border], order[border:]
 
 
+def _known(sample: pd.DataFrame, target: ColumnSummary) -> pd.DataFrame:
+    """Rows whose target is there, and finite."""
+    values = sample[target.name]
+    there = _finite(values) if target.kind == "number" else values
+    return sample[there.notna()]
+
+
+def _finite(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Numbers as doubles; what is infinite is missing."""
+    return values.astype(float).replace([np.inf, -np.inf], np.nan)
+
+
 def _labels(values: pd.Series[Any], problem: Problem) -> tuple[Any, list[str]]:
     """Numbers of a target, and the classes' names."""
     if problem == "regression":
@@ -185,7 +204,7 @@ def _labels(values: pd.Series[Any], problem: Problem) -> tuple[Any, list[str]]:
 def _coded(values: pd.Series[Any], column: ColumnSummary) -> Any:
     """A column as numbers: categories by how common they are; NaN is missing."""
     if column.kind == "number":
-        return values.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()
+        return _finite(values).to_numpy()
     order = {value: n for n, value in enumerate(values.value_counts().index)}
     return values.map(order).astype(float).to_numpy()
 
