@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as fn
 
+from penstock.errors import UsageError
 from penstock.wrangle import data_wrangler
-from penstock.wrangle.flow import Flow, Input, Node
+from penstock.wrangle.flow import Flow, Input, Node, Refused
 from penstock.wrangle.running import Run, pinned
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import DEFAULT, Step
@@ -65,7 +66,11 @@ def run_of(
 
 
 def step_of(family: str, **parameters: Any) -> Step:
-    """The step of a ``.flow`` node: ``step_of('process_numeric', operator='Scale values', …)``."""
+    """The step of a ``.flow`` node: ``step_of('process_numeric', operator='Scale values', …)``.
+
+    Raises:
+        UsageError: It is refused; says why.
+    """
     written = {
         "node_id": "step",
         "type": "TRANSFORM",
@@ -75,6 +80,8 @@ def step_of(family: str, **parameters: Any) -> Step:
         "outputs": [{"name": DEFAULT}],
     }
     (node,) = data_wrangler.of({"metadata": {"version": 1}, "nodes": [written]}, "test").nodes
+    if isinstance(node.does, Refused):
+        raise UsageError(node.does.reason)
     assert isinstance(node.does, Step), node.does
     return node.does
 

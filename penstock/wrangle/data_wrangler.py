@@ -36,7 +36,7 @@ def parse(text: bytes, name: str) -> Flow:
     """The flow of a file's content.
 
     Raises:
-        UsageError: No JSON, no flow; or a step's settings that do not fit.
+        UsageError: No JSON, or no flow. A step whose settings do not fit is refused, not the flow.
     """
     return of(document(text, name), name)
 
@@ -106,7 +106,7 @@ def of(document: Value, name: str) -> Flow:
     metadata = document.get("metadata")
     version = metadata.get("version") if isinstance(metadata, Mapping) else None
     odd = () if version == 1 else (f"its version is {version!r}; only 1 is known",)
-    made = [_node(name, one) for one in written]
+    made = [_node(one) for one in written]
     outputs = {one.id: one.does.outputs for one in made if isinstance(one.does, Step)}
     return Flow(name, tuple(_bound(one, outputs) for one in made), odd)
 
@@ -122,17 +122,16 @@ def _bound(node: Node, outputs: Mapping[str, tuple[str, ...]]) -> Node:
     return replace(node, inputs=tuple(bound(one) for one in node.inputs))
 
 
-def _node(flow: str, written: Mapping[str, Value]) -> Node:
+def _node(written: Mapping[str, Value]) -> Node:
     parameters = written.get("parameters") or {}
     inputs = tuple(
         Input(one["node_id"], one.get("output_name") or DEFAULT)
         for one in written.get("inputs") or ()
     )
     try:
-        does = _does(flow, written, parameters)
+        does = _does(written, parameters)
     except (TypeError, AttributeError, ValueError) as error:
-        reason = f"its parameters do not fit ({error})"
-        raise UsageError(f"{flow}: node {written['node_id']}: {reason}") from error
+        does = Refused(str(written.get("operator")), f"its parameters do not fit ({error})")
     return Node(
         id=written["node_id"],
         does=does,
@@ -144,7 +143,7 @@ def _node(flow: str, written: Mapping[str, Value]) -> Node:
 
 
 def _does(
-    flow: str, written: Mapping[str, Value], parameters: Mapping[str, Value]
+    written: Mapping[str, Value], parameters: Mapping[str, Value]
 ) -> Step | Source | Destination | Analysis | Refused:
     operator, kind = str(written.get("operator")), written.get("type")
     known = _OPERATOR.match(operator)
@@ -156,11 +155,11 @@ def _does(
     if kind == "DESTINATION" or family.endswith("_destination"):
         settings = parameters.get("output_config") or parameters
         return Destination(str(settings.get("output_path", "")), settings)
-    return _step(flow, written, family, parameters)
+    return _step(written, family, parameters)
 
 
 def _step(
-    flow: str, written: Mapping[str, Value], family: str, parameters: Mapping[str, Value]
+    written: Mapping[str, Value], family: str, parameters: Mapping[str, Value]
 ) -> Step | Refused:
     choice = str(parameters.get("operator") or "")
     found = catalogue.by_flow().get((family, choice))
@@ -175,7 +174,8 @@ def _step(
         reason = first(error)
     except (UsageError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"its parameters do not fit ({error})"
-    raise UsageError(f"{flow}: node {written['node_id']} ({found.kind}): {reason}")
+    # Flows hold nodes that nobody runs any more, and settings that are newer than this list.
+    return Refused(str(written.get("operator")), f"{found.kind}: {reason}")
 
 
 def first(error: ValidationError) -> str:

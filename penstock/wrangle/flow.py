@@ -177,18 +177,19 @@ class Flow:
     def results(self) -> tuple[Input, ...]:
         """Outputs of steps and sources that no other step reads, in the order of the file.
 
-        Destinations and analyses read without changing: what they read still is a result.
+        Destinations and analyses read without changing: what they read still is a result. A step
+        that penstock refuses is one: what it would have made is not what it reads.
         """
         read = {
             (one.node, one.output)
             for node in self.nodes
-            if isinstance(node.does, Step)
+            if isinstance(node.does, (Step, Refused))
             for one in node.inputs
         }
         found = [
             Input(node.id, output)
             for node in self.nodes
-            if isinstance(node.does, (Step, Source))
+            if isinstance(node.does, (Step, Source, Refused))
             for output in (node.does.outputs if isinstance(node.does, Step) else (DEFAULT,))
         ]
         return tuple(one for one in found if (one.node, one.output) not in read)

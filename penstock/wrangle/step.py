@@ -60,8 +60,8 @@ class Step(BaseModel):
         Raises:
             pydantic.ValidationError: Parameters that do not fit.
             UsageError: The same, in our own words.
-            NotImplementedError: Settings that penstock does not run; says which. Only what needs
-                the node is refused then.
+            NotImplementedError: Settings that penstock does not run; says which. Of all three only
+                what needs the node is refused.
         """
         raise NotImplementedError(f"{cls.kind} is not read from .flow files")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import UsageError
 from penstock.wrangle import document
-from penstock.wrangle.flow import Analysis, Destination, Flow, Input, Node
+from penstock.wrangle.flow import Analysis, Destination, Flow, Input, Node, Refused
 from penstock.wrangle.operators.scaling import Scale
 from penstock.wrangle.source import Source
 
@@ -79,6 +79,14 @@ def test_results_and_their_names() -> None:
         two.result("c")
     wrote = _flow(source, _node("a", "0"), _node("b", "0"), _node("d", "b", does=Destination("x")))
     assert wrote.result() == Input("b")
+
+
+def test_a_step_that_is_refused_is_a_result() -> None:
+    """What it reads is none: running the flow must not give that in its place."""
+    source, refused = _node("0", does=Source("s")), Refused("sagemaker.spark.new_0.1", "unknown")
+    flow = _flow(source, _node("a", "0"), _node("b", "a", does=refused))
+    assert flow.result() == Input("b")
+    assert _flow(source, _node("b", "0", does=refused), _node("a", "b")).result() == Input("a")
 
 
 def test_our_yaml() -> None:

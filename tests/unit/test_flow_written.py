@@ -101,6 +101,16 @@ def test_what_is_no_flow(text: bytes, said: str) -> None:
         data_wrangler.parse(text, "f.flow")
 
 
+def test_a_step_whose_settings_do_not_fit_is_refused_alone() -> None:
+    """The flow is explained, and all runs that does not need it."""
+    odd = copy.deepcopy(_STEP)
+    odd["parameters"]["scale_values_parameters"]["scaler"] = "Newest scaler"  # type: ignore[index]  # a mapping
+    flow = data_wrangler.of({"metadata": {"version": 1}, "nodes": [_SOURCE, odd]}, "f.flow")
+    assert flow.result("s").node == "s"
+    (found,) = (str(one) for one in lint(flow) if str(one).startswith("error"))
+    assert "process_numeric_0.1: scale: its parameters do not fit ('Newest scaler')" in found
+
+
 def test_another_version_is_told() -> None:
     """Of any shape."""
     for metadata in ({"version": 2}, [], "x", None):
