@@ -13,6 +13,7 @@ from penstock.wrangle.export.steps import written
 from penstock.wrangle.flow import Flow, Input, Node
 from penstock.wrangle.linting import lint
 from penstock.wrangle.operators.column_set import DropColumns
+from penstock.wrangle.operators.custom_code import PySparkCode
 from penstock.wrangle.operators.formula import Formula
 from penstock.wrangle.operators.row_set import FilterRows
 from penstock.wrangle.source import Source
@@ -97,3 +98,15 @@ def test_back_ticks_end_no_text_of_markdown(text: str) -> None:
     assert len(fence) >= 3
     assert fence not in text
     assert _verbatim("x`y") == "`` x`y ``"
+
+
+@pytest.mark.parametrize("code", ["a = '\x00'", "(" * 5_000, "a = " + "-" * 200_000 + "1"])
+def test_code_that_python_cannot_read(code: str) -> None:
+    """Lint says so; it does not end by it."""
+    (said,) = PySparkCode(code=code).cautions()
+    assert said.startswith("the code is no Python")
+
+
+def test_a_regular_expression_in_code_is_no_fault() -> None:
+    """Python warns of its back-slash alone."""
+    assert PySparkCode(code=r"df = df.filter(df.a.rlike('\d'))").cautions() == ()

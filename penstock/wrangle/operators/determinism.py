@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 
 #: Calls by the last of their names, and what they read.
 _CLOCK = {
@@ -60,7 +61,7 @@ def python_chances(code: str) -> tuple[str, ...]:
     Reads the code and does not run it; a name made up at run time is not seen.
     """
     try:
-        tree = ast.parse(code)
+        tree = _parsed(code)
     except SyntaxError:
         return ()
     found: dict[str, str] = {}
@@ -94,12 +95,27 @@ def sql_chances(text: str) -> tuple[str, ...]:
 def syntax_fault(code: str) -> str:
     """Why Python code cannot run, in one sentence; '' where it is Python."""
     try:
-        ast.parse(code)
+        _parsed(code)
     except SyntaxError as error:
         curly = sorted(set(code) & set("‘’“”"))
         hint = f"; it holds curly quotes ({' '.join(curly)})" if curly else ""
-        return f"the code is no Python: line {error.lineno}: {error.msg}{hint}"
+        place = f"line {error.lineno}: " if error.lineno else ""
+        return f"the code is no Python: {place}{error.msg}{hint}"
     return ""
+
+
+def _parsed(code: str) -> ast.AST:
+    """The tree of Python code.
+
+    Raises:
+        SyntaxError: It is none, whatever Python thinks is wrong with it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as of a regular expression's back-slashes
+            return ast.parse(code)
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte, a thousand brackets
+        raise SyntaxError(str(error) or type(error).__name__) from error
 
 
 def _called(node: ast.Call) -> tuple[str, str]:
