@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.flow_texts import diff, explain, flow_argument, lint, steps, strip
-from penstock.cli.options import Workspace, anywhere_options, spark_context
+from penstock.cli.options import Workspace, anywhere_options, new_file, spark_context
 from penstock.cli.reading import offline_names
 from penstock.cli.tables import show_json
 from penstock.errors import UsageError
@@ -274,7 +274,7 @@ def export(
     asked = Export(
         group, record_identifier, event_time, stores, form, others, dict(map(_expression, new))
     )
-    target = file or path.with_suffix(".ipynb" if form == "notebook" else ".py")
+    target = new_file(file or path.with_suffix(".ipynb" if form == "notebook" else ".py"))
     with spark_context(workspace, *given.values()) as context, pinned(context.spark):
         made = _run(workspace, context, found, path.parent, given)
         made.allow_code = allow_code

@@ -100,6 +100,17 @@ def age_of(text: str) -> timedelta:
         raise UsageError(f"--older-than {text!r} {error}", "Nothing was done") from None
 
 
+def new_file(path: Path) -> Path:
+    """A file a command is to write, known to have a place before the work begins.
+
+    Raises:
+        UsageError: Its folder is not there.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: there is no folder {path.parent}", "Make it first")
+    return path
+
+
 def workspace_options(command: _Command) -> _Command:
     """Adds the shared options; the command gets a :class:`Workspace` as its first argument."""
     return _with_workspace(command, config.load)

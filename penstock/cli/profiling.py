@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock.cli.flows import code_option, flow_run, group_rows, input_option
-from penstock.cli.options import Workspace, anywhere_options, spark_context
+from penstock.cli.options import Workspace, anywhere_options, new_file, spark_context
 from penstock.cli.tables import show, show_json
 from penstock.errors import UsageError
 
@@ -66,7 +66,9 @@ def profile(
     from penstock.wrangle.running import pinned
 
     title = Path(what).name
-    page = file or Path(f"{Path(what).stem}.profile.html")
+    page = new_file(file or Path(f"{Path(what).stem}.profile.html"))
+    if not _there(what) and Path(what).suffix:
+        raise UsageError(f"{what}: no such file", "Name a file, a flow, or a feature group")
     places = (what, *(one.partition("=")[2] for one in inputs))
     with spark_context(workspace, *places) as context, pinned(context.spark):
         frame = _rows(workspace, context, what)(node, inputs, allow_code).cache()
@@ -88,16 +90,19 @@ def _rows(
 ) -> Callable[[str, tuple[str, ...], bool], DataFrame]:
     """How to get the rows of what was named."""
     suffix = Path(what).suffix.lower()
-    there = "://" in what or Path(what).exists()
+    there = _there(what)
     if there and suffix in _FLOWS:
         return lambda node, inputs, code: flow_run(
             workspace, context, Path(what), node, inputs, allow_code=code
         )
     if there:
         return lambda *_: _file(context, what, _FILES.get(suffix, "parquet"))
-    if suffix:
-        raise UsageError(f"{what}: no such file", "Name a file, a flow, or a feature group")
     return lambda *_: group_rows(workspace, context)(what, "")
+
+
+def _there(what: str) -> bool:
+    """Whether it is a file, or an address of one."""
+    return "://" in what or Path(what).exists()
 
 
 def _file(context: Context, path: str, form: str) -> DataFrame:

@@ -138,7 +138,7 @@ def _node(written: Mapping[str, Value]) -> Node:
         inputs=inputs,
         name=str(written.get("name") or parameters.get("name") or ""),
         parameters=parameters,
-        trained=trained if isinstance(trained, Mapping) else {"": trained},
+        trained=written.get("trained_parameters") or {},
     )
 
 
