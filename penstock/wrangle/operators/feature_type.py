@@ -161,6 +161,9 @@ class SetFeatureTypes(Step):
             type_name = kind(frame, one)
             if (wanted, type_name) not in _SAFE:
                 lost = at(one).isNotNull() & casts[wanted](at(one), type_name).isNull()
+                if wanted == "String" and type_name in ("double", "float"):
+                    # The same, without writing every number a second time in Python.
+                    lost = fn.isnan(at(one)) | (fn.abs(at(one)) == float("inf"))
                 found[f"values of {one} are not {wanted} and become null"] = lost
             if wanted == "Fractional" and type_name.startswith("decimal"):
                 back = at(one).cast("double").cast(type_name)

@@ -182,6 +182,15 @@ class Scale(Step):
         factor = (1 / width if width else 0.0) if self.scale else 1.0
         return (middle if self.center else 0.0), factor, 0.0
 
+    def losses(self, frame: DataFrame, state: State) -> Mapping[str, Column]:
+        """Nulls, and text that is no number."""
+        return {
+            f"values of {one} are null or no numbers and become NaN": at(one)
+            .cast("double")
+            .isNull()
+            for one in self.columns
+        }
+
     def sentence(self) -> str:
         """One sentence."""
         return f"Scale {listed(self.columns)} ({self.scaler.value.replace('_', '-')})"
