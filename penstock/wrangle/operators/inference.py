@@ -62,9 +62,14 @@ _TIME = r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?"
 _NULL_LIKE = re.compile("null|none|nil|na|nan", re.IGNORECASE)
 _MOST = 0.8
 _USABLE = 0.3
-#: More digits than these are not held exactly by a long or a double.
+#: More digits than these are not held by a long or a double: 15 of any number, and 17 of one with a
+#: fraction, as doubles are written with. A timestamp holds six digits of a second.
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
-_DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+_DECIMAL = (
+    r"^-?((0|[1-9][0-9]{0,14})"
+    r"|(?!0\.0*[1-9][0-9]{17})(?![1-9][0-9.]{18})(0|[1-9][0-9]*)\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+)
+_EXACT_TIME = _TIME.replace(r"\.\d+", r"\.\d{1,6}")
 
 
 class Rules(Enum):
@@ -218,7 +223,8 @@ def _kinds(value: Column) -> list[Column]:
         "long": value.rlike(_WHOLE),
         "float": value.rlike(_DECIMAL) & finite,
         "date": value.rlike(f"^{_ISO_DATE}$") & value.cast("date").isNotNull(),
-        "datetime": value.rlike(f"^{_ISO_DATE}({_TIME})?$") & value.cast("timestamp").isNotNull(),
+        "datetime": value.rlike(f"^{_ISO_DATE}({_EXACT_TIME})?$")
+        & value.cast("timestamp").isNotNull(),
     }
     return [
         fn.count(fn.when(some, 1)).alias("some"),
