@@ -221,6 +221,8 @@ def _area(values: Any, labels: pd.Series[Any]) -> float | None:
     By each value's share of the label in folds it was not counted in: a category is as good as a
     number, and an identifier says nothing.
     """
+    if len(np.unique(_groups(values))) == 1:
+        return 0.5  # the folds' own shares, which differ by chance, would say something
     best = None
     for label in labels.value_counts().index[:_FEW_BINS]:
         truth = (labels == label).to_numpy()
@@ -248,7 +250,7 @@ def _expected(values: Any, truth: Any) -> Any:
         others, own = fold != one, fold == one
         if not own.any():
             continue
-        mean = truth[others].mean() if others.any() else 0.0
+        mean = truth.mean()  # of groups that no other fold has; the same in each, so a tie
         sums = np.bincount(groups[others], truth[others], groups.max() + 1)
         counts = np.bincount(groups[others], minlength=groups.max() + 1)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), mean)

@@ -53,3 +53,10 @@ def test_infinite_values_do_not_undo_a_correlation() -> None:
     """Those left go together as they do."""
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, np.inf], "b": [2.0, 4.0, 6.0, 1.0]})
     assert relations.pearson(frame, ["a", "b"])[0][1] == pytest.approx(1)
+
+
+def test_what_does_not_vary_tells_nothing() -> None:
+    """In a hundred rows the folds' shares of a label differ: that is chance."""
+    columns = [_summary("a", "double", "number"), _summary("y", "string", "text")]
+    frame = pd.DataFrame({"a": [1.0] * 100, "y": ["p", "q", "q"] * 33 + ["p"]})
+    assert [one.score for one in target.powers(frame, columns[1], columns)] == [0.5]
