@@ -75,8 +75,7 @@ def test_its_text_begins_no_line_of_a_notebook() -> None:
     called = [
         node.func.id
         for cell in cells
-        for node in ast.parse(cell.text).body
-        for node in ast.walk(node)
+        for node in ast.walk(ast.parse(cell.text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]
     assert "print" not in called

@@ -113,7 +113,8 @@ def test_a_step_whose_settings_do_not_fit_is_refused_alone() -> None:
 
 def test_another_version_is_told() -> None:
     """Of any shape."""
-    for metadata in ({"version": 2}, [], "x", None):
+    odd: tuple[Any, ...] = ({"version": 2}, [], "x", None)
+    for metadata in odd:
         document = {"metadata": metadata, "nodes": []}
         assert "only 1 is known" in str(lint(data_wrangler.of(document, "f.flow"))[0])
 
