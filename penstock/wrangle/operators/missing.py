@@ -48,10 +48,14 @@ def fill_missing(
     made = {}
     for column, output in columns.items():
         type_name = "double" if double else kind(frame, column)
-        value = fn.lit(values[column]).cast(type_name)
-        made[output] = fn.when(is_missing(frame, column), value).otherwise(
-            at(column).cast(type_name)
-        )
+        value, whole = fn.lit(values[column]).cast(type_name), at(column).cast(type_name)
+        # Where one mention of the column will do: Spark writes out the steps before for each.
+        if kind(frame, column) == "string":
+            made[output] = fn.when(is_missing(frame, column), value).otherwise(whole)
+        elif type_name in ("double", "float"):
+            made[output] = fn.coalesce(fn.nanvl(whole, value), value)
+        else:
+            made[output] = fn.coalesce(whole, value)
     return put(frame, made)
 
 
