@@ -18,7 +18,7 @@ from penstock.wrangle.columns import at
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 #: Rows that pairs, models and series look at (Data Wrangler's analyses: as many).
 MOST_SAMPLED = 100_000
@@ -129,11 +129,18 @@ def sampled(frame: DataFrame, rows: int) -> pd.DataFrame:
     if rows > MOST_SAMPLED:
         share = min(1.0, 1.02 * MOST_SAMPLED / rows)
         chosen = chosen.sample(fraction=share, seed=_SEED).limit(MOST_SAMPLED)
-    casts = [
-        at(name).cast("double").alias(name) if kind.startswith("decimal") else at(name)
-        for name, kind in chosen.dtypes
-    ]
-    return chosen.select(*casts).toPandas()
+    return chosen.select(*[_as_pandas(name, kind) for name, kind in chosen.dtypes]).toPandas()
+
+
+def _as_pandas(name: str, kind: str) -> Column:
+    """A column as pandas takes it: its instants end in 2262, so those of 9999 are none there."""
+    value = at(name)
+    if kind.startswith("decimal"):
+        value = value.cast("double")
+    elif kind.startswith("timestamp"):
+        first, last = (fn.lit(f"{year}-01-01").cast(kind) for year in (1678, 2262))
+        value = fn.when((value >= first) & (value < last), value)
+    return value.alias(name)
 
 
 def _simple(frame: DataFrame) -> list[ColumnSummary]:
