@@ -92,7 +92,7 @@ def test_any_part_may_be_something_else() -> None:
         (b'{"nodes": {}}', "no flow"),
         (b'{"nodes": [null]}', "node 1 is none: it has no node_id"),
         (b'{"nodes": [{"node_id": 1}]}', "node 1 is none: it has no node_id"),
-        (b'{"nodes": [{"node_id": "a", "inputs": [1]}]}', "node a is not written as nodes are"),
+        (b'{"nodes": [{"node_id": "a", "inputs": [1]}]}', "node a: its inputs are none"),
     ],
 )
 def test_what_is_no_flow(text: bytes, said: str) -> None:
