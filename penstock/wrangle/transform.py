@@ -58,7 +58,11 @@ class FlowTransform:
         spark = next(iter(frames.values())).sparkSession
         run = Run(self.flow, read, self.fitted, may_fit=False, allow_code=self._code)
         with pinned(spark):
-            return run.frame(self.wanted)
+            made = run.frame(self.wanted)
+        # Rows are computed after this. Spark 3.5 looks then, and would fail on a date that its
+        # parser of before 3.0 had taken; nothing else of ours reads dates by patterns.
+        spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+        return made
 
     @property
     def meaning_text(self) -> str:
