@@ -118,7 +118,8 @@ def most_common_of(values: Column) -> Column:
     """The value an array holds most often; of several, the least; null of none."""
     each = fn.array_sort(fn.array_distinct(values))
     counts = fn.transform(each, lambda one: fn.size(fn.filter(values, lambda two: one == two)))
-    place = fn.array_position(counts, fn.array_max(counts)) - 1
+    # Spark 3.5 has array_position of literals alone, but for this way.
+    place = fn.call_function("array_position", counts, fn.array_max(counts)) - 1
     return fn.get(each, place.cast("int"))
 
 

@@ -175,8 +175,10 @@ class Vectorize(Step):
         shares = [self.minimum_documents, self.maximum_documents]
         rows = split.count() if min(shares) < 1 else 0
         least, most = [one if one >= 1 else one * rows for one in shares]
-        # The first of a word in its row counts the row.
-        first = fn.array_position("_words", fn.col("word")) == fn.col("place") + 1
+        # The first of a word in its row counts the row. Spark 3.5 has array_position of literals
+        # alone, but for this way.
+        at_first = fn.call_function("array_position", fn.col("_words"), fn.col("word"))
+        first = at_first == fn.col("place") + 1
         counted = (
             split.select("_words", fn.posexplode("_words").alias("place", "word"))
             .groupBy("word")
