@@ -213,7 +213,7 @@ def _submitted() -> dict[str, str]:
 
 
 def _has_class(session: SparkSession, name: str) -> bool:
-    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # it ships none
+    from py4j.protocol import Py4JJavaError
 
     jvm = session.sparkContext._jvm  # noqa: SLF001 - pyspark has no public question for a class
     assert jvm is not None
