@@ -253,6 +253,11 @@ class LocalStorage:
         return temporary
 
 
+def hadoop_path(path: str) -> str:
+    """A path as Hadoop's file systems call it: ``s3a://`` for ``s3://``, others as they are."""
+    return path.replace("s3://", "s3a://", 1) if path.startswith("s3://") else path
+
+
 def is_s3(uri: str) -> bool:
     """Whether a place is on S3.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penstock.query import Kind
     from penstock.run.context import Context
     from penstock.wrangle.export.document import Form, Stores
-    from penstock.wrangle.flow import Flow
+    from penstock.wrangle.flow import Flow, Input
     from penstock.wrangle.running import Run
 
 input_option = click.option(
@@ -117,20 +117,19 @@ def run(
       penstock flow run churn.flow --input churn.csv=s3://raw/churn/ --node 3fa1 --output out \\
           --format parquet
     """
-    from penstock.wrangle import document, reading, writing
+    from penstock.wrangle import reading, writing
     from penstock.wrangle.operators.event_time import given_instant
     from penstock.wrangle.running import pinned
 
-    found = document.load(path)
+    found, wanted, given = _asked(path, node, inputs)
     found = given_instant(found, instant) if instant else found
-    wanted = found.result(node)
-    given = reading.assigned(inputs, list(found.sources.values()))
     sources = reading.needed(found, wanted)
     placed = [reading.located(one, path.parent, given) for one in sources if not one.group]
     writing.check_folder(folder, [one.path for one in placed])
     with spark_context(workspace, folder, *given.values()) as context, pinned(context.spark):
-        made = _run(workspace, context, found, path.parent, given)
-        made.refit, made.allow_code = refit, allow_code
+        made = _run(
+            workspace, context, found, path.parent, given, refit=refit, allow_code=allow_code
+        )
         frame, losses = made.watched(wanted)
         workspace.progress.step(found.name, "writing")
         writing.write(frame, folder, form)
@@ -171,15 +170,13 @@ def fit(
     Example:
       penstock flow fit transforms/claims.yaml --input claims=data/claims.csv
     """
-    from penstock.wrangle import document, reading
     from penstock.wrangle.running import Fitted, pinned
 
-    found = document.load(path)
-    wanted = found.result(node)
-    given = reading.assigned(inputs, list(found.sources.values()))
+    found, wanted, given = _asked(path, node, inputs)
     with spark_context(workspace, *given.values()) as context, pinned(context.spark):
-        made = _run(workspace, context, found, path.parent, given)
-        made.refit, made.allow_code = refit, allow_code
+        made = _run(
+            workspace, context, found, path.parent, given, refit=refit, allow_code=allow_code
+        )
         made.frame(wanted)
     beside = path.with_name(f"{path.stem}.fitted.json")
     beside.write_text(Fitted(made.states).text, encoding="utf-8")
@@ -263,21 +260,17 @@ def export(
       penstock flow export claims.flow --input claims.csv=data/claims.csv --allow-code \\
           --group claims --record-identifier policy_id --event-time event_time
     """
-    from penstock.wrangle import document, reading
     from penstock.wrangle.export.document import Export, joined, text
     from penstock.wrangle.running import pinned
 
-    found = document.load(path)
-    wanted = found.result(node)
-    given = reading.assigned(inputs, list(found.sources.values()))
+    found, wanted, given = _asked(path, node, inputs)
     others = joined(joins, workspace.settings)
     asked = Export(
         group, record_identifier, event_time, stores, form, others, dict(map(_expression, new))
     )
     target = new_file(file or path.with_suffix(".ipynb" if form == "notebook" else ".py"))
     with spark_context(workspace, *given.values()) as context, pinned(context.spark):
-        made = _run(workspace, context, found, path.parent, given)
-        made.allow_code = allow_code
+        made = _run(workspace, context, found, path.parent, given, allow_code=allow_code)
         whole = text(made, wanted, asked, workspace.settings, path.parent, given)
     target.write_text(whole, encoding="utf-8")
     if workspace.as_json:
@@ -304,18 +297,29 @@ def flow_run(
     allow_code: bool,
 ) -> DataFrame:
     """The rows of a flow's step."""
+    found, wanted, given = _asked(path, node, inputs)
+    made = _run(workspace, context, found, path.parent, given, allow_code=allow_code)
+    return made.frame(wanted)
+
+
+def _asked(path: Path, node: str, inputs: tuple[str, ...]) -> tuple[Flow, Input, dict[str, str]]:
+    """The flow, which of its outputs, and the paths of ``--input``."""
     from penstock.wrangle import document, reading
 
     found = document.load(path)
     wanted = found.result(node)
-    given = reading.assigned(inputs, list(found.sources.values()))
-    made = _run(workspace, context, found, path.parent, given)
-    made.allow_code = allow_code
-    return made.frame(wanted)
+    return found, wanted, reading.assigned(inputs, list(found.sources.values()))
 
 
 def _run(
-    workspace: Workspace, context: Context, flow: Flow, folder: Path, given: dict[str, str]
+    workspace: Workspace,
+    context: Context,
+    flow: Flow,
+    folder: Path,
+    given: dict[str, str],
+    *,
+    allow_code: bool,
+    refit: bool = False,
 ) -> Run:
     """The run of a flow whose feature groups are those of the project."""
     from penstock.wrangle.reading import Reader
@@ -328,7 +332,7 @@ def _run(
         click.echo(f"warning: {text}", err=True)
 
     reader = Reader(context.spark, folder, given, group_rows(workspace, context))
-    return Run(flow, reader, say=say, warn=warn)
+    return Run(flow, reader, refit=refit, allow_code=allow_code, say=say, warn=warn)
 
 
 def group_rows(workspace: Workspace, context: Context) -> Callable[[str, str], DataFrame]:

@@ -175,6 +175,6 @@ def duplicated(evidence: Evidence) -> str:
     return f"{evidence.duplicates:,} ({evidence.duplicates / evidence.rows:.1%})"
 
 
-def numbers(evidence: Evidence) -> list[ColumnSummary]:
+def numbers(columns: Sequence[ColumnSummary]) -> list[ColumnSummary]:
     """Numbers that vary."""
-    return [one for one in of_kind(evidence.columns, "number") if one.there and not one.constant]
+    return [one for one in of_kind(columns, "number") if one.there and not one.constant]

@@ -12,7 +12,7 @@ from penstock.errors import UsageError
 from penstock.profiling import relations, series, target
 from penstock.profiling.finding import Evidence, Finding, findings, numbers
 from penstock.profiling.series import Decomposed
-from penstock.profiling.summary import ColumnSummary, of_kind, summarized
+from penstock.profiling.summary import ColumnSummary, kind_of, of_kind, summarized
 from penstock.profiling.target import Model
 from penstock.wrangle.columns import at
 
@@ -90,8 +90,8 @@ def studied(frame: DataFrame, asked: Asked, say: Callable[[str], None] = lambda 
     say("sampling")
     sample = sampled(frame, rows)
     wanted = next((one for one in columns if one.name == asked.target), None)
-    plain = Evidence(rows, duplicates, columns, (), {})
-    related = [one.name for one in numbers(plain)[:MOST_RELATED]]
+    varying = numbers(columns)
+    related = [one.name for one in varying[:MOST_RELATED]]
     linear = relations.pearson(sample, related)
     say("looking at relations")
     evidence = Evidence(
@@ -116,7 +116,7 @@ def studied(frame: DataFrame, asked: Asked, say: Callable[[str], None] = lambda 
         tuple(categories),
         relations.cramer(sample, categories),
         relations.components(sample, related),
-        target.lasso(spark, sample, wanted, numbers(plain)) if wanted and rows else [],
+        target.lasso(spark, sample, wanted, varying) if wanted and rows else [],
         target.quick_model(spark, sample, wanted, columns) if wanted and rows else None,
         _series(sample, columns, asked, related),
     )
@@ -124,8 +124,8 @@ def studied(frame: DataFrame, asked: Asked, say: Callable[[str], None] = lambda 
 
 def sampled(frame: DataFrame, rows: int) -> pd.DataFrame:
     """All rows, or about :data:`MOST_SAMPLED` of them, each as likely as any other."""
-    simple = [one.name for one in _simple(frame)]
-    chosen = frame.select(*[at(one) for one in simple])
+    # Columns of one value a row: others are counted, and not looked into.
+    chosen = frame.select(*[at(one) for one, type_ in frame.dtypes if kind_of(type_) != "other"])
     if rows > MOST_SAMPLED:
         share = min(1.0, 1.02 * MOST_SAMPLED / rows)
         chosen = chosen.sample(fraction=share, seed=_SEED).limit(MOST_SAMPLED)
@@ -141,14 +141,6 @@ def _as_pandas(name: str, kind: str) -> Column:
         first, last = (fn.lit(f"{year}-01-01").cast(kind) for year in (1678, 2262))
         value = fn.when((value >= first) & (value < last), value)
     return value.alias(name)
-
-
-def _simple(frame: DataFrame) -> list[ColumnSummary]:
-    """Columns of one value a row: others are counted, and not looked into."""
-    from penstock.profiling.summary import kind_of
-
-    made = [ColumnSummary(name, type_, kind_of(type_), 0, 0, 0, 0) for name, type_ in frame.dtypes]
-    return of_kind(made, "number", "text", "boolean", "time")
 
 
 def _different(frame: DataFrame) -> int:

@@ -15,6 +15,7 @@ from penstock.report.scale import short
 Plain = Mapping[str, Any]
 
 #: Figures in the order of a run, and what they are called; see :mod:`penstock.run.figures`.
+_LONG_S = 100  # from here on, hundredths of a second say nothing
 _COUNTS = (
     ("produced", "rows the transform gave"),
     ("outside", "outside the window"),
@@ -303,4 +304,4 @@ def _sum(figures: Plain, *names: str) -> int | None:
 
 
 def _seconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:,.2f}" if value < 100 else short(value)  # noqa: PLR2004
+    return None if value is None else f"{value:,.2f}" if value < _LONG_S else short(value)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 _SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _PLAIN = 10_000  # below, a number is written out
+_LAST_UNIT = 1e3  # from here on the greatest unit has no greater one to take
+_DIGITS = 300  # beyond, a double has none, and round fails
 _SMALL = 1e-3  # below, it is written with an exponent
 _MOST = 1e300  # size of a value that can be drawn
 _SAME = 1e-9  # a range less than this share of its values is none
@@ -78,7 +80,7 @@ def short(value: float | None) -> str:
     if size >= _PLAIN:
         unit, name = next((one for one in _SIZES if size >= one[0]), _SIZES[-1])
         scaled = value / unit
-        return f"{scaled:.3g}{name}" if abs(scaled) < 1e3 else f"{scaled:,.0f}{name}"  # noqa: PLR2004
+        return f"{scaled:.3g}{name}" if abs(scaled) < _LAST_UNIT else f"{scaled:,.0f}{name}"
     if size and size < _SMALL:
         return f"{value:.1e}"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
@@ -91,4 +93,4 @@ def _bounded(value: float) -> float:
 def _rounded(value: float, step: float) -> float:
     """Without the digits that a float has beyond its step."""
     digits = 2 - math.floor(math.log10(step))
-    return round(value, digits) if abs(digits) < 300 else value  # noqa: PLR2004
+    return round(value, digits) if abs(digits) < _DIGITS else value

@@ -26,6 +26,7 @@ from penstock.run.ingest import explained
 from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
 from penstock.stage.spark import source_schema, transformed
+from penstock.storage import hadoop_path
 from penstock.streaming.admission import (
     check_stores,
     has_windows,
@@ -296,7 +297,7 @@ class _Run:
         if kind == "windows":
             frame = self._windows(frame, others)
         writer = frame.writeStream.foreachBatch(sink).outputMode("update")
-        writer = writer.option("checkpointLocation", _hadoop(places.checkpoint))
+        writer = writer.option("checkpointLocation", hadoop_path(places.checkpoint))
         writer = writer.queryName(f"penstock {self._pipeline.group.name}")
         if self._asked.available_now:
             return writer.trigger(availableNow=True)
@@ -332,8 +333,3 @@ def _tune(context: Context, kind: Kind, *, resumed: bool) -> None:
             int(conf.get("spark.sql.shuffle.partitions") or 1), spark.defaultParallelism
         )
         conf.set("spark.sql.shuffle.partitions", str(partitions))
-
-
-def _hadoop(path: str) -> str:
-    """As Hadoop's file systems call it."""
-    return path.replace("s3://", "s3a://", 1) if path.startswith("s3://") else path

@@ -156,7 +156,7 @@ def _plain(node: Node) -> Mapping[str, Value]:
     if isinstance(does, Step):
         return {"called": node.name, **json.loads(does.model_dump_json())}
     found = asdict(does)
-    settings = found.pop("settings")
+    settings = found.pop("settings", {})  # a source has none
     if isinstance(does, Destination) and "output_path" in settings:
         found.pop("path")  # the same
     called = {} if isinstance(does, Analysis) else {"called": node.name}

@@ -35,7 +35,7 @@ from penstock.wrangle.source import FORMATS, Source
 from penstock.wrangle.step import DEFAULT, Step
 
 _MOST_BYTES = 1 << 20
-_SOURCE_KEYS = {one.name for one in fields(Source)} - {"name", "service", "query", "settings"}
+_SOURCE_KEYS = {one.name for one in fields(Source)} - {"name", "service", "query"}
 #: What is no text.
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("header", "multiline", "nested", "filename"), bool),

@@ -15,6 +15,7 @@ from pyspark.sql import functions as fn
 
 from penstock.errors import UsageError
 from penstock.source.files import in_package
+from penstock.storage import hadoop_path
 from penstock.wrangle.call import Call
 from penstock.wrangle.flow import Flow, Input
 from penstock.wrangle.source import FORMATS, Source
@@ -173,8 +174,7 @@ def call(source: Source) -> Call:
     Raises:
         UsageError: Settings that do not go together here.
     """
-    path = source.path.replace("s3://", "s3a://", 1) if source.path.startswith("s3://") else ""
-    path = path or source.path
+    path = hadoop_path(source.path)
     asked = {"nested": source.nested, "filename": source.filename}
     more = {name: True for name, wanted in asked.items() if wanted}
     if source.format != "csv":

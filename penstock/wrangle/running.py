@@ -25,19 +25,21 @@ from penstock.wrangle.step import DEFAULT, Stale, Step, check_columns, stored_in
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_PINNED = {
+PARSER = "spark.sql.legacy.timeParserPolicy"
+#: The session as flows mean it.
+PINNED = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    PARSER: "CORRECTED",
 }
 
 
 @contextmanager
-def pinned(spark: SparkSession) -> Iterator[None]:
-    """The session as flows mean it; as it was, after."""
-    before = {key: spark.conf.get(key, None) for key in _PINNED}
+def pinned(spark: SparkSession, settings: Mapping[str, str] = PINNED) -> Iterator[None]:
+    """The session as flows mean it, or under other settings; as it was, after."""
+    before = {key: spark.conf.get(key, None) for key in settings}
     try:
-        for key, value in _PINNED.items():
+        for key, value in settings.items():
             spark.conf.set(key, value)
         yield
     finally:
@@ -136,7 +138,16 @@ class Run:
         """
         self.frame(wanted)
         fitted, losses = Fitted(self.states), Losses()
-        again = Run(self.flow, self.read, fitted, allow_code=self.allow_code, losses=losses)
+        read = self.flow.sources.keys() & self._digests.keys()  # and not read again
+        again = Run(
+            self.flow,
+            self.read,
+            fitted,
+            allow_code=self.allow_code,
+            losses=losses,
+            _frames={Input(one): self._frames[Input(one)] for one in read},
+            _digests={one: self._digests[one] for one in read},
+        )
         return again.frame(wanted), losses
 
     def _make(self, node: Node) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from penstock.wrangle.call import Value
+from dataclasses import dataclass
 
 FORMATS = ("csv", "parquet", "json", "jsonl", "orc")
 
@@ -47,7 +44,6 @@ class Source:
     as_of: str = ""
     service: str = ""
     query: str = ""
-    settings: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def file_name(self) -> str:

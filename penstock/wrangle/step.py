@@ -151,6 +151,13 @@ def chosen(parameters: Mapping[str, Value], choice: str) -> dict[str, Value]:
     return {}
 
 
+def of_vectors(style: str) -> list[str]:
+    """What makes a vector of little use; nothing of columns."""
+    if style == "vector":
+        return ["a vector is no feature's value: a feature group holds it as text"]
+    return []
+
+
 def block_name(choice: str) -> str:
     """``one_hot_encode_parameters`` of 'One-hot encode'."""
     return f"{choice.lower().replace('-', '_').replace(' ', '_')}_parameters"

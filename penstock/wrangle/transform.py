@@ -16,7 +16,7 @@ from penstock import meaning
 from penstock.errors import ContractError, UsageError
 from penstock.wrangle import document
 from penstock.wrangle.flow import Flow, Input
-from penstock.wrangle.running import Fitted, Run, pinned, plain
+from penstock.wrangle.running import PARSER, PINNED, Fitted, Run, pinned, plain
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import Step
 
@@ -61,7 +61,7 @@ class FlowTransform:
             made = run.frame(self.wanted)
         # Rows are computed after this. Spark 3.5 looks then, and would fail on a date that its
         # parser of before 3.0 had taken; nothing else of ours reads dates by patterns.
-        spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+        spark.conf.set(PARSER, PINNED[PARSER])
         return made
 
     @property

@@ -106,15 +106,8 @@ _SMALL = {
 @pytest.fixture
 def small(spark: SparkSession) -> Iterator[SparkSession]:
     """The session for a few rows; as it was, after."""
-    before = {key: spark.conf.get(key, None) for key in _SMALL}
-    for key, value in _SMALL.items():
-        spark.conf.set(key, value)
-    yield spark
-    for key, old in before.items():
-        if old is None:
-            spark.conf.unset(key)
-        else:
-            spark.conf.set(key, old)
+    with pinned(spark, _SMALL):
+        yield spark
 
 
 def test_every_operator_is_in_one_of_them() -> None:

@@ -121,22 +121,13 @@ def test_the_session_outside_changes_nothing(spark: SparkSession, name: str) -> 
         for source, one in names.items()
     }
     found = []
-    before = {key: spark.conf.get(key, None) for key in _OUTSIDE}
-    try:
-        for settings in (("true", "Asia/Kolkata"), ("false", "UTC")):
-            for key, value in zip(_OUTSIDE, settings, strict=True):
-                spark.conf.set(key, value)
+    for settings in (("true", "Asia/Kolkata"), ("false", "UTC")):
+        with pinned(spark, dict(zip(_OUTSIDE, settings, strict=True))):
             with pinned(spark):
                 run = Run(flow, Reader(spark, FLOWS, inputs), allow_code=True)
                 frame = run.frame(flow.result()).drop("event_time")
             assert tuple(spark.conf.get(key) for key in _OUTSIDE) == settings
             found.append(sorted(map(repr, frame.collect())))
-    finally:
-        for key, old in before.items():
-            if old is None:
-                spark.conf.unset(key)
-            else:
-                spark.conf.set(key, old)
     assert found[0] == found[1]
     assert len(found[0]) == RUNS[name][1]
 

@@ -39,7 +39,7 @@ def test_a_record_is_the_texts_of_its_columns() -> None:
     """By name; a column that is not in it is null."""
     assert AvroPlain(TEXT).values(binary(ROW), COLUMNS) == TOLD
     empty = {**ROW, "level": None, "share": None}
-    assert AvroPlain(TEXT).values(binary(empty), COLUMNS)[::2] == [None] * 3  # type: ignore[index]
+    assert AvroPlain(TEXT).values(binary(empty), COLUMNS)[::2] == [None] * 3  # type: ignore[index]  # a column of texts is there
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_record_is_the_texts_of_its_columns() -> None:
             Decimal("1.2500"),
             "1.2500",
         ),
-        ({"type": "long", "logicalType": "local-timestamp-millis"}, AT, TOLD[3][:-1]),  # type: ignore[index]
+        ({"type": "long", "logicalType": "local-timestamp-millis"}, AT, TOLD[3][:-1]),  # type: ignore[index]  # a column of texts is there
     ],
 )
 def test_each_type_has_one_text(kind: Any, value: Any, text: str) -> None:

@@ -15,6 +15,7 @@ from penstock.wrangle.export import plain
 from penstock.wrangle.export.contract import Fitting
 from penstock.wrangle.export.functions import IMPORTS, Texts
 from penstock.wrangle.export.steps import Cell, Written
+from penstock.wrangle.running import PINNED
 
 _SPARK = {
     "spark.ui.showConsoleProgress": "false",
@@ -115,6 +116,7 @@ def _parameters(wanted: Wanted, written: Written) -> str:
 
 
 def _session(name: str) -> str:
+    pins = "\n".join(f'spark.conf.set("{key}", "{value}")' for key, value in PINNED.items())
     return f"""{IMPORTS}
 
 import json
@@ -140,9 +142,7 @@ conf.mkdir(exist_ok=True)
 (conf / "local.yaml").write_text("{{}}")
 spark = spark_session(load(conf, "local").spark, "notebook")
 # The steps mean what they mean without ANSI mode and in UTC.
-spark.conf.set("spark.sql.ansi.enabled", "false")
-spark.conf.set("spark.sql.session.timeZone", "UTC")
-spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")"""
+{pins}"""
 
 
 def _contract(wanted: Wanted, result: str, texts: Texts) -> Iterator[Cell]:

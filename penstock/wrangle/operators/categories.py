@@ -36,6 +36,7 @@ from penstock.wrangle.step import (
     chosen,
     listed,
     names,
+    of_vectors,
     output_names,
 )
 
@@ -334,9 +335,7 @@ class OneHot(_Encode):
 
     def cautions(self) -> list[str]:
         """What makes a vector of little use."""
-        if self.style == "vector":
-            return ["a vector is no feature's value: a feature group holds it as text"]
-        return []
+        return of_vectors(self.style)
 
     def sentence(self) -> str:
         """One sentence."""

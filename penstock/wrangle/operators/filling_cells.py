@@ -33,7 +33,7 @@ def fill_cells(
     made = put(frame, {output: filled(at(column), constant)})
     if leftovers != "drop":
         return made
-    return made.where(fn.coalesce(fn.forall(at(output), fn.isnotnull), fn.lit(True)))  # noqa: FBT003
+    return made.where(fn.coalesce(fn.forall(at(output), fn.isnotnull), fn.expr("true")))
 
 
 def filled_values(values: list[Any], strategy: str, constant: object, leftovers: str) -> list[Any]:

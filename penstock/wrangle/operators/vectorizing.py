@@ -23,6 +23,7 @@ from penstock.wrangle.step import (
     chosen,
     listed,
     names,
+    of_vectors,
     output_names,
 )
 
@@ -256,9 +257,7 @@ class Vectorize(Step):
 
     def cautions(self) -> list[str]:
         """What makes a vector of little use."""
-        if self.style == "vector":
-            return ["a vector is no feature's value: a feature group holds it as text"]
-        return []
+        return of_vectors(self.style)
 
     def sentence(self) -> str:
         """One sentence."""
