@@ -66,6 +66,15 @@ class Sent:
     nanos: np.ndarray
 
 
+def events(start: int, count: int) -> pd.DataFrame:
+    """Flights in the order of the file, over and over, each time a year later."""
+    of = flights.flights()
+    at = np.arange(start, start + count)
+    found = of.iloc[at % len(of)].reset_index(drop=True)
+    year = pd.Series(2013 + at // len(of)).astype(str)
+    return found.assign(year=year, time_hour=year + found["time_hour"].str[4:])
+
+
 def keys_of(arm: str, of: pd.DataFrame) -> pd.Series[str]:
     """What tells, in a record of an arm, which event is the newest in it; empty for none."""
     if arm == "per_event":
@@ -82,22 +91,21 @@ def key_in(arm: str, entry: journal.Entry) -> str:
 
 
 def produce(servers: str, start: int, rate: float, seconds: float, out: Path) -> None:
-    """Send so many events a second, in the order of the file, over and over; note when."""
-    of = flights.flights()
+    """Send so many events a second; note when."""
+    count = int(rate * seconds)
+    of = events(start, count)
     values = [json.dumps(one).encode() for one in of.to_dict("records")]
     names = (of["carrier"] + of["flight"]).str.encode("ascii").tolist()
     producer = Producer(
         {"bootstrap.servers": servers, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000}
     )
-    count = int(rate * seconds)
     at, began = np.zeros(count, np.int64), time.monotonic()
     for n in range(count):
         wait = began + n / rate - time.monotonic()
         if wait > 0.002:
             producer.poll(wait)
         at[n] = time.monotonic_ns()
-        row = (start + n) % len(values)
-        producer.produce("flights", values[row], names[row])
+        producer.produce("flights", values[n], names[n])
     producer.flush(30)
     np.save(out, at)
 
@@ -110,7 +118,6 @@ class Arm:
     folder: Path
     broker: Broker
     process: subprocess.Popen[bytes]
-    all_keys: pd.Series[str]
     next: int = 0
     unread: int = 0  # sent before it read: it begins at the newest
 
@@ -127,9 +134,9 @@ class Arm:
         words = [self.broker.address, str(self.next), str(rate), str(seconds), str(out)]
         subprocess.run([sys.executable, "-m", "bench.stream", "--produce", *words], check=True)
         at = np.load(out)
-        rows = np.arange(self.next, self.next + len(at)) % len(self.all_keys)
+        keys = keys_of(self.name, events(self.next, len(at)))
         self.next += len(at)
-        return Sent(self.all_keys.iloc[rows].reset_index(drop=True), at)
+        return Sent(keys, at)
 
     def settled(self) -> None:
         """Wait until all that was sent has been read."""
@@ -139,7 +146,7 @@ class Arm:
 
     def fresh(self, sent: Sent, since: float, until: float) -> np.ndarray:
         """Seconds, of records applied for events that were sent in a part of the time."""
-        events = pd.DataFrame({"key": sent.keys, "sent": sent.nanos}).query("key != ''")
+        told = pd.DataFrame({"key": sent.keys, "sent": sent.nanos}).query("key != ''")
         applied = pd.DataFrame(
             [
                 (key_in(self.name, one), one.nanos)
@@ -148,8 +155,9 @@ class Arm:
             ],
             columns=["key", "applied"],
         ).sort_values("applied")
-        events = events.sort_values("sent")
-        pairs = pd.merge_asof(applied, events, left_on="applied", right_on="sent", by="key")
+        applied = applied.astype({"applied": np.int64})
+        told = told.sort_values("sent")
+        pairs = pd.merge_asof(applied, told, left_on="applied", right_on="sent", by="key")
         begun = (pairs["sent"] - sent.nanos[0]) / 1e9
         chosen = pairs[(begun >= since) & (begun < until)]
         took: np.ndarray = (chosen["applied"] - chosen["sent"]).to_numpy(dtype=float)
@@ -245,7 +253,7 @@ def running(name: str) -> Iterator[tuple[Arm, float]]:
                     stderr=subprocess.STDOUT,
                 )
             try:
-                arm = Arm(name, folder, broker, process, keys_of(name, flights.flights()))
+                arm = Arm(name, folder, broker, process)
                 yield arm, _until_it_reads(arm, began)
             finally:
                 process.send_signal(signal.SIGTERM)

@@ -1,14 +1,12 @@
-"""A transform over the rows of a folder: put together once, run on whatever lies there.
+"""A transform over the rows of one batch after another: put together once a run.
 
 Putting a transform together asks the JVM for each of its expressions, and analyses each step: for
-the flights' own 0.3 to 0.7 s, more than all the rest of a small batch. So it is done once a run.
-For each batch Spark lists the folder anew and plans what it has analysed.
+the flights' own 0.3 to 0.7 s, more than all the rest of a small batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,11 +14,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from penstock.contract import Pipeline
 from penstock.gate import Bounds
-from penstock.session import spark_line
 from penstock.stage.report import Report
 from penstock.stage.spark import source_schema, transformed, wanted_columns
 from penstock.stage.tasks import gate_source
 from penstock.storage import Storage
+from penstock.streaming.plan import Plan
 
 _ROWS = "rows-"  # how gate_source names files of fit rows
 
@@ -48,7 +46,8 @@ class Rows:
     ) -> None:
         self._spark, self._pipeline, self._streamed = spark, pipeline, streamed
         self.others, self._folder, self._storage = others, folder, storage
-        self._made: DataFrame | None = None
+        self._path = f"{folder}/{_ROWS}of-batch.parquet"
+        self._plan = Plan(self._put_together, self._path, storage)
 
     def gate(self, batches: Iterable[pa.RecordBatch]) -> Report:
         """Put raw rows through the source gate; what passes takes the place of what was there."""
@@ -62,20 +61,14 @@ class Rows:
         Raises:
             ContractError: It gives no DataFrame, or lacks a feature.
         """
-        if self._pipeline.transform is None:
-            return self._as_they_are(gated)
-        if self._made is None:
-            self._made = self._put_together()
-        for leaf in _leaves(self._made):
-            if leaf.getClass().getSimpleName() == "LogicalRelation":
-                leaf.relation().location().refresh()
-        return collected(self._made.select("*"))
+        rows = self._as_they_are(gated)
+        return rows if self._pipeline.transform is None else self._plan.run(rows)
 
     def _put_together(self) -> DataFrame:
         reader = self._spark.read.schema(source_schema(self._pipeline.sources[self._streamed]))
         # The gate wrote proleptic Gregorian days; Spark 3.5 would ask before 1900 and 1582.
         reader = reader.option("datetimeRebaseMode", "CORRECTED")
-        rows = reader.option("pathGlobFilter", f"{_ROWS}*").parquet(self._folder)
+        rows = reader.parquet(self._path)
         made = transformed(self._pipeline, {**self.others, self._streamed: rows})
         return wanted_columns(made, self._pipeline.group)
 
@@ -91,22 +84,3 @@ def forget_rows(storage: Storage, folder: str) -> None:
     """Remove the rows that a folder has; those that were put aside stay."""
     there = storage.list(folder)
     storage.delete_all([one for one in there if one.rsplit("/", 1)[-1].startswith(_ROWS)])
-
-
-def _leaves(frame: DataFrame) -> list[Any]:
-    """Leaves of its plan, as the JVM has them."""
-    leaves: Any = frame._jdf.queryExecution().analyzed().collectLeaves()  # noqa: SLF001 - Spark tells its plans to Java alone
-    return [leaves.apply(n) for n in range(leaves.size())]
-
-
-def collected(frame: DataFrame) -> pa.Table:
-    """All rows, on the driver, by one Spark job without Python's workers."""
-    if spark_line() != "3.5":
-        found: pa.Table = frame.toArrow()
-        return found
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    schema, private = to_arrow_schema(frame.schema), cast("Any", frame)
-    batches = private._collect_as_arrow()  # noqa: SLF001 - what toPandas is made of in 3.5
-    # The batches' instants bear the session's time zone.
-    return pa.Table.from_batches(batches).cast(schema) if batches else schema.empty_table()

@@ -12,7 +12,7 @@ from penstock.streaming.batch import Batch, keep, read_batch
 from penstock.streaming.delivery import deliver
 from penstock.streaming.meter import Meter
 from penstock.streaming.offsets import Offsets, events_between, offsets_of
-from penstock.streaming.rows import collected
+from penstock.streaming.plan import collected
 from penstock.streaming.staging import Staging
 from penstock.streaming.tail import Tail
 

@@ -41,7 +41,8 @@ from penstock.streaming.gating import taken_up
 from penstock.streaming.messages import Messages
 from penstock.streaming.offsets import Offsets
 from penstock.streaming.places import StreamPlaces
-from penstock.streaming.rows import Rows, collected
+from penstock.streaming.plan import collected
+from penstock.streaming.rows import Rows
 from penstock.streaming.steps import Kind
 
 Longs = npt.NDArray[np.int64]

@@ -12,6 +12,7 @@ from pyspark.sql import functions as fn
 from penstock.wrangle import trained as stored_state
 from penstock.wrangle.call import Call, State, Value
 from penstock.wrangle.columns import at, put
+from penstock.wrangle.operators.counting import occurrences
 from penstock.wrangle.step import (
     Names,
     Share,
@@ -84,16 +85,10 @@ class ReplaceRare(Step):
     def fit(self, frame: DataFrame) -> State:
         """Common values by column, as text. One job."""
         check_columns(self.kind, self.columns, frame.columns)
-        texts = fn.array(*[at(one).cast("string") for one in self.columns])
-        rows = (
-            frame.select(fn.posexplode(texts).alias("place", "value"))
-            .groupBy("place", "value")
-            .count()
-            .collect()
-        )
+        rows = occurrences(frame, [at(one).cast("string") for one in self.columns])
         found: dict[str, list[str | None]] = {}
         for place, column in enumerate(self.columns):
-            own = [(one["value"], one[2]) for one in rows if one["place"] == place]
+            own = [(value, count) for at_place, value, count in rows if at_place == place]
             least = max(
                 self.fraction_threshold * sum(figure for _, figure in own), self.absolute_threshold
             )

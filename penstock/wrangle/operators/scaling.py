@@ -31,7 +31,6 @@ from penstock.wrangle.step import (
 )
 
 _QUANTILE_ERROR = 0.001  # that of Spark's RobustScaler
-_STATISTICS = ("mean", "std", "min", "max")
 
 
 def scale_columns(
@@ -124,9 +123,11 @@ class Scale(Step):
         check_columns(self.kind, self.columns, frame.columns)
         if self.scaler is Scaler.ROBUST:
             return self._quantiles(frame)
-        row = frame.agg(*[_summary(one) for one in self.columns]).first()
+        standard = self.scaler is Scaler.STANDARD
+        asked, found = (_moments, _spread) if standard else (_extremes, _range)
+        row = frame.agg(*[asked(one) for one in self.columns]).first()
         assert row is not None  # an aggregate without groups is one row
-        return {column: _found(row[n]) for n, column in enumerate(self.columns)}
+        return {column: found(row[n]) for n, column in enumerate(self.columns)}
 
     def _quantiles(self, frame: DataFrame) -> State:
         places = [str(n) for n in range(len(self.columns))]
@@ -202,20 +203,36 @@ def _number(column: str) -> Column:
     return fn.when(~fn.isnan(value), value)
 
 
-def _summary(column: str) -> Column:
-    """Spark's own summary, as its scalers take it; what is no number weighs nothing."""
+def _extremes(column: str) -> Column:
+    """Least and greatest, which are no matter of arithmetic: plain aggregates will do."""
+    value = _number(column)
+    return fn.struct(fn.min(value).alias("min"), fn.max(value).alias("max"))
+
+
+def _range(row: Row) -> State | None:
+    """Of one column's extremes; None without any value."""
+    if row["min"] is None:
+        return None
+    return {
+        "min": row["min"],
+        "max": row["max"],
+        "absolute": max(abs(row["min"]), abs(row["max"])),
+    }
+
+
+def _moments(column: str) -> Column:
+    """Spark's own summary, as its StandardScaler takes it; what is no number weighs nothing."""
     value = _number(column)
     vector = array_to_vector(fn.array(fn.coalesce(value, fn.lit(0.0))))
     weight = value.isNotNull().cast("double")
-    return Summarizer.metrics(*_STATISTICS, "count").summary(vector, weight)
+    return Summarizer.metrics("mean", "std", "count").summary(vector, weight)
 
 
-def _found(row: Row) -> State | None:
+def _spread(row: Row) -> State | None:
     """Of one column's summary; None without any value."""
     if not row["count"]:
         return None
-    found = {name: float(row[name][0]) for name in _STATISTICS}
-    return {**found, "absolute": max(abs(found["min"]), abs(found["max"]))}
+    return {name: float(row[name][0]) for name in ("mean", "std")}
 
 
 def _hashed(scaler: Scaler, own: Mapping[str, Value]) -> dict[str, Value]:
