@@ -6,8 +6,9 @@ An arm is a feature group of the flights project, fed by ``penstock stream`` fro
 stand-in answers each call 10 ms late and notes when it applied each record. Freshness of a record
 is from the sending of the newest event in it to that moment and the 10 ms: measured outside
 penstock. After half a minute 1,000 events a second are measured for three minutes; then steps of a
-quarter of a minute ask for more, until what comes out is staler at the end of a step than at its
-beginning. Missed targets are printed as such and never fail the run.
+quarter of a minute ask for more, until the lag grows: half of what is sent in the last third of a
+step is staler than half of the third before (p99 tells of the commit each ten seconds). Missed
+targets are printed as such and never fail the run.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Sent:
 
 
 def events(start: int, count: int) -> pd.DataFrame:
-    """Flights in the order of the file, over and over, each time a year later."""
-    of = flights.flights()
+    """Flights in the order of their hours, over and over, each time a year later."""
+    of = flights.flights().sort_values("time_hour", kind="stable")  # the file has October second
     at = np.arange(start, start + count)
     found = of.iloc[at % len(of)].reset_index(drop=True)
     year = pd.Series(2013 + at // len(of)).astype(str)
@@ -196,7 +197,7 @@ def measured(name: str) -> dict[str, Any]:
 
 
 def taken(arm: Arm, rate: int) -> dict[str, Any]:
-    """Whether a rate is taken: what is sent at the end is as fresh as what is sent before."""
+    """Whether a rate is taken: events sent at the end are, by half, as fresh as those before."""
     sent = arm.send(rate, STEP_S)
     arm.settled()
     reached = (len(sent.nanos) - 1) / ((sent.nanos[-1] - sent.nanos[0]) / 1e9)
@@ -205,7 +206,7 @@ def taken(arm: Arm, rate: int) -> dict[str, Any]:
     flat = (
         first is not None
         and last is not None
-        and last["p99"] <= max(1.5 * first["p99"], first["p99"] + 0.5)
+        and last["p50"] <= max(1.5 * first["p50"], first["p50"] + 0.5)
     )
     reached_it = reached >= 0.95 * rate
     return {"rate": rate, "sent": round(reached), "last": last, "flat": bool(flat and reached_it)}

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from penstock.session import spark_line
 from penstock.storage import Storage
 
-LENGTH = 1 << 20  # bytes: some thousands of rows; less than Spark cuts in two
+LENGTH = 1 << 18  # bytes at first: a thousand rows or two
 _TAIL = 8  # bytes after the footer: its length, and the magic number
 
 
