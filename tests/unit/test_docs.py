@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from bench import stream_page
 from bench.legs import LEGS, outcome
 from bench.matrix_page import NOT_RUN, page
 from penstock.config import Settings
@@ -120,6 +121,13 @@ def test_the_matrix_page_is_that_of_its_results() -> None:
     results = ROOT / "bench" / "results" / "matrix.json"
     wanted = page(json.loads(results.read_text(encoding="utf-8"))) if results.exists() else NOT_RUN
     assert (DOCS / "matrix.md").read_text(encoding="utf-8") == wanted
+
+
+def test_the_page_of_freshness_is_that_of_its_results() -> None:
+    """No figure in it is typed in by hand."""
+    results = ROOT / "bench" / "results" / "stream.json"
+    wanted = stream_page.page(json.loads(results.read_text(encoding="utf-8")))
+    assert (DOCS / "freshness.md").read_text(encoding="utf-8") == wanted
 
 
 def test_a_matrix_says_what_was_not_run_and_what_failed() -> None:

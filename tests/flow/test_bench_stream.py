@@ -1,0 +1,34 @@
+"""``make bench-stream``: how fresh a stream is, and how much it takes, measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.stream_page import MOST, TARGETS_S, page
+from penstock.session import spark_line
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.prove
+@pytest.mark.shows("7.3")
+@pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
+def test_a_stream_is_fresh() -> None:
+    """Both arms at 1,000 events a second and above; what was found is on the page."""
+    done = subprocess.run(
+        ["make", "bench-stream"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((ROOT / "bench" / "results" / "stream.json").read_text())
+    assert set(found["arms"]) == set(TARGETS_S)
+    for name, one in found["arms"].items():
+        assert one["rate"] == 1_000
+        assert one["records"] > 10_000, name
+        assert 0 < one["freshness_s"]["p50"] <= one["freshness_s"]["p99"] <= TARGETS_S[name], one
+        assert one["cpu_s_per_1k"] > 0
+        assert one["max_rate"] >= MOST, one
+    assert (ROOT / "docs" / "freshness.md").read_text() == page(found)
