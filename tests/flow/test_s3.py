@@ -6,6 +6,8 @@ The Feature Store is the embedded one. Not verified on AWS.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,3 +173,42 @@ def test_a_killed_run_is_finished_on_s3(distant: Distant, tmp_path: Path, name: 
     assert len(rows) == ended.json[0]["offline"] > 500
     assert len(rows) == len(set(features(rows)))
     assert len({row["write_time"] for row in rows}) == 1
+
+
+PLAN = """
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from penstock.bucket import hadoop, storage_of
+from penstock.config import load
+from penstock.session import spark_session
+from penstock.streaming.plan import Plan
+
+bucket, url, conf = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+told = {"lake": f"s3://{bucket}/lake", "aws.s3_endpoint_url": url}
+settings = load(conf, "local", told)
+spark = spark_session(settings.spark, "plan", hadoop(settings))
+spark.conf.set("spark.sql.adaptive.enabled", "false")
+path = f"s3://{bucket}/state/rows.parquet"
+storage = storage_of(path, settings)
+plan = Plan(lambda: spark.read.parquet(path).selectExpr("n * 2 as n"), path, storage)
+for count in (3, 5, 2):
+    print("ROWS", *plan.run(pa.table({"n": range(count)})).column("n").to_pylist())
+print("ROWS", plan._planned is not None)
+"""
+
+
+def test_a_plan_runs_again_over_an_object(distant: Distant, tmp_path: Path) -> None:
+    """What a stream's batch is read from is written anew each time, under the same name."""
+    script = tmp_path / "plan.py"
+    script.write_text(PLAN, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script, distant.bucket, distant.url, distant.small.root / "conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [one[5:] for one in done.stdout.splitlines() if one.startswith("ROWS")]
+    assert found == ["0 2 4", "0 2 4 6 8", "0 2", "True"], done.stderr[-3_000:]
