@@ -282,6 +282,35 @@ def test_flight_delays_knows_nothing_of_the_future(job: Job) -> None:
 
 @pytest.mark.prove
 @pytest.mark.shows("6.3")
+def test_features_carry_signal(job: Job) -> None:
+    """The model of the README on what was built: it does better than the schedule alone."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (program,) = (
+        one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "flight_delays" in one
+    )
+    (job.folder / ".penstock").mkdir()
+    (job.folder / ".penstock" / "lake").symlink_to(job.folder / "lake")
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=job.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    found = {name: float(auc) for name, auc in re.findall(r"(\w[\w ]*): AUC (\S+)", said.stdout)}
+    told = {
+        name: float(auc)
+        for name, auc in re.findall(
+            r"^\| (baseline|with features) \|.*\| (\S+) \|$", text, re.MULTILINE
+        )
+    }
+    assert set(found) == set(told) == {"baseline", "with features"}, said.stderr[-2_000:]
+    assert found["with features"] > found["baseline"] + 0.03
+    assert all(abs(found[name] - told[name]) <= 0.01 for name in told), found
+
+
+@pytest.mark.shows("6.3")
 def test_flight_delays_of_one_day(job: Job) -> None:
     """The flights of a day of UTC alone; and none of them by an instant before all was written."""
     day = ["--start", "2013-07-01", "--end", "2013-07-02T00:00:00Z", "--json"]
