@@ -42,7 +42,7 @@ steps:
   - one_hot: {columns: [origin], output: "at airport", type: integer}
   - date_parts: {column: time_hour, parts: [month, hour], mode: cyclic}
   - event_time: {column: time_hour}
-  - formula: {formula: "concat_ws('-', 'NYC', cast(visib as string), event_time)", output: reading}
+  - formula: {formula: "concat_ws('-', origin, event_time)", output: reading}
   - drop_columns: {columns: [year, month, day, hour, time_hour, wind_gust, wind_dir]}
 """
 _RUN = """
