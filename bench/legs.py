@@ -6,6 +6,7 @@ files to four feature groups in an embedded AWS, and the tests of the service (`
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -66,9 +67,14 @@ LEGS = (
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of that version that starts; None where the machine has none."""
-    for name in (f"python{version}", "python3"):
-        program = shutil.which(name)
+    """A Python of that version that starts; None where the machine has none.
+
+    Those that pyenv has installed are found whether or not it is told to use them.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    managed = sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
+    named = (shutil.which(f"python{version}"), shutil.which("python3"))
+    for program in (*named, *map(str, managed)):
         if program is None:
             continue
         code = "import sys; print('%d.%d' % sys.version_info[:2])"

@@ -1,7 +1,7 @@
 """``make matrix``: flights and the service tests on every supported line, and a table of it.
 
     python -m bench.matrix                     # all legs; writes docs/matrix.md
-    python -m bench.matrix --legs 4.0,oldest   # some, shown only
+    python -m bench.matrix --legs 4.0,oldest   # some; the other rows of the table stay
     python -m bench.matrix --legs 4.0 --setup  # only make their environments
 
 It needs pip's registry, git and Java 17; a leg takes about ten minutes on two cores. What went
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code 0 where every leg that ran passed; 1 where one failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     names = ",".join(one.name for one in LEGS)
-    parser.add_argument("--legs", help=f"only these of {names}; docs/matrix.md stays as it is")
+    parser.add_argument("--legs", help=f"only these of {names}; other rows of the table stay")
     parser.add_argument("--setup", action="store_true", help="only make the environments")
     asked = parser.parse_args(arguments)
     wanted = [one for one in LEGS if asked.legs is None or one.name in asked.legs.split(",")]
@@ -215,18 +215,25 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{leg.name} …", flush=True)
         row = run_leg(leg, setup_only=asked.setup)
         print(f"{leg.name}: {row['state']} {row.get('why', '')} {row.get('tests', '')}", flush=True)
-        rows.append(row)
-    if asked.legs is None and not asked.setup:
-        made = {
-            "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "legs": rows,
-        }
-        text = json.dumps(made, indent=2, sort_keys=True)
-        (RESULTS / "matrix.json").write_text(f"{text}\n", encoding="utf-8")
-        PAGE.write_text(page(made), encoding="utf-8")
-        print(f"The table is in {PAGE.relative_to(ROOT)}.")
+        rows.append({**row, "date": f"{datetime.now(timezone.utc):%Y-%m-%d}"})
+    if not asked.setup:
+        _write(rows)
     return 1 if any(one["state"] == "failed" for one in rows) else 0
+
+
+def _write(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table; rows of legs that were not run now stay as they were."""
+    file = RESULTS / "matrix.json"
+    before = json.loads(file.read_text(encoding="utf-8"))["legs"] if file.exists() else []
+    found = {one["leg"]: one for one in (*before, *rows)}
+    made = {
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "legs": [found[one.name] for one in LEGS if one.name in found],
+    }
+    text = json.dumps(made, indent=2, sort_keys=True)
+    file.write_text(f"{text}\n", encoding="utf-8")
+    PAGE.write_text(page(made), encoding="utf-8")
+    print(f"The table is in {PAGE.relative_to(ROOT)}.")
 
 
 if __name__ == "__main__":

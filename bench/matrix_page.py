@@ -24,13 +24,23 @@ NOT_RUN = (
     f"{_HEAD}**Not run yet on this version**: `make matrix` writes the table here, with the date.\n"
     f"{_AFTER}"
 )
-_COLUMNS = ("leg", "Spark", "Python", "Delta", "boto3", "pyarrow", "flights", "service tests")
+_COLUMNS = (
+    "leg",
+    "run on",
+    "Spark",
+    "Python",
+    "Delta",
+    "boto3",
+    "pyarrow",
+    "flights",
+    "service tests",
+)
 
 
 def page(made: Mapping[str, Any]) -> str:
     """The page."""
     lines = [
-        f"Run on {made['date']}, {made['machine']}.\n",
+        f"On {made['machine']}.\n",
         f"| {' | '.join(_COLUMNS)} |",
         f"|{'---|' * len(_COLUMNS)}",
         *(f"| {' | '.join(_cells(one))} |" for one in made["legs"]),
@@ -42,6 +52,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     there = row.get("versions", {})
     head = [
         row["leg"],
+        row["date"],
         there.get("pyspark", row["spark"]),
         there.get("python", row["python"]),
         *(there.get(one, "") for one in ("delta-spark", "boto3", "pyarrow")),
