@@ -201,7 +201,9 @@ class Authority:
         _openssl(
             self.folder,
             "req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-            "-subj /CN=authority -keyout ca.key -out ca.pem",
+            # Python 3.13 takes no authority that does not say it is one.
+            "-subj /CN=authority -addext keyUsage=critical,keyCertSign,cRLSign "
+            "-keyout ca.key -out ca.pem",
         )
         return self
 
