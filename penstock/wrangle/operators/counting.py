@@ -36,7 +36,11 @@ def counts(
         keys: What to count of each, as text, null where it does not count; else the values.
     """
     texts = keys or [fn.when(~is_missing(frame, one), at(one).cast("string")) for one in columns]
-    rows = [one for one in occurrences(frame, texts) if one[1] is not None]
+    rows = [
+        (place, value, count)
+        for place, value, count in occurrences(frame, texts)
+        if value is not None
+    ]
     found: dict[str, dict[str, int]] = {one: {} for one in columns}
     for place, value, count in sorted(rows, key=lambda one: (-one[2], _as_java_orders(one[1]))):
         found[columns[place]][value] = count
