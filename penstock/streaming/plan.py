@@ -83,7 +83,7 @@ def repeats(frame: DataFrame, path: str) -> bool:
         return False
     wanted = sum(_reads(one, path) for one in _relations(query.optimizedPlan()))
     nodes = list(_nodes(query.executedPlan()))
-    scans = [one.relation() for one in nodes if _name(one) == "FileSourceScanExec"]
+    scans = [one.relation() for one in nodes if name_of(one) == "FileSourceScanExec"]
     asks = any(one.subqueries().size() for one in nodes)
     return not asks and 0 < sum(_reads(one, path) for one in scans) == wanted
 
@@ -99,20 +99,25 @@ def _relations(plan: Any) -> list[Any]:
     """What a logical plan reads of files."""
     leaves = plan.collectLeaves()
     found = [leaves.apply(n) for n in range(leaves.size())]
-    return [one.relation() for one in found if _name(one) == "LogicalRelation"]
+    return [one.relation() for one in found if name_of(one) == "LogicalRelation"]
 
 
 def _nodes(plan: Any) -> Iterator[Any]:
     """Nodes of a physical plan that no exchange is above of."""
-    if "Exchange" in _name(plan):
-        return
-    yield plan
-    children = plan.children()
-    for n in range(children.size()):
-        yield from _nodes(children.apply(n))
+    if "Exchange" not in name_of(plan):
+        yield plan
+        for child in children_of(plan):
+            yield from _nodes(child)
 
 
-def _name(node: Any) -> str:
+def children_of(node: Any) -> list[Any]:
+    """Nodes right below a node of a plan."""
+    found = node.children()
+    return [found.apply(n) for n in range(found.size())]
+
+
+def name_of(node: Any) -> str:
+    """Name of a node's class, such as ``Project``."""
     return str(node.getClass().getSimpleName())
 
 

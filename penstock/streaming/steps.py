@@ -17,6 +17,7 @@ from pyspark.sql import functions as fn
 from penstock.contract import Pipeline
 from penstock.errors import UsageError
 from penstock.stage.spark import source_schema, transformed
+from penstock.streaming.plan import children_of, name_of
 
 Kind = Literal["rows", "windows"]
 
@@ -68,7 +69,7 @@ def kind_of(
         raise UsageError(message, "Name the source that is the stream: streams.GROUP.source")
     nodes = list(_nodes(made._jdf.queryExecution().analyzed()))  # noqa: SLF001 - Spark tells its plans to Java alone
     reasons = [why for why in map(_problem, nodes) if why is not None]
-    names = {_name(one) for one in nodes}
+    names = {name_of(one) for one in nodes}
     collects = sorted(names & _OPEN)
     if collects and "EventTimeWatermark" not in names:
         reasons.append(f"{collects[0]} without a watermark would keep all rows for ever")
@@ -87,21 +88,15 @@ def _streaming(spark: SparkSession, pipeline: Pipeline, streamed: str) -> DataFr
 
 def _nodes(plan: Any) -> Iterator[Any]:
     """Nodes of a plan that stream."""
-    if not plan.isStreaming():
-        return
-    yield plan
-    children = plan.children()
-    for n in range(children.size()):
-        yield from _nodes(children.apply(n))
-
-
-def _name(node: Any) -> str:
-    return str(node.getClass().getSimpleName())
+    if plan.isStreaming():
+        yield plan
+        for child in children_of(plan):
+            yield from _nodes(child)
 
 
 def _problem(node: Any) -> str | None:
     """Why a node cannot stream; None where it can."""
-    name = _name(node)
+    name = name_of(node)
     if name == "Join":
         return _join_problem(node)
     if name in _ROWS or name in _OPEN:
