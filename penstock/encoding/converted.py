@@ -39,7 +39,7 @@ def flat(array: pa.Array) -> pa.Array:
         return flat(array.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
         return flat(pc.run_end_decode(array))
-    if str(kind) in ("large_string", "string_view"):  # pyarrow knows views since 16
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pc.cast(array, pa.string())
     return array
 

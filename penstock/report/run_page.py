@@ -14,8 +14,8 @@ from penstock.report.scale import short
 
 Plain = Mapping[str, Any]
 
-#: Figures in the order of a run, and what they are called; see :mod:`penstock.run.figures`.
 _LONG_S = 100  # from here on, hundredths of a second say nothing
+#: Figures in the order of a run, and what they are called; see :mod:`penstock.run.figures`.
 _COUNTS = (
     ("produced", "rows the transform gave"),
     ("outside", "outside the window"),

@@ -39,6 +39,7 @@ class Plan:
         self._length = LENGTH
         self._steps: DataFrame | None = None
         self._planned: DataFrame | None = None  # None where it must be planned anew
+        self._judged = False  # whether that is known of files of this length
 
     def run(self, rows: pa.Table) -> pa.Table:
         """What the steps make of these rows, by one Spark job without Python's workers.
@@ -49,7 +50,7 @@ class Plan:
         data = _parquet(rows)
         while self._length < len(data):
             self._length *= 2
-            self._planned = None
+            self._planned, self._judged = None, False
         with self._storage.create(self._path) as file:  # what it holds is lost with the run
             file.write(padded(data, self._length))
         if self._steps is None:
@@ -58,7 +59,9 @@ class Plan:
             for one in _relations(self._steps._jdf.queryExecution().analyzed()):  # noqa: SLF001 - Spark tells its plans to Java alone
                 one.location().refresh()
             planned = self._steps.select("*")
-            self._planned = planned if repeats(planned, self._path) else None
+            if not self._judged:
+                self._planned = planned if repeats(planned, self._path) else None
+                self._judged = True
             return collected(planned)
         return collected(self._planned)
 
@@ -89,17 +92,14 @@ def repeats(frame: DataFrame, path: str) -> bool:
 
 
 def _reads(relation: Any, path: str) -> bool:
-    roots = relation.location().rootPaths()
-    return any(
-        urlsplit(str(roots.apply(n))).path == urlsplit(path).path for n in range(roots.size())
-    )
+    roots = map(str, _listed(relation.location().rootPaths()))
+    return any(urlsplit(one).path == urlsplit(path).path for one in roots)
 
 
 def _relations(plan: Any) -> list[Any]:
     """What a logical plan reads of files."""
-    leaves = plan.collectLeaves()
-    found = [leaves.apply(n) for n in range(leaves.size())]
-    return [one.relation() for one in found if name_of(one) == "LogicalRelation"]
+    leaves = _listed(plan.collectLeaves())
+    return [one.relation() for one in leaves if name_of(one) == "LogicalRelation"]
 
 
 def _nodes(plan: Any) -> Iterator[Any]:
@@ -112,13 +112,17 @@ def _nodes(plan: Any) -> Iterator[Any]:
 
 def children_of(node: Any) -> list[Any]:
     """Nodes right below a node of a plan."""
-    found = node.children()
-    return [found.apply(n) for n in range(found.size())]
+    return _listed(node.children())
 
 
 def name_of(node: Any) -> str:
     """Name of a node's class, such as ``Project``."""
     return str(node.getClass().getSimpleName())
+
+
+def _listed(found: Any) -> list[Any]:
+    """What a sequence of Scala's has."""
+    return [found.apply(n) for n in range(found.size())]
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from pyspark.sql import DataFrame
 
@@ -28,7 +27,7 @@ from penstock.run.mode import mode_of
 from penstock.run.places import offline_path, state_folder
 from penstock.session import spark_line
 from penstock.stage.spark import source_schema, transformed
-from penstock.storage import hadoop_path
+from penstock.storage import hadoop_path, is_s3
 from penstock.streaming.admission import (
     check_stores,
     has_windows,
@@ -333,7 +332,7 @@ def _tune(context: Context, kind: Kind, found: Opened) -> None:
     """Settings by which small batches are quick. None of them changes a row."""
     conf, spark = context.spark.conf, context.spark.sparkContext
     conf.set("spark.sql.adaptive.enabled", "false")
-    if urlsplit(found.places.checkpoint).scheme in ("", "file"):
+    if not is_s3(found.places.checkpoint):
         # The other one starts a program of the system for each mode and link it asks for: 45
         # processes a batch instead of 15, a quarter of all its CPU seconds (measured).
         place = _STREAMING if spark_line() in ("3.5", "4.0") else f"{_STREAMING}.checkpointing"

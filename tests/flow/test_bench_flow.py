@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.flow.measured import measured
 
 
 @pytest.mark.prove
 @pytest.mark.shows("8.6")
 def test_a_flow_costs_little_more_than_a_program() -> None:
     """A million rows of thirty columns, twenty steps; both write the same rows, or it fails."""
-    done = subprocess.run(
-        ["make", "bench-flow"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((ROOT / "bench" / "results" / "flow.json").read_text())
+    found = measured("bench-flow", "flow.json")
     assert (found["rows"], found["columns"], found["steps"]) == (1_000_000, 30, 20)
     assert all(one["wall_s"] > 0 and one["cpu_s"] > 0 for one in found["arms"].values())
     assert found["ratios"]["wall_s"] <= 1.5

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.flow.measured import ROOT, measured
+
 SIZES = {"10^5", "10^6", "10^7"}
 
 pytestmark = [pytest.mark.prove, pytest.mark.shows("6.2")]
@@ -18,12 +16,7 @@ pytestmark = [pytest.mark.prove, pytest.mark.shows("6.2")]
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     """The results of one run."""
-    done = subprocess.run(
-        ["make", "bench-join"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    made: dict[str, Any] = json.loads((ROOT / "bench" / "results" / "join.json").read_text())
-    return made
+    return measured("bench-join", "join.json")
 
 
 def test_every_arm_has_every_size_or_its_time_out(found: dict[str, Any]) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from bench.stream_page import MOST, TARGETS_S, page
 from penstock.session import spark_line
-
-ROOT = Path(__file__).parents[2]
+from tests.flow.measured import ROOT, measured
 
 
 @pytest.mark.prove
@@ -19,11 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 def test_a_stream_is_fresh() -> None:
     """Both arms at 1,000 events a second and above; what was found is on the page."""
-    done = subprocess.run(
-        ["make", "bench-stream"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads((ROOT / "bench" / "results" / "stream.json").read_text())
+    found = measured("bench-stream", "stream.json")
     assert set(found["arms"]) == set(TARGETS_S)
     for name, one in found["arms"].items():
         assert one["rate"] == 1_000

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from bench.legs import FLIGHTS, LEGS
 from bench.matrix_page import page
-
-ROOT = Path(__file__).parents[2]
+from tests.flow.measured import ROOT, measured
 
 
 @pytest.mark.prove
 @pytest.mark.shows("9.3")
 def test_the_matrix_is_green() -> None:
     """Every leg that the machine has a Python for ran the flights and the tests, none failed."""
-    done = subprocess.run(["make", "matrix"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    made = json.loads((ROOT / "bench" / "results" / "matrix.json").read_text())
+    made = measured("matrix", "matrix.json")
     assert [one["leg"] for one in made["legs"]] == [one.name for one in LEGS]
     for one in made["legs"]:
         if one["state"] == "not run":

@@ -42,7 +42,7 @@ def counts(
         if value is not None
     ]
     found: dict[str, dict[str, int]] = {one: {} for one in columns}
-    for place, value, count in sorted(rows, key=lambda one: (-one[2], _as_java_orders(one[1]))):
+    for place, value, count in sorted(rows, key=lambda one: (-one[2], one[1].encode("utf-16-be"))):
         found[columns[place]][value] = count
     return found
 
@@ -54,10 +54,6 @@ def occurrences(frame: DataFrame, texts: Sequence[Column]) -> list[tuple[int, st
     else:
         values = frame.select(fn.posexplode(fn.array(*texts)).alias("place", "value"))
     return [tuple(one) for one in values.groupBy("place", "value").count().collect()]
-
-
-def _as_java_orders(text: str) -> bytes:
-    return text.encode("utf-16-be")
 
 
 __all__ = ["counts", "is_number", "number", "occurrences"]
