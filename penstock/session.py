@@ -110,7 +110,7 @@ def spark_session(
     active = SparkSession.getActiveSession()
     if active is None:
         active = _builder(settings, name, s3, kafka=kafka).getOrCreate()
-        _remember(active)
+        _remember(active, settings)
     if _EXTENSION not in (active.conf.get("spark.sql.extensions", "") or ""):
         message = "this Spark session was started without Delta"
         remedy = f"Start it with --conf spark.sql.extensions={_EXTENSION} and Delta's jar"
@@ -162,11 +162,11 @@ def _builder(
     if line not in DELTA:
         message = f"pyspark {pyspark.__version__} is not supported"
         raise UsageError(message, f"Install one of {', '.join(DELTA)}")
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit has started the JVM
     builder = SparkSession.builder.appName(name)
-    for key, value in merged(settings.settings, _submitted() if submitted else {}).items():
+    given = _submitted() if _is_submitted() else {}
+    for key, value in merged(settings.settings, given).items():
         builder = builder.config(key, value)
-    if submitted:
+    if _is_submitted():
         return builder
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if settings.master is not None:
@@ -176,32 +176,48 @@ def _builder(
     java = classes.options(settings.settings.get(_JAVA, ""))
     if java is not None and _OURS not in settings.settings:
         builder = builder.config(_OURS, java)
-    artifacts = _artifacts(s3=bool(s3), kafka=kafka)
+    wanted = artifacts(settings.settings.get(_PACKAGES, ""), s3=bool(s3), kafka=kafka)
     if s3:
         for key, value in {_PROVIDER: _CREDENTIALS[line], **s3, **settings.settings}.items():
             builder = builder.config(key, value)
-    there = None if {"spark.jars", _PACKAGES} & set(settings.settings) else jars.known(artifacts)
+    there = jars.known(wanted) if _by_name(settings) else None
     if there is not None:
-        return builder.config("spark.jars", there)
-    own = settings.settings.get(_PACKAGES)
-    return builder.config(_PACKAGES, f"{own},{artifacts}" if own else artifacts)
+        # Empty, or Spark would resolve what conf names and copy all of it.
+        return builder.config("spark.jars", there).config(_PACKAGES, "")
+    return builder.config(_PACKAGES, wanted)
 
 
-def _artifacts(*, s3: bool, kafka: bool) -> str:
-    """What a session of ours needs, as ``spark.jars.packages`` takes it."""
+def artifacts(own: str, *, s3: bool, kafka: bool) -> str:
+    """What a session of ours has, as ``spark.jars.packages`` takes it.
+
+    Args:
+        own: What conf names there: it comes first, and what we need too has the version it says.
+        s3: Whether S3A is needed.
+        kafka: Whether the source for Kafka's topics is.
+    """
     line = spark_line()
-    more = [*([S3A[line]] if s3 else []), *([_kafka()] if kafka else [])]
-    return ",".join([DELTA[line], *more])
+    named = [one.strip() for one in own.split(",") if one.strip()]
+    there = {one.rpartition(":")[0] for one in named}
+    needed = [DELTA[line], *([S3A[line]] if s3 else []), *([_kafka()] if kafka else [])]
+    return ",".join([*named, *(one for one in needed if one.rpartition(":")[0] not in there)])
 
 
-def _remember(session: SparkSession) -> None:
-    """What Spark resolved, where it was asked for what we need and nothing else."""
+def _by_name(settings: Spark) -> bool:
+    """Whether names of artifacts are all that is said of jars: they mean the same files again."""
+    return {one for one in settings.settings if one.startswith("spark.jars")} <= {_PACKAGES}
+
+
+def _remember(session: SparkSession, settings: Spark) -> None:
+    """What Spark resolved, where a session of ours asked for it by name."""
     made = session.sparkContext.getConf()
-    asked, either = made.get(_PACKAGES), (False, True)
-    if spark_line() in DELTA and asked in [
-        _artifacts(s3=s3, kafka=kafka) for s3 in either for kafka in either
-    ]:
+    asked = made.get(_PACKAGES)
+    if asked and _by_name(settings) and not _is_submitted():
         jars.remember(asked, made.get("spark.jars") or "")
+
+
+def _is_submitted() -> bool:
+    """Whether spark-submit has started the JVM."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _submitted() -> dict[str, str]:

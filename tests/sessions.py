@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from penstock.config import Spark
-from penstock.session import spark_line, spark_session
-from tests.jvm import SHORT_LIVED
+from penstock.session import spark_session
+from tests.jvm import SHORT_LIVED, packages
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,8 +25,7 @@ def local_session() -> SparkSession:
         "spark.sql.shuffle.partitions": "4",
         "spark.databricks.delta.snapshotPartitions": "2",
     }
-    kafka = spark_line() != "3.5"  # its source for Kafka has a Scala of its own, hard to come by
-    spark = Spark(master="local[2]", settings=settings)
-    session = spark_session(spark, "penstock tests", kafka=kafka)
+    spark = Spark(master="local[2]", settings={**settings, **packages()})
+    session = spark_session(spark, "penstock tests", kafka=True)
     session.sparkContext.setLogLevel("ERROR")
     return session

@@ -16,10 +16,14 @@ def at(name: str) -> Column:
 
 
 def put(frame: DataFrame, columns: dict[str, Column]) -> DataFrame:
-    """Columns by name: in place where there is one of that name, at the end where there is none."""
-    kept = [columns[name].alias(name) if name in columns else at(name) for name in frame.columns]
-    new = [column.alias(name) for name, column in columns.items() if name not in frame.columns]
-    return frame.select(*kept, *new)
+    """Columns by name: in place where there is one of that name, at the end where there is none.
+
+    Spark does not tell `age` from `Age`, so there must not be both: the new spelling takes the
+    place of the old, as in ``DataFrame.withColumn``.
+    """
+    named = {name.lower(): column.alias(name) for name, column in columns.items()}
+    kept = [named.pop(name.lower(), at(name)) for name in frame.columns]
+    return frame.select(*kept, *named.values())
 
 
 def keep(frame: DataFrame, names: list[str]) -> DataFrame:

@@ -101,7 +101,8 @@ class Step(BaseModel):
     def reads(self) -> tuple[str, ...]:
         """Columns of its first input that must be there; checked before it runs."""
         named: tuple[str, ...] = getattr(self, "columns", ())
-        return named
+        column: str = getattr(self, "column", "")
+        return (*named, column) if column else tuple(named)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any
 import penstock
 from penstock import aws
 from penstock.emulator.server import Emulator
-from tests.jvm import SHORT_LIVED
+from tests.jvm import SHORT_LIVED, packages
 
 GROUP = "readings"
 RUN = "from penstock.cli import main; main()"
@@ -46,7 +46,7 @@ spark:
     spark.ui.showConsoleProgress: "false"
     spark.sql.shuffle.partitions: "3"
     spark.databricks.delta.snapshotPartitions: "1"
-"""
+""" + "".join(f"    {key}: {value}\n" for key, value in packages().items())
 _SCHEMA = '''
 """Readings of sensors."""
 

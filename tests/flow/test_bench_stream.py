@@ -11,7 +11,7 @@ from tests.flow.measured import ROOT, measured
 
 @pytest.mark.prove
 @pytest.mark.shows("7.3")
-@pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
+@pytest.mark.skipif(spark_line() != "4.1", reason="measured on Spark 4.1")
 def test_a_stream_is_fresh() -> None:
     """Both arms at 1,000 events a second and above; what was found is on the page."""
     found = measured("bench-stream", "stream.json")

@@ -16,7 +16,6 @@ from penstock.emulator.server import Emulator
 from penstock.errors import MismatchError, UsageError
 from penstock.run.quarantined import Choice, quarantined
 from penstock.run.replay import Replayed, replay
-from penstock.session import spark_line
 from penstock.streaming.reentry import EventReentry
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
@@ -27,7 +26,6 @@ from tests.lab import Lab
 from tests.readings import GROUP, PIPELINE, SOURCE
 from tests.streams import Event, Fed, events_of, flights, send
 
-pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 FLIGHTS = 1_500
 Row = dict[str, Any]
 

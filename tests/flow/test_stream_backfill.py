@@ -16,14 +16,12 @@ from penstock.backfill.plan import Range
 from penstock.backfill.planning import planned
 from penstock.emulator.server import Emulator
 from penstock.ledger.window import window
-from penstock.session import spark_line
 from schemas.route_traffic import PIPELINE
 from tests.flights import path
 from tests.kafka import Broker, started
 from tests.lab import Lab
 from tests.streams import Fed, events_of, flights, send
 
-pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 FIRST, LAST = "2013-01-01", "2013-01-04"  # all that the flights below arrive in
 FLIGHTS = 1_500
 GROUP = PIPELINE.group

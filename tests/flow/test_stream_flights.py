@@ -15,7 +15,6 @@ from deltalake import DeltaTable
 from penstock import aws
 from penstock.contract import FeatureGroup, Pipeline
 from penstock.emulator.server import Emulator
-from penstock.session import spark_line
 from schemas.flight_status import PIPELINE as FLIGHT_STATUS
 from schemas.route_traffic import PIPELINE as ROUTE_TRAFFIC
 from tests import flights
@@ -24,7 +23,6 @@ from tests.lab import Lab
 from tests.streams import Event, Fed, send
 
 pytestmark = [
-    pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py"),
     pytest.mark.prove,
     pytest.mark.shows("7.1"),
 ]

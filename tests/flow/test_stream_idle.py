@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from penstock.session import spark_line
 from tests.flow.processes import under, until
 from tests.flow.project import GROUP, Small
 from tests.flow.stores import fine
@@ -19,7 +18,6 @@ from tests.flow.test_stream_killed import event, project
 from tests.kafka import Broker, started
 from tests.streams import send
 
-pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 IDLE_S = 300.0
 SETTLED_S = 30.0  # from the last batch to the first look
 GROWTH_KIB = 128 * 1024  # of driver and JVM together, after the first look

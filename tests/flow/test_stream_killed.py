@@ -17,7 +17,6 @@ import pytest
 from confluent_kafka import Producer
 from deltalake import DeltaTable
 
-from penstock.session import spark_line
 from tests.flow.copies import change, copied
 from tests.flow.processes import until
 from tests.flow.project import GROUP, Small, make
@@ -25,7 +24,6 @@ from tests.flow.stores import fine
 from tests.kafka import Broker, started
 from tests.streams import Event, send
 
-pytestmark = pytest.mark.skipif(spark_line() == "3.5", reason="not run there: tests/sessions.py")
 DIE = "__import__('os').kill(__import__('os').getpid(), 9)"
 ROUND = 90  # events before each kill
 SENSORS = 40

@@ -8,7 +8,8 @@ import pytest
 
 from penstock import jars
 from penstock.errors import DataGateError, UsageError
-from penstock.session import merged, raised
+from penstock.session import DELTA as DELTAS
+from penstock.session import KAFKA, S3A, artifacts, merged, raised, spark_line
 
 DELTA = "io.delta.sql.DeltaSparkSessionExtension"
 CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -35,6 +36,16 @@ def test_the_submitter_wins_over_conf() -> None:
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.extensions": f"theirs.Extensions,{DELTA}",
     }
+
+
+def test_conf_says_in_which_version_an_artifact_comes() -> None:
+    """As where a registry lacks that of the newest Spark of a line."""
+    delta, s3a, kafka = DELTAS[spark_line()], S3A[spark_line()], KAFKA[spark_line()]
+    assert artifacts("", s3=False, kafka=False) == delta
+    assert artifacts("", s3=True, kafka=True).startswith(f"{delta},{s3a},{kafka}:{spark_line()}.")
+    own = f"a:b:1, {kafka}:{spark_line()}.0"
+    assert artifacts(own, s3=False, kafka=True) == f"a:b:1,{kafka}:{spark_line()}.0,{delta}"
+    assert artifacts(f"{kafka}x:1", s3=False, kafka=True).count(f"{kafka}:") == 1
 
 
 @pytest.mark.parametrize("named", [DELTA, f"a.B, {DELTA}"])
