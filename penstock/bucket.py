@@ -24,6 +24,7 @@ from boto3.s3.transfer import TransferConfig
 from penstock import aws
 from penstock.config import Settings
 from penstock.errors import ConfigError, TemporaryError
+from penstock.packages import PackageStorage, is_packaged
 from penstock.storage import LocalStorage, Stamp, Storage, is_s3
 
 ATTEMPTS = 8  # of a conditional put that meets others
@@ -308,12 +309,14 @@ class _Upload(io.RawIOBase):
 
 
 def storage_of(uri: str, settings: Settings) -> Storage:
-    """The storage a URI or folder lies on.
+    """The storage a URI, a folder or ``package:NAME/FILE`` lies on.
 
     Raises:
         ConfigError: A scheme that is not read, or S3 beside the embedded AWS, which has none.
     """
-    return S3Storage(aws.storage_endpoint(settings)) if is_s3(uri) else LocalStorage()
+    if is_s3(uri):
+        return S3Storage(aws.storage_endpoint(settings))
+    return PackageStorage() if is_packaged(uri) else LocalStorage()
 
 
 def hadoop(settings: Settings, *places: str) -> dict[str, str]:

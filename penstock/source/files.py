@@ -1,13 +1,13 @@
 """The files of one source, pinned to what they were when the run was planned.
 
-A pin is a file's path, size and modification time; on S3 its ETag. A run works on exactly its pins:
-a file that changes in between ends the run instead of mixing two states of it.
+A pin is a file's path, size and modification time; on S3 its ETag, in a package its digest. A run
+works on exactly its pins: a file that changes in between ends the run instead of mixing two states
+of it.
 """
 
 from __future__ import annotations
 
 import glob
-import importlib.util
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from penstock.config import Location
 from penstock.errors import ConfigError, ContractError, TemporaryError
+from penstock.packages import is_packaged, on_disk
 from penstock.storage import Storage, is_s3, local_path
 
 _STARS = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?[^]]+\])")
@@ -24,7 +25,7 @@ _THREADS = 16  # that look at files: of S3 each look is a request
 
 @dataclass(frozen=True)
 class Pin:
-    """One file as it was seen: absolute path, and its :class:`penstock.storage.Stamp`."""
+    """One file as it was seen: path as of :func:`place`, :class:`penstock.storage.Stamp`."""
 
     path: str
     size: int
@@ -42,7 +43,7 @@ def pins(name: str, path: str, storage: Storage) -> tuple[Pin, ...]:
     Raises:
         ContractError: There is no such file.
     """
-    found = _objects(path, storage) if is_s3(path) else _files(path)
+    found = _found(path, storage)
     if not found:
         message = f"source {name!r}: there is no file at {path!r}"
         raise ContractError(message, "Correct sources.<name>.path in conf, or put the files there")
@@ -74,7 +75,9 @@ def check_delta(name: str, folder: str, storage: Storage) -> None:
 
 
 def place(name: str, location: Location, root: Path) -> str:
-    """Absolute path of a source, or its ``s3://`` URI.
+    """Absolute path of a source, its ``s3://`` URI, or its name in a Python package.
+
+    What Spark reads, a Delta table, has a path in a package too.
 
     Args:
         name: The source's name, for messages.
@@ -82,13 +85,15 @@ def place(name: str, location: Location, root: Path) -> str:
         root: Folder that relative paths are relative to.
 
     Raises:
-        ConfigError: The location has no path, or names a scheme that is not read.
+        ConfigError: The location has no path, or names a scheme that is not read or a package that
+            is not installed.
     """
     path = location.path
     if path is None:
         raise ConfigError(f"source {name!r} has no path", "Set sources.<name>.path in conf")
-    if path.startswith("package:"):
-        return in_package(name, path)
+    if is_packaged(path):
+        there = on_disk(path)
+        return there if location.format == "delta" else path
     scheme, found, rest = path.partition("://")
     if found and scheme in ("s3", "s3a"):
         return f"s3://{rest.rstrip('/')}"
@@ -99,22 +104,14 @@ def place(name: str, location: Location, root: Path) -> str:
     return local_path(plain if plain.startswith("/") else str(root / plain))
 
 
-def in_package(name: str, path: str) -> str:
-    """Absolute path of a file of an installed Python package, which is not imported for it.
-
-    Args:
-        name: The source's name, for messages.
-        path: ``package:NAME/FILE``.
-
-    Raises:
-        ConfigError: There is no such package.
-    """
-    package, _, inside = path.removeprefix("package:").partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        message = f"source {name!r}: the Python package {package!r} is not installed"
-        raise ConfigError(message, f"pip install {package}, or name another path")
-    return str(Path(spec.submodule_search_locations[0]) / inside)
+def _found(path: str, storage: Storage) -> list[str]:
+    if is_s3(path):
+        return _objects(path, storage)
+    if is_packaged(path):
+        package = path.partition("/")[0]
+        folder = on_disk(package)
+        return [package + one.removeprefix(folder) for one in _files(on_disk(path))]
+    return _files(path)
 
 
 def _files(path: str) -> list[str]:

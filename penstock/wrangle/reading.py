@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as fn
 
 from penstock.errors import UsageError
-from penstock.source.files import in_package
+from penstock.packages import is_packaged, on_disk
 from penstock.storage import hadoop_path
 from penstock.wrangle.call import Call
 from penstock.wrangle.flow import Flow, Input
@@ -149,8 +149,8 @@ def located(source: Source, folder: Path, given: Mapping[str, str]) -> Source:
     if path:
         suffix = path.rstrip("/").rsplit(".", 1)[-1].lower()
         source = replace(source, path=path, format=suffix if suffix in FORMATS else source.format)
-    if source.path.startswith("package:"):
-        return replace(source, path=in_package(source.name, source.path))
+    if is_packaged(source.path):
+        return replace(source, path=on_disk(source.path))
     if path:
         return source
     if source.service:

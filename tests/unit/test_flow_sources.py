@@ -28,7 +28,9 @@ def test_a_file_of_a_package() -> None:
 
 def test_a_package_that_is_not_there() -> None:
     """One line: which, and what next."""
-    with pytest.raises(UsageError, match="source 'a': the Python package 'nope' is not installed"):
+    with pytest.raises(
+        UsageError, match=r"package:nope/a\.csv: the Python package 'nope' is not installed"
+    ):
         located(Source("a", path="package:nope/a.csv"), Path("flows"), {})
 
 
