@@ -195,6 +195,11 @@ class MoveColumns(Step):
             raise ValueError(f"columns go {self.to.value} a column that is not moved itself")
         return self
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The target too."""
+        return (*self.columns, *([self.target] if self.target else []))
+
     @classmethod
     def from_flow(cls, choice: str, parameters: Mapping[str, Value]) -> Step:
         """``move_type`` names a block within the block."""

@@ -10,9 +10,12 @@ from penstock.errors import UsageError
 from penstock.wrangle.operators.column_set import (
     ConcatenateColumns,
     DropColumns,
+    DuplicateColumn,
     MoveColumns,
     Place,
+    RenameColumns,
 )
+from penstock.wrangle.step import Step
 from tests.wrangling import applied, frame, step_of, table
 
 if TYPE_CHECKING:
@@ -57,6 +60,28 @@ def test_names_and_places(spark: SparkSession) -> None:
         applied(DropColumns(columns=("a", "no.such")), rows)
     with pytest.raises(ValueError, match="not moved itself"):
         MoveColumns(columns=("a",), to=Place.BEFORE, target="a")
+
+
+@pytest.mark.shows("8.1")
+def test_capitals_do_not_make_another_column(spark: SparkSession) -> None:
+    """Spark finds ``Age`` by ``age``, so a frame with both could be read no more.
+
+    Source: ``DataFrame.withColumn``, which puts the new in the place of the old. A step that reads
+    a column must name it as it is: else it would seem to run and change nothing.
+    """
+    rows = frame(spark, "Age int, b int", (1, 2))
+    found = applied(ConcatenateColumns(columns=("Age", "b"), output="age"), rows)
+    assert table(found) == (["age string", "b int"], [("1_2", 2)])
+    assert found.select("AGE").collect()[0][0] == "1_2"
+    wrong: tuple[Step, ...] = (
+        DropColumns(columns=("age",)),
+        RenameColumns(columns={"age": "years"}),
+        MoveColumns(columns=("b",), to=Place.BEFORE, target="age"),
+        DuplicateColumn(column="age", output="c"),
+    )
+    for step in wrong:
+        with pytest.raises(UsageError, match=r"no column 'age'\. There are: Age, b"):
+            applied(step, rows)
 
 
 @pytest.mark.shows("8.1")
