@@ -90,10 +90,30 @@ def read_files(
     nested: bool = False,
     filename: bool = False,
 ) -> DataFrame:
-    """Files that know their types: Parquet, ORC, Delta; JSON, whose types Spark infers."""
-    reader = spark.read.format(format)
-    reader = reader.option("recursiveFileLookup", True) if nested else reader  # noqa: FBT003 - Spark's
-    return with_filename(reader.load(path)) if filename else reader.load(path)
+    """Files that know their types: Parquet, ORC, Delta; JSON, whose types Spark infers.
+
+    JSON is a value a line, or one document a file, such as an array of objects.
+    """
+    reader = spark.read.format(format).option("recursiveFileLookup", nested)
+    if format == "json":
+        reader = reader.option("multiLine", is_document(spark, path, nested=nested))
+    frame = reader.load(path)
+    if frame.columns == ["_corrupt_record"]:
+        raise ValueError("there is no JSON in it")
+    return with_filename(frame) if filename else frame
+
+
+def is_document(spark: SparkSession, path: str, *, nested: bool) -> bool:
+    """Whether JSON goes on behind the first line: that line alone holds no whole value."""
+    import json
+
+    text = spark.read.option("recursiveFileLookup", nested).text(path)
+    first = text.where(fn.trim("value") != "").first()
+    try:
+        json.JSONDecoder().raw_decode(first[0].lstrip("\ufeff").lstrip() if first else "0")
+    except ValueError:
+        return True
+    return False
 
 
 class Reader:

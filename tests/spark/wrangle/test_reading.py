@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from penstock.errors import UsageError
 from penstock.wrangle.reading import Reader
 from penstock.wrangle.source import Source
 
@@ -36,3 +38,33 @@ def test_folders_within_and_names_of_files(spark: SparkSession, tmp_path: Path) 
     assert frame.columns == ["x", "_data_source_filename"]
     found = {x: name.rsplit("/", 1)[1] for x, name in map(tuple, frame.collect())}
     assert found == {"1": "a.csv", "2": "b.csv"}
+
+
+_ROWS = [{"a": n, "b": f"x{n}"} for n in range(5)]
+#: Ways to write the same rows as JSON.
+_WRITTEN = {
+    "a value a line": "\n".join(json.dumps(one) for one in _ROWS),
+    "an array in a line": json.dumps(_ROWS),
+    "an array of lines": "[\n" + ",\n".join(json.dumps(one) for one in _ROWS) + "\n]\n",
+    "an array, indented": "\ufeff\n" + json.dumps(_ROWS, indent=2),
+    "arrays, one a line": f"{json.dumps(_ROWS[:2])}\n{json.dumps(_ROWS[2:])}\n",
+}
+
+
+@pytest.mark.shows("8.1")
+@pytest.mark.parametrize("how", _WRITTEN)
+def test_json_in_any_form(spark: SparkSession, tmp_path: Path, how: str) -> None:
+    """Facts: wrangler, 1.1: JSON and JSON lines, by whatever name."""
+    (tmp_path / "a.json").write_text(_WRITTEN[how], encoding="utf-8")
+    frame = Reader(spark, tmp_path, {})(Source("a", path="a.json", format="json"))
+    assert frame.columns == ["a", "b"]
+    assert [tuple(one) for one in frame.collect()] == [(n, f"x{n}") for n in range(5)]
+
+
+@pytest.mark.shows("8.1")
+def test_json_that_is_none(spark: SparkSession, tmp_path: Path) -> None:
+    """One line, of which file; a document that is broken is not read in part."""
+    for text in ("not json\n", json.dumps(_ROWS, indent=1)[:-9]):
+        (tmp_path / "a.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match=r"a\.json: there is no JSON in it"):
+            Reader(spark, tmp_path, {})(Source("a", path="a.json", format="json"))
