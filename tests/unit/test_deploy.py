@@ -163,9 +163,10 @@ def test_rights_are_about_named_things(target: Target) -> None:
     ]
     assert by_sid["ReadSources"]["Resource"] == ["arn:aws:s3:::raw-bucket/in/*"]
     assert by_sid["ReadShipped"]["Action"] == ["s3:GetObject"]
-    assert (
-        "arn:aws:glue:eu-west-1:123456789012:table/raw/weather" in by_sid["Catalogue"]["Resource"]
-    )
+    assert by_sid["ReadTables"]["Action"] == ["glue:GetTable"]
+    weather = "arn:aws:glue:eu-west-1:123456789012:table/raw/weather"
+    assert weather in by_sid["ReadTables"]["Resource"]
+    assert weather not in by_sid["Catalogue"]["Resource"]
     assert len(json.dumps(document)) < 10_240  # IAM quotas: inline policies of a role
     assert trust(target)["Statement"][0]["Action"] == "sts:AssumeRole"
 
