@@ -146,18 +146,24 @@ def _sources(settings: Settings) -> list[str]:
 
 
 def _features(settings: Settings, groups: Sequence[str], account: Account) -> list[Right]:
-    """The project's groups: their records, and making them where ``provision`` is to do so."""
+    """The project's groups: their records, and making them where ``provision`` is to do so.
+
+    Each is named once: a role's policies have little room.
+    """
     sending = [one for one in groups if settings.group(one).sends]
     made = [one for one in sending if settings.group(one).manage]
+    others = [one for one in sending if not settings.group(one).manage]
     used = ("DescribeFeatureGroup", *_RECORDS)
     roles = sorted({one for name in made if (one := settings.group(name).role_arn)})
     to = {"StringEquals": {"iam:PassedToService": ["sagemaker.amazonaws.com"]}}
     keys = sorted({one for name in sending if (one := settings.group(name).kms_key)})
     arns = [one for one in keys if one.startswith("arn:")]
     return [
-        Right("Records", "records", "sagemaker", used, _arns(settings, sending, account)),
-        Right("Groups", "provision", "sagemaker", _MADE, _arns(settings, made, account)),
-        Right("HandOverStoreRole", "provision", "iam", ("PassRole",), (*roles,), to),
+        Right("Groups", "groups", "sagemaker", (*used, *_MADE), _arns(settings, made, account)),
+        Right(
+            "OthersGroups", "others' groups", "sagemaker", used, _arns(settings, others, account)
+        ),
+        Right("HandOverStoreRole", "groups", "iam", ("PassRole",), (*roles,), to),
         _keys(account, "StoreKeys", arns, via="sagemaker"),
     ]
 

@@ -14,10 +14,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from penstock import aws
+from penstock.errors import UsageError
 
 #: Tag of what penstock makes; its value is whose it is: PROJECT/ENV.
 TAG = "penstock"
 ABSENT = "NoSuchEntity"
+#: Characters of all inline policies of a role; white space does not count (IAM quotas, fixed).
+MAX_POLICY = 10_240
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,28 @@ def wanted_shape(role: Role) -> dict[str, Any]:
     return {"Trust": role.trust, "Policies": {role.policy_name: role.policy}, "Attached": []}
 
 
+def check_size(role: Role) -> None:
+    """Whether IAM takes the policy: it would say so only once there is a role without rights.
+
+    Raises:
+        UsageError: It has too many characters.
+    """
+    size = len("".join(json.dumps(role.policy).split()))
+    if size > MAX_POLICY:
+        message = (
+            f"the policy of role {role.name} has {size:,} characters, IAM takes {MAX_POLICY:,}"
+        )
+        remedy = "Split the project, or make the role yourself with managed policies: for jobs by "
+        raise UsageError(message, f"{remedy}deploy.manage: false, and --plan prints its rights")
+
+
 def calls(there: Found | None, wanted: Role) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Operations and parameters, in order, that make the role what is wanted."""
+    """Operations and parameters, in order, that make the role what is wanted.
+
+    Raises:
+        UsageError: Its policy is too long; before the first of them.
+    """
+    check_size(wanted)
     name = wanted.name
     if there is None:
         yield (

@@ -69,7 +69,8 @@ def deployment(
 
     Raises:
         ConfigError: AWS would not take a name.
-        UsageError: Something of a name of ours was made by somebody else; there is no bucket.
+        UsageError: Something of a name of ours was made by somebody else; there is no bucket; the
+            role's policy is too long.
         CredentialsError: AWS denied it.
         TemporaryError: AWS did not answer, or something must be stopped first.
     """

@@ -49,7 +49,7 @@ def role_step(place: Place, wanted: Role) -> Step:
     """The jobs' role.
 
     Raises:
-        UsageError: A role of that name was made by somebody else.
+        UsageError: A role of that name was made by somebody else, or the policy is too long.
         CredentialsError: AWS denied it.
         TemporaryError: AWS did not answer.
     """

@@ -15,7 +15,7 @@ from penstock.config import Settings
 from penstock.deploy import emr_serverless, glue
 from penstock.deploy.deployment import Deployment
 from penstock.deploy.place import Place
-from penstock.roles import TAG, Role
+from penstock.roles import TAG, Role, check_size
 
 _VERSION = "2010-09-09"  # of the template language
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]")
@@ -33,7 +33,11 @@ def template(
         settings: The configuration.
         environment: Its name.
         found: The deployment.
+
+    Raises:
+        UsageError: IAM would not take the role's policy.
     """
+    check_size(found.role)
     resources = {_ROLE: _role(found.role)}
     if found.target == "emr-serverless":
         resources["Application"] = _application(settings, found)

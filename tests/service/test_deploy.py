@@ -445,6 +445,23 @@ def test_mistakes_are_one_line(
     assert lab.sent == []
 
 
+def test_a_policy_that_iam_would_not_take_is_refused(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While it is planned, so no role without rights is made; others may make it from the plan."""
+    raw = [f"  raw_{n}: {{format: csv, path: s3://raw-{n}/folder}}\n" for n in range(100)]
+    sources = "sources:\n" + "".join(raw)
+    for way in (("--plan",), ("--apply",), ("--cloudformation", str(lab.folder / "stack.json"))):
+        assert lab.penstock("deploy", "glue", *way, conf=sources) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert f"the policy of role {STEM}-glue has " in line
+        assert "characters, IAM takes 10,240" in line
+    assert lab.sent == []
+    assert not (lab.folder / "stack.json").exists()
+    assert lab.penstock("deploy", "glue", "--json", conf=f"  manage: false\n{sources}") == 0
+    assert len(capsys.readouterr().out) > 10_240
+
+
 def test_a_bucket_that_is_not_there_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is made."""
     lab.client("s3").delete_bucket(Bucket="ship-bucket")

@@ -22,6 +22,7 @@ from penstock.deploy.run import cancellation, named
 from penstock.deploy.runtime import TARGETS, Runtime, Target, runtime
 from penstock.deploy.wheels import requirements, unpacked, wheelhouse, zip_of_wheels
 from penstock.errors import ConfigError, UsageError
+from penstock.roles import Role, calls
 from schemas.airport_weather import PIPELINE as WEATHER
 from tests.models import mistakes
 
@@ -152,9 +153,11 @@ def test_rights_are_about_named_things(target: Target) -> None:
     passed = by_sid["HandOverStoreRole"]
     assert passed["Action"] == ["iam:PassRole"]
     assert passed["Resource"] == ["arn:aws:iam::123456789012:role/store"]
-    assert by_sid["Groups"]["Resource"] == [
-        "arn:aws:sagemaker:eu-west-1:123456789012:feature-group/flight_status"
-    ]
+    group = "arn:aws:sagemaker:eu-west-1:123456789012:feature-group"
+    assert by_sid["Groups"]["Resource"] == [f"{group}/flight_status"]
+    assert by_sid["OthersGroups"]["Resource"] == [f"{group}/route_traffic"]
+    more = {*by_sid["Groups"]["Action"]} - {*by_sid["OthersGroups"]["Action"]}
+    assert more == {"sagemaker:CreateFeatureGroup", "sagemaker:UpdateFeatureGroup"}
     actions = {name for one in document["Statement"] for name in one["Action"]}
     assert {name for name in actions if name.startswith("iam:")} == {"iam:PassRole"}
     assert by_sid["LakeAndState"]["Resource"] == [
@@ -167,8 +170,25 @@ def test_rights_are_about_named_things(target: Target) -> None:
     weather = "arn:aws:glue:eu-west-1:123456789012:table/raw/weather"
     assert weather in by_sid["ReadTables"]["Resource"]
     assert weather not in by_sid["Catalogue"]["Resource"]
-    assert len(json.dumps(document)) < 10_240  # IAM quotas: inline policies of a role
     assert trust(target)["Statement"][0]["Action"] == "sts:AssumeRole"
+
+
+def test_a_policy_names_each_group_once() -> None:
+    """So fifty groups have room in a role; of more it is said, with the figure and the way out."""
+    groups = [f"customer_orders_{n:03d}" for n in range(80)]
+
+    def role(count: int) -> Role:
+        document = permissions(_settings(), groups[:count], HERE, "glue", LOCATION)
+        return Role("r", "flights/aws", trust("glue"), document, "p", "")
+
+    text = json.dumps(role(50).policy)
+    assert {text.count(f'feature-group/{one}"') for one in groups[:50]} == {1}
+    assert [name for name, _ in calls(None, role(50))] == ["CreateRole", "PutRolePolicy"]
+    with pytest.raises(
+        UsageError, match=r"role r has 1\d,\d{3} characters, IAM takes 10,240"
+    ) as too:
+        next(calls(None, role(80)))
+    assert "deploy.manage: false" in (too.value.remedy or "")
 
 
 @pytest.mark.parametrize(
