@@ -16,8 +16,8 @@ from penstock.catalog import table_name
 from penstock.config import Settings
 from penstock.crawler.place import Account
 
-#: Of the runtime API; the names of ListRecords and UpdateRecord follow the rule of the others
-#: (one action an operation) and are not documented yet.
+#: Of the runtime API. UpdateRecord has no action of its own: PutRecord's allows it (SageMaker
+#: developer guide, Feature Store security).
 _RECORDS = (
     "BatchGetRecord",
     "BatchWriteRecord",
@@ -25,7 +25,6 @@ _RECORDS = (
     "GetRecord",
     "ListRecords",
     "PutRecord",
-    "UpdateRecord",
 )
 _MADE = ("CreateFeatureGroup", "UpdateFeatureGroup")  # where provision makes a group
 _TABLES = (
@@ -38,6 +37,20 @@ _TABLES = (
 )
 #: Parts of uploads that failed are taken away (S3 API reference, AbortMultipartUpload).
 _WRITING = ("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject")
+#: What who creates a group must be allowed on the key of its online store (SageMaker API model,
+#: OnlineStoreSecurityConfig); and ListAliases, which is about no key.
+_CREATING = (
+    "CreateGrant",
+    "Decrypt",
+    "DescribeKey",
+    "Encrypt",
+    "GenerateDataKey",
+    "ListGrants",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "RetireGrant",
+    "RevokeGrant",
+)
 _WILD = re.compile(r"[*?\[{]")  # of a glob
 
 
@@ -92,7 +105,8 @@ def rights(settings: Settings, groups: Sequence[str], account: Account) -> list[
         _streams(settings, account),
     ]
     if settings.deploy.kms_key is not None:
-        found.append(_keys(account, "ObjectsKey", [settings.deploy.kms_key], via="s3"))
+        used = ("Decrypt", "GenerateDataKey")
+        found += _keys(account, "ObjectsKey", [settings.deploy.kms_key], used, via="s3")
     return [one for one in found if one.resources]
 
 
@@ -156,15 +170,26 @@ def _features(settings: Settings, groups: Sequence[str], account: Account) -> li
     used = ("DescribeFeatureGroup", *_RECORDS)
     roles = sorted({one for name in made if (one := settings.group(name).role_arn)})
     to = {"StringEquals": {"iam:PassedToService": ["sagemaker.amazonaws.com"]}}
-    keys = sorted({one for name in sending if (one := settings.group(name).kms_key)})
-    arns = [one for one in keys if one.startswith("arn:")]
     return [
         Right("Groups", "groups", "sagemaker", (*used, *_MADE), _arns(settings, made, account)),
         Right(
             "OthersGroups", "others' groups", "sagemaker", used, _arns(settings, others, account)
         ),
         Right("HandOverStoreRole", "groups", "iam", ("PassRole",), (*roles,), to),
-        _keys(account, "StoreKeys", arns, via="sagemaker"),
+        *_store_keys(settings, made, others, account),
+    ]
+
+
+def _store_keys(
+    settings: Settings, made: Sequence[str], others: Sequence[str], account: Account
+) -> list[Right]:
+    """Keys of online stores: to create groups with them, or to send and read records only."""
+    creating = {one for name in made if (one := settings.group(name).kms_key)}
+    using = {one for name in others if (one := settings.group(name).kms_key)} - creating
+    return [
+        *_keys(account, "StoreKeys", creating, _CREATING, via="sagemaker"),
+        Right("ListAliases", "groups", "kms", ("ListAliases",), ("*",) if creating else ()),
+        *_keys(account, "OthersStoreKeys", using, ("Decrypt",), via="sagemaker"),
     ]
 
 
@@ -219,8 +244,31 @@ def _streams(settings: Settings, account: Account) -> Right:
     return Right("ReadStreams", "streams", "kinesis", reading, (*sorted(arns),))
 
 
-def _keys(account: Account, name: str, arns: Sequence[str], via: str) -> Right:
-    """Using keys for what that service stores, and nothing else with them."""
+def _keys(
+    account: Account, name: str, keys: Iterable[str], actions: tuple[str, ...], via: str
+) -> list[Right]:
+    """Using keys, by ARN, id or alias, for what that service stores, and nothing else with them.
+
+    A policy names a key by its ARN. One that is known by an alias is any that bears it (AWS KMS
+    developer guide, "Specifying KMS keys in IAM policy statements").
+    """
     suffix = "amazonaws.com.cn" if account.partition == "aws-cn" else "amazonaws.com"
     service = {"StringLike": {"kms:ViaService": [f"{via}*.{account.region}.{suffix}"]}}
-    return Right(name, f"keys of {via}", "kms", ("Decrypt", "GenerateDataKey"), (*arns,), service)
+    whole = {one if one.startswith("arn:") else account.arn("kms", _named(one)) for one in keys}
+    arns = sorted(one for one in whole if ":alias/" not in one)
+    aliases: dict[str, list[str]] = {}
+    for one in sorted(whole - {*arns}):
+        home, _, alias = one.partition(":alias/")
+        aliases.setdefault(f"{home}:key/*", []).append(f"alias/{alias}")
+    why = f"keys of {via}"
+    found = [Right(name, why, "kms", actions, (*arns,), service)]
+    for n, (where, named) in enumerate(aliases.items()):
+        known = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": named}}
+        label = f"{name}ByAlias{n or ''}"
+        found.append(Right(label, why, "kms", actions, (where,), {**service, **known}))
+    return found
+
+
+def _named(key: str) -> str:
+    """A key's id or alias as the end of an ARN."""
+    return key if key.startswith("alias/") else f"key/{key}"

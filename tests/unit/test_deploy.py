@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -171,6 +173,52 @@ def test_rights_are_about_named_things(target: Target) -> None:
     assert weather in by_sid["ReadTables"]["Resource"]
     assert weather not in by_sid["Catalogue"]["Resource"]
     assert trust(target)["Statement"][0]["Action"] == "sts:AssumeRole"
+
+
+def test_rights_to_keys_are_those_that_the_service_asks_of_its_caller() -> None:
+    """Creating a group needs what AWS's own model lists; who only sends needs to decrypt.
+
+    A key is named by its ARN or id; one that is known by an alias is any that bears it.
+    """
+    loader = botocore.loaders.create_loader()
+    shapes = loader.load_service_model("sagemaker", "service-2")["shapes"]
+    said = shapes["OnlineStoreSecurityConfig"]["members"]["KmsKeyId"]["documentation"]
+    creating, using = (
+        {*re.findall(r"kms:\w+", one)} for one in said.split("to all DataPlane operations")
+    )
+    assert len(creating) == 11
+    base, far = "arn:aws:kms:eu-west-1:123456789012", "arn:aws:kms:eu-west-1:210987654321"
+    places = {
+        "a": {"kms_key": f"{base}:key/1-2"},
+        "b": {"kms_key": "mrk-34"},
+        "c": {"kms_key": "alias/store"},
+        "d": {"kms_key": f"{far}:alias/theirs"},
+        "e": {"kms_key": "5-6", "manage": False},
+        "f": {"kms_key": f"{base}:key/1-2", "manage": False},
+    }
+    document = permissions(_settings(groups=places), [*places], HERE, "glue", LOCATION)
+    keys = {one["Sid"]: one for one in document["Statement"] if "kms:" in one["Action"][0]}
+    own = keys["StoreKeys"]
+    assert own["Resource"] == [f"{base}:key/1-2", f"{base}:key/mrk-34"]
+    assert {*own["Action"]} == creating - {"kms:ListAliases"}
+    via = {"StringLike": {"kms:ViaService": ["sagemaker*.eu-west-1.amazonaws.com"]}}
+    assert own["Condition"] == via
+    for sid, where, alias in (
+        ("StoreKeysByAlias", base, "alias/store"),
+        ("StoreKeysByAlias1", far, "alias/theirs"),
+    ):
+        known = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": [alias]}}
+        assert keys[sid]["Resource"] == [f"{where}:key/*"]
+        assert keys[sid]["Condition"] == {**via, **known}
+        assert keys[sid]["Action"] == own["Action"]
+    assert keys["ListAliases"] == {  # about no key, so about no resource either (AWS KMS)
+        "Sid": "ListAliases", "Effect": "Allow", "Action": ["kms:ListAliases"], "Resource": ["*"],
+    }  # fmt: skip
+    assert keys["OthersStoreKeys"]["Resource"] == [f"{base}:key/5-6"]
+    assert {*keys["OthersStoreKeys"]["Action"]} == using == {"kms:Decrypt"}
+    alone = permissions(_settings(groups=places), ["e"], HERE, "glue", LOCATION)
+    named = {name for one in alone["Statement"] for name in one["Action"]}
+    assert {name for name in named if name.startswith("kms:")} == using
 
 
 def test_a_policy_names_each_group_once() -> None:
