@@ -87,15 +87,18 @@ class Right:
         return found
 
 
-def rights(settings: Settings, groups: Sequence[str], account: Account) -> list[Right]:
+def rights(
+    settings: Settings, groups: Sequence[str], account: Account, tables: Sequence[str] = ()
+) -> list[Right]:
     """All that runs of the project need, wherever they run, and no more.
 
     Args:
         settings: The configuration.
         groups: Logical names of the project's feature groups.
         account: Where they run.
+        tables: Where Glue tables that sources read lie, which only the catalogue knows.
     """
-    lake, sources = [settings.lake, settings.state], _sources(settings)
+    lake, sources = [settings.lake, settings.state], sorted({*_sources(settings), *tables})
     found = [
         objects(account, "LakeAndState", "lake and state", lake, _WRITING),
         objects(account, "ReadSources", "sources", sources, ("GetObject",)),
@@ -156,7 +159,7 @@ def _keys_of(uri: str) -> list[str]:
 
 
 def _sources(settings: Settings) -> list[str]:
-    return sorted({one.path for one in settings.sources.values() if one.path} - {""})
+    return [one.path for one in settings.sources.values() if one.path]
 
 
 def _features(settings: Settings, groups: Sequence[str], account: Account) -> list[Right]:

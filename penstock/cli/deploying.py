@@ -65,6 +65,8 @@ def deploy(
         message = "--plan, --apply and --cloudformation exclude each other"
         raise UsageError(message, "Give one of them; without any it is --plan")
     place, found = _compared(workspace, target)
+    for one in found.warnings:
+        click.echo(one, err=True)
     if cloudformation is not None:
         _write(cloudformation, template(place, workspace.settings, workspace.environment, found))
         return 0

@@ -7,10 +7,12 @@ list of values, made before the first of them goes out. The last one writes down
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.catalog.glue import resolve
 from penstock.config import Settings
 from penstock.deploy import emr, emr_serverless, glue
 from penstock.deploy.place import Names, Place, names
@@ -23,6 +25,7 @@ from penstock.errors import UsageError
 from penstock.roles import Role
 
 POLICY = "penstock-jobs"  # the role's one inline policy
+_HADOOP = re.compile(r"^s3[an]://")  # other names of S3, which Spark and Hive write
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Deployment:
         role: The jobs' role.
         record: What is shipped, as ``submit`` reads it.
         steps: Its pieces, in the order they are brought about.
+        warnings: What it does not bring about, though jobs may need it.
     """
 
     target: Target
@@ -42,6 +46,7 @@ class Deployment:
     role: Role
     record: dict[str, Any]
     steps: tuple[Step, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -75,14 +80,15 @@ def deployment(
         TemporaryError: AWS did not answer, or something must be stopped first.
     """
     called, wanted = names(settings, environment, target), recorded(shipped, settings)
-    role = jobs_role(place, settings, environment, groups, target)
+    tables, warnings = source_tables(place, settings)
+    role = jobs_role(place, settings, environment, groups, target, tables)
     managed: list[Step] = [role_step(place, role)] if settings.deploy.manage else []
     files = artefact_steps(place, shipped.folder, iter(shipped))
     if settings.deploy.manage:
         files += _managed(place, settings, environment, called, target, wanted)
     uri = record_uri(settings, environment, target)
     last = document_step(place, f"record {target}.json", uri, wanted)
-    return Deployment(target, called, role, wanted, (*managed, *files, last))
+    return Deployment(target, called, role, wanted, (*managed, *files, last), warnings)
 
 
 def apply(place: Place, found: Deployment) -> None:
@@ -101,16 +107,46 @@ def apply(place: Place, found: Deployment) -> None:
             send(place, request)
 
 
+def source_tables(place: Place, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where Glue tables that sources read lie; what to say of those of which it is not known.
+
+    Raises:
+        CredentialsError: Looking at a table was denied.
+        TemporaryError: Glue did not answer.
+    """
+    found, warnings = [], []
+    for name, source in sorted(settings.sources.items()):
+        if source.table is None:
+            continue
+        try:
+            path = str(resolve(place.client("glue"), source.table).path)
+            found.append(_HADOOP.sub("s3://", path))
+        except UsageError as error:
+            warnings.append(
+                f"source {name}: {error.message}. The role may not read its files: deploy again "
+                "once it is there, or allow s3:GetObject and s3:ListBucket in its bucket's policy"
+            )
+    return tuple(found), tuple(warnings)
+
+
 def jobs_role(
-    place: Place, settings: Settings, environment: str, groups: Sequence[str], target: Target
+    place: Place,
+    settings: Settings,
+    environment: str,
+    groups: Sequence[str],
+    target: Target,
+    tables: Sequence[str] = (),
 ) -> Role:
     """The role of the jobs, with what it may do.
+
+    ``tables`` is where Glue tables that sources read lie.
 
     Raises:
         ConfigError: AWS would not take a name; there is no place to ship to.
     """
     called = names(settings, environment, target)
-    policy = permissions(settings, groups, place.account, target, location(settings))
+    shipped = location(settings)
+    policy = permissions(settings, groups, place.account, target, shipped, tables)
     about = f"Made by penstock for the jobs of {called.owner} on {target}"
     return Role(called.role, called.owner, trust(target), policy, POLICY, about)
 

@@ -32,7 +32,12 @@ def trust(target: Target) -> dict[str, Any]:
 
 
 def permissions(
-    settings: Settings, groups: Sequence[str], account: Account, target: Target, location: str
+    settings: Settings,
+    groups: Sequence[str],
+    account: Account,
+    target: Target,
+    location: str,
+    tables: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All that jobs of the project need, and no more.
 
@@ -42,6 +47,7 @@ def permissions(
         account: Where the jobs run.
         target: What runs them.
         location: ``s3://BUCKET/FOLDER`` of what is shipped.
+        tables: Where Glue tables that sources read lie.
     """
     why = "what is shipped"
     # Spark asks for the database whenever a session with Glue's catalogue begins, and makes it.
@@ -49,7 +55,7 @@ def permissions(
     found = [
         objects(account, "ReadShipped", why, [f"{location}/artefacts"], ("GetObject",)),
         *listings(account, "ListShipped", why, [location]),
-        *rights(settings, groups, account),
+        *rights(settings, groups, account, tables),
         Right("DefaultDatabase", "Spark", "glue", ("CreateDatabase", "GetDatabase"), default),
         _logs(account, target, location),
     ]

@@ -462,6 +462,34 @@ def test_a_policy_that_iam_would_not_take_is_refused(
     assert len(capsys.readouterr().out) > 10_240
 
 
+def test_files_of_glue_tables_may_be_read(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a source's table lies the catalogue says; of one it does not have there is a line."""
+    glue = lab.client("glue")
+    glue.create_database(DatabaseInput={"Name": "raw"})
+    parquet = "org.apache.hadoop.hive.ql.io.parquet"
+    descriptor = {
+        "Columns": [{"Name": "id", "Type": "string"}],
+        "Location": "s3a://raw-bucket/weather/",
+        "InputFormat": f"{parquet}.MapredParquetInputFormat",
+        "OutputFormat": f"{parquet}.MapredParquetOutputFormat",
+        "SerdeInfo": {"SerializationLibrary": f"{parquet}.serde.ParquetHiveSerDe"},
+    }
+    table = {"Name": "weather", "StorageDescriptor": descriptor}
+    glue.create_table(DatabaseName="raw", TableInput=table)
+    conf = "sources:\n  weather: {format: table, table: raw.weather}\n"
+    conf += "  planes: {format: table, table: raw.planes}\n"
+    assert lab.penstock("deploy", "glue", "--json", conf=conf) == 0
+    read = capsys.readouterr()
+    found = {one["Sid"]: one for one in json.loads(read.out)["role"]["policy"]["Statement"]}
+    bucket = "arn:aws:s3:::raw-bucket"
+    assert found["ReadSources"]["Resource"] == [f"{bucket}/weather", f"{bucket}/weather/*"]
+    listed = [one for one in found.values() if one["Resource"] == [bucket]]
+    assert [one["Action"] for one in listed] == [["s3:ListBucket"]]
+    (line,) = [one for one in read.err.splitlines() if one.startswith("source ")]
+    assert line.startswith("source planes: Glue has no table raw.planes. The role may not read its")
+    assert "s3:GetObject" in line
+
+
 def test_a_bucket_that_is_not_there_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is made."""
     lab.client("s3").delete_bucket(Bucket="ship-bucket")
