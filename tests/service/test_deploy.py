@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import time
 import zipfile
@@ -443,6 +444,74 @@ def test_mistakes_are_one_line(
     assert line.startswith("penstock: ")
     assert says in line
     assert lab.sent == []
+
+
+#: IAM's names where they are not the operation's (Service Authorization Reference).
+_ACTIONS = {"HeadBucket": "ListBucket", "HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
+_PREFIXES = {"emr": "elasticmapreduce"}
+
+
+def _needed(service: str, operation: str, given: dict[str, Any]) -> set[str]:
+    """Actions that a call needs: its own, those of tags, and the handing over of roles."""
+    prefix = _PREFIXES.get(service, service)
+    found = {f"{prefix}:{_ACTIONS.get(operation, operation)}"}
+    if given.get("Tags") or given.get("tags"):
+        kind = {"iam": "TagRole", "emr": "AddTags"}.get(service, "TagResource")
+        found.add(f"{prefix}:{kind}")
+    roles = {"Role", "ServiceRole", "JobFlowRole", "executionRoleArn"}
+    job = {*given, *given.get("JobUpdate", {})}
+    if (roles & job) or operation == "AddRoleToInstanceProfile":
+        found.add("iam:PassRole")
+    return found
+
+
+def _documented(start: str, end: str) -> set[str]:
+    """Actions in a part of the page: the prefix is that of the action before."""
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    found, prefix = set(), ""
+    for word in re.findall(
+        r"`([a-z0-9-]+:[A-Z]\w+|[A-Z]\w+)`", text.partition(start)[2].partition(end)[0]
+    ):
+        prefix = word.partition(":")[0] if ":" in word else prefix
+        found.add(word if ":" in word else f"{prefix}:{word}")
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_page_names_every_right_that_commands_need(
+    target: Target, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of who deploys and of who submits, by the calls that are really made."""
+    asked: set[str] = set()
+
+    def heard(params: dict[str, Any], model: Any, **_: Any) -> None:
+        asked.update(_needed(model.service_model.service_name, model.name, params))
+
+    events: Any = aws.session(Endpoint(REGION, lab.url))
+    events.register("provide-client-params.*.*", heard)
+    try:
+        assert lab.penstock("deploy", target, "--apply") == 0
+        iam = lab.client("iam")
+        role = {"RoleName": f"{STEM}-{target}"}
+        other = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::x/*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [other]})
+        iam.put_role_policy(**role, PolicyName="theirs", PolicyDocument=document)
+        (lab.folder / "transforms" / "more.py").write_text("one = 1\n", encoding="utf-8")
+        assert lab.penstock("deploy", target, "--apply") == 0
+        deploying, asked = asked, set()
+        capsys.readouterr()
+        assert lab.penstock("submit", target, after=("ingest",)) == 0
+        name = capsys.readouterr().out.split()[-1]
+        lab.penstock("logs", name)
+        assert lab.penstock("cancel", name) == 0
+    finally:
+        events.unregister("provide-client-params.*.*", heard)
+    free = {"sts:GetCallerIdentity"}
+    assert deploying - free <= _documented("Who deploys needs", "Who submits")
+    assert asked - free <= _documented("Who submits", "`sts:GetCallerIdentity`")
+    assert {"iam:PutRolePolicy", "s3:PutObject"} <= deploying
+    assert ("iam:PassRole" in deploying) == (target != "emr-serverless")
+    assert ("iam:PassRole" in asked) == (target != "glue")
 
 
 def test_a_policy_that_iam_would_not_take_is_refused(
