@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from penstock.catalog import table_name
@@ -85,6 +86,18 @@ class Right:
                 for operator, by_key in self.condition.items()
             }
         return found
+
+    def contexts(self) -> list[dict[str, str]]:
+        """Requests that the condition lets pass: a value of each of its keys, without wildcards.
+
+        Of several values those are taken that end in one, which the others are beginnings of.
+        """
+        keys = {key: values for by in self.condition.values() for key, values in by.items()}
+        chosen = (
+            [one.replace("*", "") for one in values if "*" in one] or values
+            for values in keys.values()
+        )
+        return [dict(zip(keys, one, strict=True)) for one in product(*chosen)]
 
 
 def rights(

@@ -6,12 +6,14 @@ It speaks HTTP on a real socket; botocore's own models parse what it says.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,20 +24,22 @@ class Answers:
     """What each operation answers: status and body, JSON for a mapping and XML for text.
 
     Args:
-        by_operation: Answers by name; another operation is refused as unknown.
+        by_operation: Answers by name, or what makes one of the call's parameters; another
+            operation is refused as unknown.
         skew_s: By how many seconds its clock is ahead of ours.
         asked: Parameters of the calls so far, by operation.
     """
 
-    by_operation: Mapping[str, tuple[int, Any]]
+    by_operation: Mapping[str, tuple[int, Any] | Callable[[Mapping[str, str]], tuple[int, Any]]]
     skew_s: float = 0.0
     asked: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     url: str = ""
 
-    def of(self, operation: str) -> tuple[int, Any]:
+    def of(self, operation: str, given: Mapping[str, Any]) -> tuple[int, Any]:
         """Its answer."""
         unknown = (400, {"__type": "UnknownOperationException", "message": operation})
-        return self.by_operation.get(operation, unknown)
+        found = self.by_operation.get(operation, unknown)
+        return found(given) if callable(found) else found
 
 
 def denied(operation: str, kind: str = "json") -> tuple[int, Any]:
@@ -62,9 +66,68 @@ def simulation(*, denies: Mapping[str, str]) -> tuple[int, str]:
         "<EvalDecision>implicitDeny</EvalDecision></member>"
         for action, where in denies.items()
     )
+    return _simulation(members)
+
+
+def _simulation(members: str) -> tuple[int, str]:
     inside = f"<EvaluationResults>{members}</EvaluationResults><IsTruncated>false</IsTruncated>"
     made = f"<SimulatePrincipalPolicyResult>{inside}</SimulatePrincipalPolicyResult>"
     return 200, f"<SimulatePrincipalPolicyResponse>{made}</SimulatePrincipalPolicyResponse>"
+
+
+def simulator(*policies: Mapping[str, Any]) -> Callable[[Mapping[str, str]], tuple[int, str]]:
+    """IAM's simulator for a role of these policies, as its API model documents it.
+
+    It knows statements that allow, StringEquals and StringLike. A key of a condition that it was
+    not told is missing, whichever statement asks for it.
+    """
+    statements = [one for policy in policies for one in policy["Statement"]]
+
+    def listed(value: Any) -> list[str]:
+        return [value] if isinstance(value, str) else [*value]
+
+    def simulated(given: Mapping[str, str]) -> tuple[int, str]:
+        def named(start: str, end: str = "") -> list[str]:
+            shape = re.compile(rf"{start}\.member\.(\d+){end}")
+            return [given[one] for one in given if shape.fullmatch(one)]
+
+        keys = named("ContextEntries", r"\.ContextKeyName")
+        values = named("ContextEntries", r"\.ContextKeyValues\.member\.1")
+        context = dict(zip(keys, values, strict=True))
+
+        def meets(statement: Mapping[str, Any]) -> bool:
+            tests = [one for by in statement.get("Condition", {}).values() for one in by.items()]
+            return all(
+                any(fnmatchcase(context.get(key, ""), one) for one in listed(wanted))
+                for key, wanted in tests
+            )
+
+        def allowed(action: str, where: str) -> bool:
+            return any(
+                any(fnmatchcase(action, name) for name in listed(one["Action"]))
+                and any(fnmatchcase(where, name) for name in listed(one["Resource"]))
+                and meets(one)
+                for one in statements
+            )
+
+        asked = {
+            key for one in statements for by in one.get("Condition", {}).values() for key in by
+        }
+        missing = "".join(f"<member>{key}</member>" for key in sorted(asked - {*context}))
+        members = ""
+        for action in named("ActionNames"):
+            parts = ""
+            for where in named("ResourceArns"):
+                decision = "allowed" if allowed(action, where) else "implicitDeny"
+                parts += f"<member><EvalResourceName>{where}</EvalResourceName>"
+                parts += f"<EvalResourceDecision>{decision}</EvalResourceDecision>"
+                parts += f"<MissingContextValues>{missing}</MissingContextValues></member>"
+            members += f"<member><EvalActionName>{action}</EvalActionName>"
+            members += "<EvalDecision>implicitDeny</EvalDecision>"
+            members += f"<ResourceSpecificResults>{parts}</ResourceSpecificResults></member>"
+        return _simulation(members)
+
+    return simulated
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             given = {name: value[0] for name, value in parse_qs(body).items()}
             operation = given.get("Action", f"{self.command} {self.path.partition('?')[0]}")
         self.state.asked.setdefault(operation, []).append(given)
-        status, answer = self.state.of(operation)
+        status, answer = self.state.of(operation, given)
         text = answer if isinstance(answer, str) else json.dumps(answer)
         self.send_response_only(status)
         self.send_header("Date", formatdate(time.time() + self.state.skew_s, usegmt=True))

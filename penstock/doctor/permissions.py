@@ -7,89 +7,23 @@ policies and boundaries, not those of buckets, keys and organizations (IAM user 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock import aws
 from penstock.config import Settings
+from penstock.crawler.place import Account
 from penstock.doctor.finding import Finding
 from penstock.errors import PenstockError
-from penstock.storage import is_s3
+from penstock.rights import Right, rights
 
 _SESSION = re.compile(r"^arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([^/]+)/.*$")
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _ABSENT = frozenset({"EntityNotFoundException", "ResourceNotFound", "ResourceNotFoundException"})
 #: An identifier no record has; what GetRecord says of it is whether we may ask.
 _NOBODY = "penstock-doctor"
-
-
-@dataclass(frozen=True)
-class Need:
-    """Actions that a part of penstock needs on some resources.
-
-    Args:
-        what: The service, as IAM calls it.
-        why: What is not possible without.
-        actions: Names after the colon.
-        resources: ARNs.
-    """
-
-    what: str
-    why: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-
-
-def needs(settings: Settings, groups: Sequence[str], arn: str, region: str) -> list[Need]:
-    """What the role of a project must be allowed, by its configuration.
-
-    Args:
-        settings: The configuration.
-        groups: Logical names of its groups.
-        arn: Of the caller: partition and account are taken from it.
-        region: Where.
-    """
-    _, partition, _, _, account, *_ = arn.split(":")
-    base = f"arn:{partition}"
-    there = tuple(_group_arn(settings, one, base, region, account) for one in groups)
-    sending = tuple(
-        where for one, where in zip(groups, there, strict=True) if settings.group(one).sends
-    )
-    found = [
-        Need("sagemaker", "provision", ("DescribeFeatureGroup", "CreateFeatureGroup",
-                                        "UpdateFeatureGroup"), there),
-        Need("sagemaker", "ingest", ("PutRecord", "BatchWriteRecord", "DeleteRecord"), sending),
-        Need("sagemaker", "get, reconcile", ("GetRecord", "BatchGetRecord", "ListRecords"),
-             sending),
-    ]  # fmt: skip
-    roles = {settings.group(one).role_arn for one in groups} - {None}
-    found.append(Need("iam", "provision", ("PassRole",), tuple(sorted(filter(None, roles)))))
-    if settings.catalog.register_tables:
-        database, glue = settings.catalog.database, f"{base}:glue:{region}:{account}"
-        where = (f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:table/{database}/*")
-        actions = ("GetDatabase", "CreateDatabase", "GetTable", "CreateTable", "UpdateTable")
-        found.append(Need("glue", "catalogue", actions, where))
-    keys = tuple(f"{base}:s3:::{one.removeprefix('s3://').rstrip('/')}/*" for one in _s3(settings))
-    buckets = tuple(
-        f"{base}:s3:::{one.removeprefix('s3://').partition('/')[0]}" for one in _s3(settings)
-    )
-    found.append(Need("s3", "lake and state", ("GetObject", "PutObject", "DeleteObject"), keys))
-    found.append(Need("s3", "lake and state", ("ListBucket",), buckets))
-    return [one for one in found if one.resources]
-
-
-def _group_arn(settings: Settings, name: str, base: str, region: str, account: str) -> str:
-    physical = settings.group(name).physical or name
-    if physical.startswith("arn:"):
-        return physical
-    return f"{base}:sagemaker:{region}:{account}:feature-group/{physical}"
-
-
-def _s3(settings: Settings) -> list[str]:
-    return [one for one in (settings.lake, settings.state) if is_s3(one)]
 
 
 def permissions(
@@ -112,11 +46,14 @@ def permissions(
                 "permissions", ok=True, found="the root user is allowed everything", remedy=remedy
             )
         ]
-    wanted = needs(settings, groups, arn, endpoint.region)
+    _, partition, _, _, number, *_ = arn.split(":")
+    wanted = rights(settings, groups, Account(number, endpoint.region, partition))
     try:
         iam: Any = aws.client(endpoint, "iam", attempts=2)
         who = _principal(iam, arn)
-        return [_simulated(iam, who, one) for one in wanted]
+        # Keys that other statements ask for are told as well: without them IAM says "missing".
+        known = {key: value for one in wanted for key, value in one.contexts()[0].items()}
+        return [_simulated(iam, who, one, known) for one in wanted]
     except (ClientError, BotoCoreError, PenstockError) as error:
         why = aws.code(error) if isinstance(error, ClientError) else type(error).__name__
     return _probed(endpoint, settings, groups, wanted, why)
@@ -133,43 +70,72 @@ def _principal(iam: Any, arn: str) -> str:
         return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}"
 
 
-def _simulated(iam: Any, who: str, need: Need) -> Finding:
-    answers: list[Mapping[str, Any]] = []
-    asked: dict[str, Any] = {
-        "PolicySourceArn": who,
-        "ActionNames": [f"{need.what}:{one}" for one in need.actions],
-        "ResourceArns": list(need.resources),
-    }
-    while True:
-        page = iam.simulate_principal_policy(**asked)
-        answers += page["EvaluationResults"]
-        if not page.get("IsTruncated"):
-            break
-        asked["Marker"] = page["Marker"]
+def _simulated(iam: Any, who: str, need: Right, known: Mapping[str, str]) -> Finding:
+    """What IAM decides of a right, in each context in which it is needed.
+
+    A denial for which IAM lacked the value of a context key is none; nor is one on a key of KMS,
+    whose own policy may allow what the role's do not.
+    """
     denied: dict[str, str] = {}
-    for one in answers:
-        parts = one.get("ResourceSpecificResults") or [
-            {"EvalResourceName": one.get("EvalResourceName"),
-             "EvalResourceDecision": one["EvalDecision"]}
-        ]  # fmt: skip
-        for part in parts:
-            if part["EvalResourceDecision"] != "allowed":
-                denied.setdefault(one["EvalActionName"], part["EvalResourceName"])
-    name = f"permissions {need.what} ({need.why})"
-    if not denied:
-        return Finding(name, ok=True, found=f"may {', '.join(need.actions)}")
-    where = next(iter(denied.values()))
-    remedy = f"Allow {', '.join(denied)} on {where}: docs/security.md"
-    return Finding(
-        name, ok=False, found=f"{who} may not {', '.join(denied)}", remedy=remedy, code=77
+    unknown: dict[str, str] = {}
+    for context in need.contexts():
+        for action, part in _denials(iam, who, need, {**known, **context}):
+            missing = part.get("MissingContextValues")
+            if missing:
+                unknown[action] = f"its policies ask for {', '.join(sorted(missing))}"
+            elif need.service == "kms" and part["EvalResourceDecision"] == "implicitDeny":
+                unknown[action] = "if anything allows it, the key's own policy does"
+            else:
+                denied.setdefault(action, part["EvalResourceName"])
+    name = f"permissions {need.service} ({need.why})"
+    if denied:
+        where = next(iter(denied.values()))
+        remedy = f"Allow {', '.join(denied)} on {where}: docs/security.md"
+        said = f"{who} may not {', '.join(denied)}"
+        return Finding(name, ok=False, found=said, remedy=remedy, code=77)
+    if unknown:
+        said = f"{', '.join(unknown)} not checked: {'; '.join(sorted({*unknown.values()}))}"
+        remedy = f"Look whether {who} may do that on {need.resources[0]}"
+        return Finding(name, ok=None, found=said, remedy=remedy)
+    return Finding(name, ok=True, found=f"may {', '.join(need.actions)}")
+
+
+def _denials(
+    iam: Any, who: str, need: Right, context: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Actions with what IAM says of a resource on which they are not allowed in that context."""
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=who,
+        ActionNames=[f"{need.service}:{one}" for one in need.actions],
+        ResourceArns=[*need.resources],
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for key, value in sorted(context.items())
+        ],
     )
+    for one in (one for page in pages for one in page["EvaluationResults"]):
+        whole = {**one, "EvalResourceDecision": one["EvalDecision"]}
+        by_place: dict[str, list[Mapping[str, Any]]] = {}
+        for part in one.get("ResourceSpecificResults") or [whole]:
+            by_place.setdefault(_place(part["EvalResourceName"]), []).append(part)
+        for parts in by_place.values():
+            if all(part["EvalResourceDecision"] != "allowed" for part in parts):
+                yield one["EvalActionName"], parts[-1]
+
+
+def _place(arn: str) -> str:
+    """What a right names in more than one way, of which one will do.
+
+    A place on S3 is an object or a folder; a group's name may be in small letters.
+    """
+    return arn.removesuffix("/*").lower()
 
 
 def _probed(
     endpoint: aws.Endpoint,
     settings: Settings,
     groups: Sequence[str],
-    wanted: Sequence[Need],
+    wanted: Sequence[Right],
     why: str,
 ) -> list[Finding]:
     """Calls that read, and what they do not tell."""
@@ -188,11 +154,11 @@ def _probed(
     }  # fmt: skip
     found = []
     for need in wanted:
-        name = f"permissions {need.what} ({need.why})"
+        name = f"permissions {need.service} ({need.why})"
         tried = {one: _asked(endpoint, *calls[one]) for one in need.actions if one in calls}
         denied = [one for one, answer in tried.items() if answer is False]
         if denied:
-            actions = ", ".join(f"{need.what}:{one}" for one in denied)
+            actions = ", ".join(f"{need.service}:{one}" for one in denied)
             remedy = f"Allow {actions} on {need.resources[0]}: docs/security.md"
             said = f"may not {', '.join(denied)}"
             found.append(Finding(name, ok=False, found=said, remedy=remedy, code=77))

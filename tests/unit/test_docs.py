@@ -19,9 +19,10 @@ from bench import stream_page
 from bench.legs import LEGS, outcome
 from bench.matrix_page import NOT_RUN, page
 from penstock.config import Settings
-from penstock.doctor.permissions import needs
+from penstock.crawler.place import Account
 from penstock.errors import DIFFERENT, GRAVEST, REPAIRED
 from penstock.reference import document
+from penstock.rights import rights
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -110,8 +111,8 @@ def test_the_policies_allow_what_doctor_asks_for() -> None:
             "groups": {"g": {"role_arn": role}},
         }
     )
-    wanted = needs(settings, ["g"], "arn:aws:iam::111122223333:role/job", "us-east-1")
-    asked = {f"{one.what}:{action}" for one in wanted for action in one.actions}
+    wanted = rights(settings, ["g"], Account("111122223333", "us-east-1"))
+    asked = {f"{one.service}:{action}" for one in wanted for action in one.actions}
     assert {"iam:PassRole", "glue:UpdateTable", "s3:ListBucket"} <= asked
     assert asked <= allowed
 
