@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock import aws
 from penstock.config import Settings
 from penstock.doctor.finding import Finding
-from penstock.errors import PenstockError
+from penstock.errors import CredentialsError, PenstockError
 from penstock.existing import listed
 
 DEFAULT_GROUPS = 100  # an account and region (SageMaker developer guide, Feature Store quotas)
@@ -24,10 +24,18 @@ def groups(endpoint: aws.Endpoint, settings: Settings, names: Sequence[str]) -> 
         endpoint: Where AWS is.
         settings: The configuration.
         names: Logical names of the project's groups.
+
+    Raises:
+        TemporaryError: AWS did not answer.
     """
     if settings.aws.embedded:
         return Finding("quota of feature groups", ok=True, found="the embedded AWS has none")
-    there = listed(aws.client(endpoint, "sagemaker", attempts=2))
+    try:
+        there = listed(aws.client(endpoint, "sagemaker", attempts=2))
+    except CredentialsError as error:
+        found = f"not checked: {error.message}"[:300]
+        remedy = "Allow sagemaker:ListFeatureGroups to have it checked; runs do not need it"
+        return Finding("quota of feature groups", ok=None, found=found, remedy=remedy)
     wanted = {(settings.group(one).physical or one).rpartition("/")[2] for one in names}
     more = len(wanted - set(there))
     quota, source = _quota(endpoint)

@@ -305,6 +305,16 @@ def test_the_quota_of_feature_groups(value: float | None, ok: bool | None, said:
     assert ok or one.remedy == quotas.ASKING
 
 
+def test_a_quota_that_may_not_be_looked_at() -> None:
+    """Is not checked, by which action, and that is no failure: runs do not list groups."""
+    by = {"ListFeatureGroups": answers.denied("ListFeatureGroups")}
+    with answering(Answers(by)) as found:
+        one = quotas.groups(_endpoint(found), _settings(), ["birds"])
+    assert (one.ok, exit_code([one])) == (None, 0)
+    assert one.found.startswith("not checked: ListFeatureGroups: AccessDeniedException")
+    assert one.remedy.startswith("Allow sagemaker:ListFeatureGroups ")
+
+
 def test_jars_that_cannot_work(tmp_path: Path) -> None:
     """Not there, for another Scala, or without Delta's: each with the setting to correct."""
 
