@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from penstock.expectation import keywords, split
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from penstock.contract import Expectation, OnFail
+    from penstock.contract import Expectation, FeatureGroup, OnFail
 
 _INDEX = "penstock"  # key in an expectation's meta: its place in our list, for GX reorders results
 #: GX has one project a process, Python one list of warning filters: windows come one by one.
@@ -57,6 +57,14 @@ class Verdict:
     name: str
     findings: tuple[Finding, ...]
     docs: Path | None = None
+
+
+def needed(groups: Iterable[FeatureGroup]) -> bool:
+    """Whether any has an expectation that Great Expectations judges; without one it is not needed.
+
+    Data Docs are of its verdicts, so they alone do not need it.
+    """
+    return any(split(one.all_expectations).staged for one in groups)
 
 
 def check(expectations: Sequence[Expectation]) -> None:

@@ -66,7 +66,9 @@ def doctor(workspace: Workspace, *, warm: bool) -> int:
     if warm and classes.there() is None:
         workspace.progress.step("penstock", "having Java keep Spark's classes (about a minute)")
         classes.make()
-    found = examine(workspace.settings, lambda: [*workspace.project.pipelines])
+    found = examine(
+        workspace.settings, lambda: [one.group for one in workspace.project.pipelines.values()]
+    )
     if workspace.as_json:
         show_json([one.plain() for one in found])
     else:

@@ -24,7 +24,7 @@ from penstock.contract import FeatureGroup
 from penstock.deploy.archive import Artefact, Content, file_digest, packed
 from penstock.deploy.runtime import Runtime
 from penstock.errors import ConfigError, TemporaryError, UsageError
-from penstock.expectation import split
+from penstock.quality import needed
 
 #: What Spark wants of Python where frames go to Python in Arrow's format; targets may lack it.
 _SPARK = "pandas>=2.2"
@@ -76,7 +76,7 @@ def requirements(settings: Settings, groups: Iterable[FeatureGroup] = ()) -> lis
     chosen: set[str] = {*settings.deploy.extras}
     if settings.offline.format == "iceberg":
         chosen.add("iceberg")
-    if any(split(one.all_expectations).staged for one in groups):
+    if needed(groups):
         chosen.add("quality")
     found = []
     for line in _required():

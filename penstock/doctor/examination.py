@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from penstock import aws
 from penstock.config import Settings
+from penstock.contract import FeatureGroup
 from penstock.doctor import machine, permissions, quotas, reach, versions
 from penstock.doctor.finding import Finding, looked
 from penstock.errors import PenstockError
 
 
-def examine(settings: Settings, groups: Callable[[], Sequence[str]]) -> list[Finding]:
+def examine(settings: Settings, groups: Callable[[], Iterable[FeatureGroup]]) -> list[Finding]:
     """Look at everything a run needs. Writes nothing but a file it removes again.
 
     Args:
         settings: The configuration.
-        groups: Gives the names of the project's feature groups.
+        groups: Gives the project's feature groups.
     """
     found = [
         *looked("Python", machine.python),
@@ -26,22 +27,19 @@ def examine(settings: Settings, groups: Callable[[], Sequence[str]]) -> list[Fin
         *looked("jars", lambda: versions.jars(settings)),
         *looked("versions", versions.versions),
         *looked("pyarrow", lambda: machine.package("pyarrow", "pip install pyarrow")),
-        *looked("great_expectations", _great_expectations),
         *looked("deltalake", lambda: machine.package("deltalake", "pip install deltalake")),
         *looked("lake", lambda: machine.place("lake", settings.lake, settings)),
         *looked("state", lambda: machine.place("state", settings.state, settings)),
     ]
-    names: list[str] = []
+    there: list[FeatureGroup] = []
 
     def project() -> Finding:
-        names.extend(groups())
-        return Finding("project", ok=True, found=f"{len(names)} feature groups")
+        there.extend(groups())
+        return Finding("project", ok=True, found=f"{len(there)} feature groups")
 
-    return [*found, *looked("project", project), *_aws(settings, names)]
-
-
-def _great_expectations() -> Finding:
-    return machine.package("great_expectations", "pip install 'penstock[quality]'")
+    found += looked("project", project)
+    found += looked("great_expectations", lambda: machine.great_expectations(there))
+    return [*found, *_aws(settings, [one.name for one in there])]
 
 
 def _aws(settings: Settings, groups: Sequence[str]) -> list[Finding]:

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from penstock.bucket import storage_of
 from penstock.config import Settings
+from penstock.contract import FeatureGroup
 from penstock.doctor.finding import Finding
 from penstock.errors import PenstockError
+from penstock.quality import needed
 from penstock.storage import absolute, is_s3, local_path
 
 MIN_JAVA = 17  # Spark 4's documentation; Spark 3.5 takes it as well
@@ -52,6 +55,14 @@ def package(name: str, remedy: str) -> Finding:
         return Finding(name, ok=True, found=importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, ok=False, found="none", remedy=remedy)
+
+
+def great_expectations(groups: Iterable[FeatureGroup]) -> Finding:
+    """An extra: only what some groups expect of their whole set needs it."""
+    found = package("great_expectations", "pip install 'penstock[quality]'")
+    if found.ok or needed(groups):
+        return found
+    return Finding(found.what, ok=True, found="none; no group has expectations that need it")
 
 
 def place(what: str, uri: str, settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from penstock.doctor.finding import Finding, exit_code
 from penstock.emulator.faults import Rule, denied
 from penstock.emulator.server import Emulator
 from penstock.session import spark_line
+from schemas.airport_weather import PIPELINE as WEATHER
 from tests import answers
 from tests.answers import Answers, answering
 from tests.scripted import scripted
@@ -364,6 +366,21 @@ def test_versions_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "3.5, 4.0, 4.1" in found("tested").remedy
 
 
+def test_great_expectations_where_a_group_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extra that is not installed is missing only to who has expectations over a whole set."""
+    plain = replace(WEATHER.group, expectations=(), features=tuple(
+        replace(one, expectations=()) for one in WEATHER.group.features
+    ))  # fmt: skip
+    assert machine.great_expectations([plain, WEATHER.group]).ok
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    wanted = machine.great_expectations([plain, WEATHER.group])
+    assert (wanted.ok, wanted.remedy) == (False, "pip install 'penstock[quality]'")
+    without = machine.great_expectations([plain])
+    assert (without.ok, without.found.startswith("none; ")) == (True, True)
+
+
 def test_tested_versions_are_those_of_the_constraints() -> None:
     """Which the matrix installs."""
     for line, pinned in versions.TESTED.items():
@@ -395,7 +412,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {
         "Python", "Java", "Spark", "jars", "penstock", "boto3", "tested", "lake", "state",
         "endpoint sagemaker", "endpoint sagemaker-featurestore-runtime", "credentials", "clock",
-        "permissions", "quota of feature groups", "project",
+        "permissions", "quota of feature groups", "project", "great_expectations",
     } <= set(found)  # fmt: skip
     assert found["project"]["found"] == "4 feature groups"
     assert not [one for one in found.values() if one["ok"] is False]
