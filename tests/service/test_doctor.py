@@ -192,7 +192,8 @@ EVERYTHING: dict[str, Any] = {
 
 def _simulated(settings: Settings, *policies: Mapping[str, Any]) -> list[Finding]:
     """What doctor says to a role of these policies."""
-    known = {"GetRole": _role(), "SimulatePrincipalPolicy": answers.simulator(*policies)}
+    simulator = answers.simulator(*policies)
+    known: dict[str, Any] = {"GetRole": _role(), "SimulatePrincipalPolicy": simulator}
     with answering(Answers(known)) as found:
         return permissions.permissions(_endpoint(found), ROLE, settings, ["birds", "Fish"])
 
