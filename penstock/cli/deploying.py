@@ -158,6 +158,8 @@ def logs(workspace: Workspace, *, name: str, output: str) -> int:
 def cancel(workspace: Workspace, *, name: str) -> int:
     """End a run; what it had done stays, and the same command goes on from there.
 
+    A cluster of EMR is ended with it only where penstock made it for this run alone.
+
     \b
     Example:
       penstock cancel emr-serverless/00f1a2b3c4d5e6f7/00fabcdef0123456 --env aws
@@ -165,8 +167,7 @@ def cancel(workspace: Workspace, *, name: str) -> int:
     found, place = runs.named(name), _reached(workspace)
     stands = runs.state(place, found)
     if not stands.ended:
-        own = found.parent != workspace.settings.deploy.emr.cluster_id
-        send(place, runs.cancellation(found, own_cluster=own))
+        send(place, runs.cancellation(found, own_cluster=runs.alone(place, found)))
     if workspace.as_json:
         show_json({"run": name, "cancelled": not stands.ended, "was": stands.word})
     else:

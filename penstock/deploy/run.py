@@ -20,6 +20,7 @@ from penstock.deploy.place import Place
 from penstock.deploy.request import Request, explained
 from penstock.deploy.runtime import TARGETS, Target
 from penstock.errors import UsageError
+from penstock.roles import TAG
 
 Output = Literal["stdout", "stderr"]
 _GOOD = frozenset({"SUCCESS", "SUCCEEDED", "COMPLETED"})
@@ -164,6 +165,28 @@ def cancellation(run: Run, *, own_cluster: bool) -> Request:
             "StepCancellationOption": "TERMINATE_PROCESS",
         },
     )
+
+
+def alone(place: Place, run: Run) -> bool:
+    """Whether it has a cluster to itself: one that penstock made, that ends by itself, for it only.
+
+    AWS is asked, not ``conf``, which may have changed since, or be another environment's.
+
+    Raises:
+        UsageError: There is no such cluster.
+        CredentialsError: AWS denied it.
+        TemporaryError: AWS did not answer.
+    """
+    if run.target != "emr":
+        return False
+    client = place.client("emr")
+    try:
+        there = client.describe_cluster(ClusterId=run.parent)["Cluster"]
+        steps = client.list_steps(ClusterId=run.parent)["Steps"]
+    except ClientError as error:
+        raise explained(error) from error
+    made = any(one["Key"] == TAG for one in there.get("Tags", ()))
+    return made and bool(there.get("AutoTerminate")) and len(steps) == 1
 
 
 def first_step(place: Place, cluster: str) -> str:

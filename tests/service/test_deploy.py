@@ -41,10 +41,11 @@ deploy:
   wheels: wheels
 """
 #: moto keeps no architecture of an application, ends its runs at once, and knows neither UpdateJob
-#: nor BatchStopJobRun: they are added by the API reference.
+#: nor BatchStopJobRun nor CancelSteps: they are added by the API reference.
 _ADDED = """
 import re
 from moto.core.responses import EmptyResult, ActionResult
+from moto.emr.responses import ElasticMapReduceResponse
 from moto.emrserverless import models
 from moto.emrserverless.responses import EMRServerlessResponse
 from moto.glue.responses import GlueResponse
@@ -70,6 +71,10 @@ def batch_stop_job_run(self):
     said = [{"JobName": name, "JobRunId": number} for number in numbers]
     return ActionResult({"SuccessfulSubmissions": said, "Errors": []})
 
+def cancel_steps(self):
+    return ActionResult({"CancelStepsInfoList": []})
+
+ElasticMapReduceResponse.cancel_steps = cancel_steps
 EMRServerlessResponse.create_application = create_application
 GlueResponse.update_job = update_job
 GlueResponse.batch_stop_job_run = batch_stop_job_run
@@ -326,6 +331,38 @@ def test_a_run_on_emr(own: bool, lab: Lab, capsys: pytest.CaptureFixture[str]) -
         lab.client("s3").put_object(Bucket="ship-bucket", Key=f"{place}/{key}", Body=body)
     assert lab.penstock("logs", name, "--output", "stderr") == 0
     assert capsys.readouterr().err.startswith("the driver\nemr/")
+
+
+@pytest.mark.parametrize("whose", ["ours", "the team's", "ours and another step"])
+def test_a_cluster_is_ended_only_where_it_was_made_for_the_run(
+    whose: str, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever conf says by then: what is the team's, or runs something else, loses a step only."""
+    assert lab.penstock("deploy", "emr", "--apply") == 0
+    emr, conf = lab.client("emr"), ""
+    if whose == "the team's":
+        stays = {"InstanceCount": 1, "MasterInstanceType": "m6i.xlarge"}
+        made = emr.run_job_flow(
+            Name="team", Instances={**stays, "KeepJobFlowAliveWhenNoSteps": True}, JobFlowRole="x"
+        )
+        conf = f"  emr:\n    cluster_id: {made['JobFlowId']}\n"
+    assert lab.penstock("submit", "emr", conf=conf, after=("ingest",)) == 0
+    name = capsys.readouterr().out.split()[-1]
+    cluster, step = name.split("/")[1:]
+    if whose == "ours and another step":
+        more = {"Name": "theirs", "HadoopJarStep": {"Jar": "command-runner.jar"}}
+        emr.add_job_flow_steps(JobFlowId=cluster, Steps=[more])
+    assert lab.penstock("cancel", name) == 0
+    (sent,) = lab.sent
+    if whose == "ours":
+        assert sent["operation"] == "TerminateJobFlows"
+        assert sent["parameters"] == {"JobFlowIds": [cluster]}
+    else:
+        assert sent["operation"] == "CancelSteps"
+        assert sent["parameters"]["StepIds"] == [step]
+        state = emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
+        assert not state.startswith("TERMINAT")
+    assert _mistakes(lab.sent) == []
 
 
 def test_what_changed_is_said_and_sent_alone(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
