@@ -28,6 +28,7 @@ _DRIVER = "spark.emr-serverless.driverEnv."
 _CHANGEABLE = frozenset({"CREATED", "STOPPED"})
 _GONE = ("TERMINATED",)
 _FIXED = ("name", "type", "tags")  # said when it is made, and not in UpdateApplication
+_IMAGE = "imageConfiguration"
 
 
 def application(settings: Settings, names: Names) -> dict[str, Any]:
@@ -43,13 +44,11 @@ def application(settings: Settings, names: Names) -> dict[str, Any]:
         "autoStopConfiguration": {"enabled": True, "idleTimeoutMinutes": conf.idle_minutes},
         "tags": {TAG: names.owner},
     }
-    if conf.subnets or conf.security_groups:
-        found["networkConfiguration"] = {
-            "subnetIds": [*conf.subnets],
-            "securityGroupIds": [*conf.security_groups],
-        }
+    network = {"subnetIds": [*conf.subnets], "securityGroupIds": [*conf.security_groups]}
+    if any(network.values()):
+        found["networkConfiguration"] = {key: network[key] for key in network if network[key]}
     if conf.image_uri is not None:
-        found["imageConfiguration"] = {"imageUri": conf.image_uri}
+        found[_IMAGE] = {"imageUri": conf.image_uri}
     return found
 
 
@@ -57,7 +56,7 @@ def step(place: Place, settings: Settings, names: Names) -> Step:
     """The application, made or changed.
 
     Raises:
-        UsageError: One of that name was made by somebody else.
+        UsageError: One of that name was made by somebody else, or cannot be made what conf says.
         TemporaryError: It is to be changed and runs, or AWS did not answer.
         CredentialsError: AWS denied it.
     """
@@ -65,11 +64,14 @@ def step(place: Place, settings: Settings, names: Names) -> Step:
     what, there = f"application {wanted['name']}", find(place, wanted["name"], names.owner)
     if there is None:
         return Step(what, "create", (Request(_SERVICE, "CreateApplication", wanted),))
+    _check_network(what, there, wanted)
     given = {key: wanted[key] for key in wanted if key not in _FIXED}
-    request = Request(
-        _SERVICE, "UpdateApplication", {"applicationId": there["applicationId"], **given}
-    )
-    found = changed(what, {key: there[key] for key in given if key in there}, given, request)
+    shape, sent = _asked(there, given), {"applicationId": there["applicationId"], **given}
+    image = there.get(_IMAGE, {}).get("imageUri")
+    if image and _IMAGE not in wanted:
+        shape[_IMAGE] = {"imageUri": image}
+        sent[_IMAGE] = {}  # without a URI it is taken away (API model, ImageConfigurationInput)
+    found = changed(what, shape, given, Request(_SERVICE, "UpdateApplication", sent))
     if found.action == "update" and there["state"] not in _CHANGEABLE:
         message = f"{what} is {there['state']} and can only be changed when it is stopped"
         remedy = (
@@ -98,7 +100,7 @@ def find(place: Place, name: str, owner: str) -> dict[str, Any] | None:
     ours = [one for one in whole if one.get("tags", {}).get(TAG) == owner]
     if whole and not ours:
         raise not_ours(f"application {name}", owner)
-    return _shape(ours[0]) if ours else None
+    return {key: value for key, value in ours[0].items() if value is not None} if ours else None
 
 
 def submission(
@@ -161,10 +163,24 @@ def parameters(settings: Settings, record: Mapping[str, Any]) -> list[str]:
     return ["--py-files", str(record["code"]), *spark.words(told)]
 
 
-def _shape(there: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as it is compared: a maximum of disks, which was not asked for, is AWS's own."""
-    found = {key: value for key, value in there.items() if value not in (None, {}, [])}
-    if "maximumCapacity" in found:
-        most = found["maximumCapacity"]
-        found["maximumCapacity"] = {key: most.get(key) for key in ("cpu", "memory")}
-    return found
+def _asked(there: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an answer what was asked for: the rest is AWS's own, such as the digest of an image."""
+    return {
+        key: _asked(there[key], one) if isinstance(one, Mapping) else there[key]
+        for key, one in given.items()
+        if there.get(key) is not None
+    }
+
+
+def _check_network(what: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise where conf names no subnets, or groups, any more: no way to drop them is documented."""
+    has, asked = (one.get("networkConfiguration", {}) for one in (there, wanted))
+    for key, conf in (("subnetIds", "subnets"), ("securityGroupIds", "security_groups")):
+        if has.get(key) and not asked.get(key):
+            named = f"{conf} {', '.join(has[key])}"
+            message = f"{what} has {named}, and no update is documented to drop them"
+            delete = (
+                f"aws emr-serverless delete-application --application-id {there['applicationId']}"
+            )
+            remedy = f"Name them in conf, or delete it and deploy anew: {delete}"
+            raise UsageError(message, remedy)

@@ -40,8 +40,8 @@ deploy:
   location: s3://ship-bucket/penstock
   wheels: wheels
 """
-#: moto keeps no architecture of an application, ends its runs at once, and knows neither UpdateJob
-#: nor BatchStopJobRun nor CancelSteps: they are added by the API reference.
+#: moto keeps neither architecture nor image of an application, ends its runs at once, and knows
+#: neither UpdateJob nor BatchStopJobRun nor CancelSteps: they are added by the API reference.
 _ADDED = """
 import re
 from moto.core.responses import EmptyResult, ActionResult
@@ -52,10 +52,23 @@ from moto.glue.responses import GlueResponse
 
 models.JOB_STATUS = "RUNNING"
 made = EMRServerlessResponse.create_application
+changed = EMRServerlessResponse.update_application
+
+def keep(self, one):
+    one.architecture = self._get_param("architecture")
+    image = self._get_param("imageConfiguration")
+    if image is not None:
+        resolved = {"resolvedImageDigest": "sha256:" + "0" * 64, **image}
+        one.image_configuration = resolved if image.get("imageUri") else None
+
 def create_application(self):
     answer = made(self)
-    one = list(self.emrserverless_backend.applications.values())[-1]
-    one.architecture = self._get_param("architecture")
+    keep(self, list(self.emrserverless_backend.applications.values())[-1])
+    return answer
+
+def update_application(self):
+    answer = changed(self)
+    keep(self, self.emrserverless_backend.get_application(self._get_param("applicationId")))
     return answer
 
 def update_job(self):
@@ -76,6 +89,7 @@ def cancel_steps(self):
 
 ElasticMapReduceResponse.cancel_steps = cancel_steps
 EMRServerlessResponse.create_application = create_application
+EMRServerlessResponse.update_application = update_application
 GlueResponse.update_job = update_job
 GlueResponse.batch_stop_job_run = batch_stop_job_run
 """
@@ -400,6 +414,49 @@ def test_an_application_that_runs_is_not_changed(
     said = capsys.readouterr().out
     assert "  autoStopConfiguration.idleTimeoutMinutes: 15 → 30\n" in said
     assert lab.penstock(*words) == 0
+    assert lab.sent == []
+
+
+def test_an_image_is_set_once_and_taken_away_again(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What AWS adds, the image's digest, is no difference; what conf no longer has, is one."""
+    image = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/jobs:1"
+    conf = f"  emr_serverless:\n    image_uri: {image}\n"
+    words = ("deploy", "emr-serverless", "--apply")
+    assert lab.penstock(*words, conf=conf) == 0
+    assert lab.penstock(*words, conf=conf) == 0
+    assert lab.sent == []
+    client = lab.client("emr-serverless")
+    (one,) = client.list_applications()["applications"]
+    there = client.get_application(applicationId=one["id"])["application"]
+    assert set(there["imageConfiguration"]) == {"imageUri", "resolvedImageDigest"}
+    client.stop_application(applicationId=one["id"])
+    capsys.readouterr()
+    assert lab.penstock(*words) == 0
+    (sent,) = [one for one in lab.sent if one["operation"] == "UpdateApplication"]
+    assert sent["parameters"]["imageConfiguration"] == {}
+    assert _mistakes([{**sent, "parameters": {**sent["parameters"], "clientToken": "x"}}]) == []
+    assert f'  imageConfiguration.imageUri: "{image}" → null\n' in capsys.readouterr().out
+    assert lab.penstock(*words) == 0
+    assert lab.sent == []
+
+
+def test_subnets_that_conf_no_longer_names_are_said(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No update is known to: exit 2 and what to do, and nothing is sent."""
+    subnet = "subnet-0123456789abcdef0"
+    conf = f"  emr_serverless:\n    subnets: [{subnet}]\n"
+    words = ("deploy", "emr-serverless", "--apply")
+    assert lab.penstock(*words, conf=conf) == 0
+    assert lab.penstock(*words, conf=conf) == 0
+    assert lab.sent == []
+    capsys.readouterr()
+    assert lab.penstock(*words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"has subnets {subnet}, and no update is documented to drop them" in line
+    assert "aws emr-serverless delete-application --application-id " in line
     assert lab.sent == []
 
 
