@@ -23,6 +23,16 @@ def mistakes(service: str, operation: str, given: Any) -> list[str]:
     return [found.generate_report()] if found.has_errors() else list(_beyond(given, shape))
 
 
+def lowered(given: dict[str, Any]) -> dict[str, Any]:
+    """A universal target's input in EMR Serverless's own names; keys of its maps are no names."""
+    return {
+        key[0].lower() + key[1:]: lowered(value)
+        if isinstance(value, dict) and key not in ("LogTypes", "Tags")
+        else value
+        for key, value in given.items()
+    }
+
+
 def _beyond(given: Any, shape: Any) -> list[str]:
     if shape.type_name == "structure":
         return [one for key in given for one in _beyond(given[key], shape.members[key])]

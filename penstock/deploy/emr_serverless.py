@@ -20,6 +20,7 @@ from penstock.deploy.request import Request, explained
 from penstock.deploy.runtime import runtime
 from penstock.deploy.step import Step, changed, not_ours
 from penstock.errors import TemporaryError, UsageError
+from penstock.job_run import job_run
 from penstock.roles import TAG
 
 _SERVICE = "emr-serverless"
@@ -106,6 +107,7 @@ def find(place: Place, name: str, owner: str) -> dict[str, Any] | None:
 def submission(
     place: Place,
     settings: Settings,
+    environment: str,
     names: Names,
     record: Mapping[str, Any],
     command: str,
@@ -116,6 +118,7 @@ def submission(
     Args:
         place: Where.
         settings: The configuration.
+        environment: Its name.
         names: What things are called.
         record: What was deployed.
         command: Name of the job's script.
@@ -129,29 +132,14 @@ def submission(
     if there is None:
         remedy = "Run: penstock deploy emr-serverless --apply"
         raise UsageError(f"there is no application {name}", remedy)
-    return Request(
-        _SERVICE,
-        "StartJobRun",
-        {
-            "applicationId": there["applicationId"],
-            "executionRoleArn": place.account.role_arn(names.role),
-            "name": f"{names.stem}-{command}",
-            "jobDriver": {
-                "sparkSubmit": {
-                    "entryPoint": record["jobs"][command],
-                    "entryPointArguments": [*arguments],
-                    "sparkSubmitParameters": shlex.join(parameters(settings, record)),
-                }
-            },
-            "configurationOverrides": {
-                "monitoringConfiguration": {
-                    "s3MonitoringConfiguration": {"logUri": f"{record['logs']}/emr-serverless"}
-                }
-            },
-            "executionTimeoutMinutes": settings.deploy.emr_serverless.timeout_minutes,
-            "tags": {TAG: names.owner},
-        },
-    )
+    submit = {
+        "entryPoint": record["jobs"][command],
+        "entryPointArguments": [*arguments],
+        "sparkSubmitParameters": shlex.join(parameters(settings, record)),
+    }
+    role, called = place.account.role_arn(names.role), f"{names.stem}-{command}"
+    given = job_run(settings, environment, called, there["applicationId"], role, submit)
+    return Request(_SERVICE, "StartJobRun", given)
 
 
 def parameters(settings: Settings, record: Mapping[str, Any]) -> list[str]:

@@ -256,5 +256,5 @@ def _cloudwatch(place: Place, group: str, stream: str) -> Iterator[str]:
 def _needed(uri: str | None, run: Run) -> str:
     if not uri:
         message = f"{run.name} writes no log to S3"
-        raise UsageError(message, "It was not submitted by penstock: look where its owner does")
+        raise UsageError(message, "Others started it, or conf had no deploy.location: ask them")
     return uri

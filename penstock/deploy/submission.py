@@ -50,7 +50,9 @@ def submission(
         arguments += ["--env", environment]
     called = names(settings, environment, target)
     if target == "emr-serverless":
-        return emr_serverless.submission(place, settings, called, record, command, arguments)
+        return emr_serverless.submission(
+            place, settings, environment, called, record, command, arguments
+        )
     if target == "emr":
         return emr.submission(settings, called, record, command, arguments)
     return glue.submission(called, command, arguments)

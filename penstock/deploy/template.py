@@ -8,13 +8,13 @@ template written after it names it. Not verified on AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from penstock.config import Settings
 from penstock.deploy import emr_serverless, glue
 from penstock.deploy.deployment import Deployment
 from penstock.deploy.place import Place
+from penstock.job_run import capital
 from penstock.roles import TAG, Role, check_size
 
 _VERSION = "2010-09-09"  # of the template language
@@ -76,12 +76,6 @@ def _role(role: Role) -> dict[str, Any]:
 def _application(settings: Settings, found: Deployment) -> dict[str, Any]:
     wanted = emr_serverless.application(settings, found.names)
     tags = wanted.pop("tags")
-    properties = _capital(wanted)
+    properties = capital(wanted)
     properties["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
     return {"Type": "AWS::EMRServerless::Application", "Properties": properties}
-
-
-def _capital(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key[0].upper() + key[1:]: _capital(one) for key, one in value.items()}
-    return [_capital(one) for one in value] if isinstance(value, list) else value

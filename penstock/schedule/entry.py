@@ -17,6 +17,7 @@ from typing import Any
 from penstock.conf_schedule import Schedule
 from penstock.config import Settings
 from penstock.errors import ConfigError
+from penstock.job_run import capital, job_run
 from penstock.schedule.command import SCHEDULED, words
 
 #: Starts a description; entries without it were made by somebody else and are left alone.
@@ -104,22 +105,24 @@ def _emr_serverless(settings: Settings, name: str, environment: str) -> tuple[st
     place = settings.scheduler.emr_serverless
     if place is None:
         raise _missing(settings, name, "emr_serverless")
-    submit = {
-        "EntryPoint": place.entry_point,
-        "EntryPointArguments": words(settings, settings.schedules[name], environment, SCHEDULED),
+    submit: dict[str, Any] = {
+        "entryPoint": place.entry_point,
+        "entryPointArguments": words(settings, settings.schedules[name], environment, SCHEDULED),
     }
     if place.spark_submit is not None:
-        submit["SparkSubmitParameters"] = place.spark_submit
+        submit["sparkSubmitParameters"] = place.spark_submit
+    given = job_run(
+        settings,
+        environment,
+        f"penstock-{settings.project}-{name}",
+        place.application_id,
+        place.execution_role_arn,
+        submit,
+    )
     # Each attempt has an id of its own: a start whose answer was lost may be repeated, and what
     # makes the second run harmless is the lease of its windows. The scheduled time, which would be
     # the token to have, holds colons, which the service does not take there.
-    return "emr-serverless", {
-        "ApplicationId": place.application_id,
-        "ClientToken": "<aws.scheduler.execution-id>",
-        "ExecutionRoleArn": place.execution_role_arn,
-        "Name": f"penstock-{settings.project}-{name}",
-        "JobDriver": {"SparkSubmit": submit},
-    }
+    return "emr-serverless", {**capital(given), "ClientToken": "<aws.scheduler.execution-id>"}
 
 
 def _glue(settings: Settings, name: str, environment: str) -> tuple[str, dict[str, Any]]:

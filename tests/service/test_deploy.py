@@ -25,7 +25,7 @@ from penstock.aws import Endpoint
 from penstock.cli.program import run
 from penstock.conf_schedule import Scheduler
 from penstock.deploy.runtime import TARGETS, Target
-from tests.models import mistakes
+from tests.models import lowered, mistakes
 from tests.service.moto import served
 
 ROOT = Path(__file__).parents[2]
@@ -273,6 +273,40 @@ def test_a_run_on_emr_serverless(lab: Lab, capsys: pytest.CaptureFixture[str]) -
     assert lab.penstock("cancel", name) == 0
     assert capsys.readouterr().out == f"{name}: is CANCELLED already\n"
     assert lab.sent == []
+
+
+def test_what_a_schedule_starts_is_what_submit_sends(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But for its name and words: its log is found, it is ended in time, and bears our tag."""
+    assert lab.penstock("deploy", "emr-serverless", "--apply") == 0
+    said = capsys.readouterr().out.partition("For schedules, in conf/aws.yaml:\n")[2]
+    starts = yaml.safe_load(said.partition("\n\n")[0])
+    starts["scheduler"]["role_arn"] = "arn:aws:iam::123456789012:role/scheduler"
+    nightly = {"groups": ["flight_status"], "window": "day", "target": "emr-serverless"}
+    conf = yaml.safe_dump({**starts, "schedules": {"nightly": nightly}})
+    submitted = ("submit", "emr-serverless", "--plan")
+    assert lab.penstock(*submitted, conf=conf, after=("ingest", "flight_status")) == 0
+    wanted = json.loads(capsys.readouterr().out)
+    assert lab.penstock("schedule", "show", "nightly", "--json", conf=conf) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    given = lowered(json.loads(shown["request"]["Target"]["Input"]))
+    given["clientToken"] = "d32c"
+    client = lab.client("emr-serverless")
+    run = client.start_job_run(**given)
+    assert mistakes("emr-serverless", "StartJobRun", given) == []
+    del given["clientToken"]
+    for one in (given, wanted):
+        del one["name"]
+        del one["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    assert given == wanted
+    place = f"applications/{run['applicationId']}/jobs/{run['jobRunId']}/SPARK_DRIVER"
+    key = f"penstock/logs/emr-serverless/{place}/stdout.gz"
+    body = gzip.compress(b"[]\n")
+    lab.client("s3").put_object(Bucket="ship-bucket", Key=key, Body=body)
+    name = f"emr-serverless/{run['applicationId']}/{run['jobRunId']}"
+    assert lab.penstock("logs", name) == 0
+    assert capsys.readouterr().out == "[]\n"
 
 
 @pytest.mark.shows("9.1")

@@ -13,6 +13,7 @@ import pytest
 
 from penstock.cli.program import run, submitted
 from penstock.schedule.command import SCHEDULED
+from tests.models import lowered
 from tests.service.moto import served
 
 ROLE = "arn:aws:iam::123456789012:role/penstock"
@@ -204,16 +205,8 @@ def test_the_input_of_an_entry_starts_the_job(account: Account) -> None:
     text = account.entry()["Target"]["Input"].replace(
         "<aws.scheduler.execution-id>", "d32c5kddcf5b"
     )
-    begun = emr.start_job_run(**_lowered(json.loads(text)))
+    begun = emr.start_job_run(**lowered(json.loads(text)))
     job = emr.get_job_run(applicationId=made["applicationId"], jobRunId=begun["jobRunId"])["jobRun"]
     assert job["jobDriver"]["sparkSubmit"]["entryPointArguments"][:2] == [
         *("flight_status", "--scheduled-time")
     ]
-
-
-def _lowered(given: dict[str, Any]) -> dict[str, Any]:
-    """EMR Serverless's own names of the members."""
-    return {
-        key[0].lower() + key[1:]: _lowered(value) if isinstance(value, dict) else value
-        for key, value in given.items()
-    }

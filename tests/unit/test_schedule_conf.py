@@ -19,7 +19,7 @@ from penstock.schedule.command import SCHEDULED, crontab, crontab_line, words
 from penstock.schedule.entry import Entry, entry, group_name
 from penstock.schedule.firing import windows
 from penstock.timetable import duration
-from tests.models import mistakes
+from tests.models import lowered, mistakes
 
 ROLE = "arn:aws:iam::000000000000:role/penstock"
 SCHEDULER = {
@@ -68,8 +68,17 @@ def test_requests_are_what_the_services_models_say(schedule: dict[str, Any], tar
     given = json.loads(request["Target"]["Input"])
     if target == "emr-serverless":
         given["ClientToken"] = given["ClientToken"].replace("<aws.scheduler.execution-id>", "d32c")
-        given = _lowered(given)
+        given = lowered(given)
     assert mistakes(target, "StartJobRun", given) == []
+
+
+def test_a_job_that_is_shipped_by_hand_has_no_log_on_s3() -> None:
+    """Without deploy.location; it is ended in time and bears our tag all the same."""
+    settings = _settings(nightly={**NIGHTLY, "target": "emr-serverless"})
+    given = json.loads(entry(settings, "nightly", "aws").request["Target"]["Input"])
+    assert "ConfigurationOverrides" not in given
+    assert given["ExecutionTimeoutMinutes"] == 720
+    assert given["Tags"] == {"penstock": "lab/aws"}
 
 
 def test_the_models_do_refuse() -> None:
@@ -77,14 +86,6 @@ def test_the_models_do_refuse() -> None:
     request = entry(_settings(nightly={**NIGHTLY, "target": "glue"}), "nightly", "aws").request
     for key, value in (("Nme", "x"), ("Name", "a b"), ("Name", "x" * 65), ("Target", {})):
         assert mistakes("scheduler", "CreateSchedule", {**request, key: value})
-
-
-def _lowered(given: dict[str, Any]) -> dict[str, Any]:
-    """EMR Serverless's own names of the members."""
-    return {
-        key[0].lower() + key[1:]: _lowered(value) if isinstance(value, dict) else value
-        for key, value in given.items()
-    }
 
 
 @pytest.mark.parametrize("target", ["emr-serverless", "glue", "cron"])

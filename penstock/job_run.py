@@ -1,0 +1,59 @@
+"""StartJobRun of EMR Serverless: the one request of ``submit`` and of schedules; nothing is sent.
+
+What a run is beside its code, role and words follows from ``conf``: where its logs go, when it is
+ended, whose it is. So ``logs`` finds what a schedule started as it finds what was submitted. Not
+verified on AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.config import Settings
+from penstock.roles import TAG
+
+
+def job_run(
+    settings: Settings,
+    environment: str,
+    name: str,
+    application: str,
+    role: str,
+    submit: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The parameters of StartJobRun, but for its ``clientToken``.
+
+    Args:
+        settings: The configuration; without ``deploy.location`` no log goes to S3.
+        environment: Its name.
+        name: Of the run.
+        application: Id of the application.
+        role: ARN of the jobs' role.
+        submit: The API's ``sparkSubmit``.
+    """
+    monitoring: dict[str, Any] = {}
+    if settings.deploy.location is not None:
+        logs = f"{settings.deploy.location.rstrip('/')}/logs/emr-serverless"
+        monitoring["s3MonitoringConfiguration"] = {"logUri": logs}
+    found = {
+        "applicationId": application,
+        "executionRoleArn": role,
+        "name": name,
+        "jobDriver": {"sparkSubmit": {**submit}},
+        "executionTimeoutMinutes": settings.deploy.emr_serverless.timeout_minutes,
+        "tags": {TAG: f"{settings.project}/{environment}"},
+    }
+    if monitoring:
+        found["configurationOverrides"] = {"monitoringConfiguration": monitoring}
+    return found
+
+
+def capital(value: Any) -> Any:
+    """A request in the names of CloudFormation and of EventBridge Scheduler; tags keep theirs."""
+    if isinstance(value, Mapping):
+        return {
+            key[0].upper() + key[1:]: one if key == "tags" else capital(one)
+            for key, one in value.items()
+        }
+    return [capital(one) for one in value] if isinstance(value, list) else value
