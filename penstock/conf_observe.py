@@ -14,8 +14,8 @@ class Observe(Record):
 
     emf: str | None = Field(
         default=None,
-        description="One line a run in CloudWatch's embedded metric format: stderr, which EMR and "
-        "Glue bring to CloudWatch Logs, or a local file; unset: none.",
+        description="One line a run in CloudWatch's embedded metric format: stderr, which EMR "
+        "Serverless and Glue bring to CloudWatch Logs, or a local file; unset: none.",
     )
     emf_namespace: str = Field(
         default="penstock",
@@ -24,7 +24,7 @@ class Observe(Record):
     )
     lineage: str | None = Field(
         default=None,
-        description="A local file for OpenLineage events, one JSON line each; unset: none.",
+        description="OpenLineage events, one JSON line each: stderr, or a local file; unset: none.",
     )
     lineage_namespace: str | None = Field(
         default=None, description="Namespace of the jobs in them; unset: the project's name."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.conf_observe import STDERR
 from penstock.config import Settings
 from penstock.roles import TAG
 
@@ -36,6 +37,13 @@ def job_run(
     if settings.deploy.location is not None:
         logs = f"{settings.deploy.location.rstrip('/')}/logs/emr-serverless"
         monitoring["s3MonitoringConfiguration"] = {"logUri": logs}
+    group = log_group(settings, environment)
+    if group is not None:
+        monitoring["cloudWatchLoggingConfiguration"] = {
+            "enabled": True,
+            "logGroupName": group,
+            "logTypes": {"SPARK_DRIVER": ["STDERR"]},
+        }
     found = {
         "applicationId": application,
         "executionRoleArn": role,
@@ -47,6 +55,13 @@ def job_run(
     if monitoring:
         found["configurationOverrides"] = {"monitoringConfiguration": monitoring}
     return found
+
+
+def log_group(settings: Settings, environment: str) -> str | None:
+    """CloudWatch's group of the runs' standard error; None where no metrics are written to it."""
+    if settings.observe.emf != STDERR:
+        return None
+    return f"/aws/emr-serverless/penstock-{settings.project}-{environment}"
 
 
 def capital(value: Any) -> Any:

@@ -22,6 +22,7 @@ from penstock.deploy.request import send
 from penstock.deploy.runtime import Target
 from penstock.deploy.step import Step, artefact_steps, document, document_step, role_step
 from penstock.errors import UsageError
+from penstock.job_run import log_group
 from penstock.roles import Role
 
 POLICY = "penstock-jobs"  # the role's one inline policy
@@ -145,8 +146,8 @@ def jobs_role(
         ConfigError: AWS would not take a name; there is no place to ship to.
     """
     called = names(settings, environment, target)
-    shipped = location(settings)
-    policy = permissions(settings, groups, place.account, target, shipped, tables)
+    shipped, logged = location(settings), log_group(settings, environment)
+    policy = permissions(settings, groups, place.account, target, shipped, tables, logged)
     about = f"Made by penstock for the jobs of {called.owner} on {target}"
     return Role(called.role, called.owner, trust(target), policy, POLICY, about)
 

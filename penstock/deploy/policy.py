@@ -38,6 +38,7 @@ def permissions(
     target: Target,
     location: str,
     tables: Sequence[str] = (),
+    log_group: str | None = None,
 ) -> dict[str, Any]:
     """All that jobs of the project need, and no more.
 
@@ -48,6 +49,7 @@ def permissions(
         target: What runs them.
         location: ``s3://BUCKET/FOLDER`` of what is shipped.
         tables: Where Glue tables that sources read lie.
+        log_group: CloudWatch's, that EMR Serverless writes to; None where it writes to S3 alone.
     """
     why = "what is shipped"
     # Spark asks for the database whenever a session with Glue's catalogue begins, and makes it.
@@ -57,16 +59,28 @@ def permissions(
         *listings(account, "ListShipped", why, [location]),
         *rights(settings, groups, account, tables),
         Right("DefaultDatabase", "Spark", "glue", ("CreateDatabase", "GetDatabase"), default),
-        _logs(account, target, location),
+        *_logs(account, target, location, log_group),
     ]
     return {"Version": _VERSION, "Statement": [one.statement() for one in found]}
 
 
-def _logs(account: Account, target: Target, location: str) -> Right:
-    """EMR writes to S3; Glue to its log groups, which the first job of an account makes."""
-    if target != "glue":
-        actions = ("PutObject", "GetObject")
-        return objects(account, "WriteLogs", "logs", [f"{location}/logs"], actions)
-    group = account.arn("logs", f"log-group:{_LOGS}/*")
+def _logs(account: Account, target: Target, location: str, log_group: str | None) -> list[Right]:
+    """EMR writes to S3; Glue to its log groups, which the first job of an account makes.
+
+    EMR Serverless writes to CloudWatch as well where it is asked to, and lists groups for it (its
+    guide, logging with CloudWatch).
+    """
     made = ("CreateLogGroup", "CreateLogStream", "PutLogEvents")
-    return Right("WriteLogs", "logs", "logs", made, (group, f"{group}:*"))
+    if target == "glue":
+        group = account.arn("logs", f"log-group:{_LOGS}/*")
+        return [Right("WriteLogs", "logs", "logs", made, (group, f"{group}:*"))]
+    actions = ("PutObject", "GetObject")
+    found = [objects(account, "WriteLogs", "logs", [f"{location}/logs"], actions)]
+    if target == "emr-serverless" and log_group is not None:
+        group, groups = (account.arn("logs", f"log-group:{one}") for one in (log_group, "*"))
+        writing = (*made, "DescribeLogStreams")
+        found += [
+            Right("WriteMetrics", "metrics", "logs", writing, (group, f"{group}:*")),
+            Right("FindLogGroup", "metrics", "logs", ("DescribeLogGroups",), (groups,)),
+        ]
+    return found

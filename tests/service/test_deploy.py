@@ -284,7 +284,8 @@ def test_what_a_schedule_starts_is_what_submit_sends(
     starts = yaml.safe_load(said.partition("\n\n")[0])
     starts["scheduler"]["role_arn"] = "arn:aws:iam::123456789012:role/scheduler"
     nightly = {"groups": ["flight_status"], "window": "day", "target": "emr-serverless"}
-    conf = yaml.safe_dump({**starts, "schedules": {"nightly": nightly}})
+    more = {"schedules": {"nightly": nightly}, "observe": {"emf": "stderr"}}
+    conf = yaml.safe_dump({**starts, **more})
     submitted = ("submit", "emr-serverless", "--plan")
     assert lab.penstock(*submitted, conf=conf, after=("ingest", "flight_status")) == 0
     wanted = json.loads(capsys.readouterr().out)
@@ -300,6 +301,12 @@ def test_what_a_schedule_starts_is_what_submit_sends(
         del one["name"]
         del one["jobDriver"]["sparkSubmit"]["entryPointArguments"]
     assert given == wanted
+    monitoring = given["configurationOverrides"]["monitoringConfiguration"]
+    asked = monitoring["cloudWatchLoggingConfiguration"]
+    assert asked["logGroupName"] == "/aws/emr-serverless/penstock-flights-aws"
+    assert lab.penstock("deploy", "emr-serverless", "--json", conf=conf) == 0
+    role = json.loads(capsys.readouterr().out)["role"]
+    assert "WriteMetrics" in {one["Sid"] for one in role["policy"]["Statement"]}
     place = f"applications/{run['applicationId']}/jobs/{run['jobRunId']}/SPARK_DRIVER"
     key = f"penstock/logs/emr-serverless/{place}/stdout.gz"
     body = gzip.compress(b"[]\n")

@@ -24,6 +24,7 @@ from penstock.deploy.run import cancellation, named
 from penstock.deploy.runtime import TARGETS, Runtime, Target, runtime
 from penstock.deploy.wheels import requirements, unpacked, wheelhouse, zip_of_wheels
 from penstock.errors import ConfigError, UsageError
+from penstock.job_run import job_run, log_group
 from penstock.roles import Role, calls
 from schemas.airport_weather import PIPELINE as WEATHER
 from tests.models import mistakes
@@ -237,6 +238,42 @@ def test_a_policy_names_each_group_once() -> None:
     ) as too:
         next(calls(None, role(80)))
     assert "deploy.manage: false" in (too.value.remedy or "")
+
+
+def test_metrics_on_standard_error_have_their_log_group() -> None:
+    """EMR Serverless is asked for it, and its role may write there, and nowhere else."""
+    settings = _settings(observe={"emf": "stderr"})
+    group = log_group(settings, "aws")
+    assert group == "/aws/emr-serverless/penstock-flights-aws"
+    submit = {"entryPoint": "s3://b/i.py"}
+    given = job_run(settings, "aws", "run", "00f1", "arn:aws:iam::123456789012:role/r", submit)
+    monitoring = given["configurationOverrides"]["monitoringConfiguration"]
+    asked = monitoring["cloudWatchLoggingConfiguration"]
+    assert asked["enabled"] is True
+    assert asked["logGroupName"] == group
+    assert asked["logTypes"] == {"SPARK_DRIVER": ["STDERR"]}
+    assert mistakes("emr-serverless", "StartJobRun", {**given, "clientToken": "x"}) == []
+    for target in TARGETS:
+        document = permissions(settings, GROUPS, HERE, target, LOCATION, group)
+        by_sid = {one["Sid"]: one for one in document["Statement"]}
+        assert ("WriteMetrics" in by_sid) is (target == "emr-serverless")
+        if target == "emr-serverless":
+            arn = f"arn:aws:logs:eu-west-1:123456789012:log-group:{group}"
+            assert by_sid["WriteMetrics"]["Resource"] == [arn, f"{arn}:*"]
+            assert by_sid["FindLogGroup"]["Action"] == ["logs:DescribeLogGroups"]
+
+
+@pytest.mark.parametrize("emf", [None, "told/emf.jsonl"])
+def test_without_metrics_on_standard_error_there_is_no_log_group(emf: str | None) -> None:
+    """Nothing is asked of CloudWatch, and no right is given."""
+    settings = _settings(observe={"emf": emf})
+    assert log_group(settings, "aws") is None
+    submit = {"entryPoint": "s3://b/i.py"}
+    given = job_run(settings, "aws", "run", "00f1", "arn:aws:iam::123456789012:role/r", submit)
+    monitoring = given["configurationOverrides"]["monitoringConfiguration"]
+    assert set(monitoring) == {"s3MonitoringConfiguration"}
+    document = permissions(settings, GROUPS, HERE, "emr-serverless", LOCATION, None)
+    assert "WriteMetrics" not in {one["Sid"] for one in document["Statement"]}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from penstock.conf_observe import STDERR, Observe
 from penstock.contract import Feature, FeatureGroup, FeatureType
 from penstock.report import emf
 from penstock.report.lineage import Job, Kind, event
+from penstock.run.reporting import _add
 
 NOW = datetime(2026, 11, 29, 8, 0, 0, 123_000, tzinfo=timezone.utc)
 GROUP = FeatureGroup(
@@ -129,6 +131,14 @@ def _facets(found: dict[str, Any]) -> list[dict[str, Any]]:
     for one in (*found["inputs"], *found["outputs"]):
         told += [one.get("facets", {}), one.get("outputFacets", {}), one.get("inputFacets", {})]
     return told
+
+
+def test_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is a file of the driver's machine elsewhere: ``emf`` and ``lineage`` alike."""
+    assert Observe(emf="stderr", lineage="stderr").lineage == STDERR
+    nowhere: Any = None  # no file, so no project's folder
+    _add(nowhere, STDERR, {"eventType": "START"})
+    assert capsys.readouterr() == ("", '{"eventType": "START"}\n')
 
 
 def test_data_sets_have_the_names_openlineage_gives_them() -> None:
