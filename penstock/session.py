@@ -143,7 +143,8 @@ def check_kafka(session: SparkSession) -> None:
     """
     if not _has_class(session, "org.apache.spark.sql.kafka010.KafkaSourceProvider"):
         message = "this Spark session has no source for Kafka"
-        raise UsageError(message, f"Submit with --packages {_kafka()}")
+        remedy = f"Submit with --packages {_kafka()}; penstock submit takes it from conf,"
+        raise UsageError(message, f"{remedy} deploy.TARGET.settings: spark.jars.packages")
 
 
 def _kafka() -> str:

@@ -61,6 +61,8 @@ def submission(
     record: Mapping[str, Any],
     command: str,
     arguments: Sequence[str],
+    *,
+    kafka: bool,
 ) -> Request:
     """RunJobFlow or AddJobFlowSteps for a command.
 
@@ -70,6 +72,7 @@ def submission(
         record: What was deployed.
         command: Name of the job's script.
         arguments: Its arguments.
+        kafka: Whether it reads topics.
     """
     conf = settings.deploy.emr
     one = {
@@ -77,7 +80,7 @@ def submission(
         "ActionOnFailure": "TERMINATE_CLUSTER" if conf.cluster_id is None else "CONTINUE",
         "HadoopJarStep": {
             "Jar": "command-runner.jar",
-            "Args": [*_submit(settings, record), record["jobs"][command], *arguments],
+            "Args": [*_submit(settings, record, kafka=kafka), record["jobs"][command], *arguments],
         },
     }
     if conf.cluster_id is not None:
@@ -114,9 +117,9 @@ def _cluster(settings: Settings, names: Names, record: Mapping[str, Any]) -> dic
     }
 
 
-def _submit(settings: Settings, record: Mapping[str, Any]) -> list[str]:
+def _submit(settings: Settings, record: Mapping[str, Any], *, kafka: bool) -> list[str]:
     own = {**_ATTEMPTS, **settings.deploy.emr.settings}
-    told = spark.settings(runtime(settings, "emr"), _DRIVER, record["libraries"], own)
+    told = spark.settings(runtime(settings, "emr"), _DRIVER, record["libraries"], own, kafka=kafka)
     return [
         *("spark-submit", "--master", "yarn", "--deploy-mode", "cluster"),
         *("--py-files", str(record["code"])),

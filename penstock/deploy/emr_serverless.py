@@ -12,7 +12,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from penstock.conf_deploy import DeployEmrServerless
 from penstock.config import Settings
 from penstock.deploy import spark
 from penstock.deploy.place import Names, Place
@@ -112,6 +111,8 @@ def submission(
     record: Mapping[str, Any],
     command: str,
     arguments: Sequence[str],
+    *,
+    kafka: bool,
 ) -> Request:
     """StartJobRun for a command.
 
@@ -123,6 +124,7 @@ def submission(
         record: What was deployed.
         command: Name of the job's script.
         arguments: Its arguments.
+        kafka: Whether it reads topics.
 
     Raises:
         UsageError: There is no application.
@@ -135,19 +137,17 @@ def submission(
     submit = {
         "entryPoint": record["jobs"][command],
         "entryPointArguments": [*arguments],
-        "sparkSubmitParameters": shlex.join(parameters(settings, record)),
+        "sparkSubmitParameters": shlex.join(parameters(settings, record, kafka=kafka)),
     }
     role, called = place.account.role_arn(names.role), f"{names.stem}-{command}"
     given = job_run(settings, environment, called, there["applicationId"], role, submit)
     return Request(_SERVICE, "StartJobRun", given)
 
 
-def parameters(settings: Settings, record: Mapping[str, Any]) -> list[str]:
+def parameters(settings: Settings, record: Mapping[str, Any], *, kafka: bool = False) -> list[str]:
     """What ``spark-submit`` is told beside the script."""
-    conf: DeployEmrServerless = settings.deploy.emr_serverless
-    told = spark.settings(
-        runtime(settings, "emr-serverless"), _DRIVER, record.get("libraries"), conf.settings
-    )
+    own, runs_on = settings.deploy.emr_serverless.settings, runtime(settings, "emr-serverless")
+    told = spark.settings(runs_on, _DRIVER, record.get("libraries"), own, kafka=kafka)
     return ["--py-files", str(record["code"]), *spark.words(told)]
 
 

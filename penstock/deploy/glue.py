@@ -23,7 +23,6 @@ from penstock.roles import TAG
 
 _ABSENT = "EntityNotFoundException"
 _FIXED = ("Name", "Tags")  # said when it is made, and not in UpdateJob
-_STREAM = "stream"  # the script that runs until it is stopped
 
 
 def jobs(
@@ -38,7 +37,7 @@ def jobs(
             f"--env {environment}' overwrites changes.",
             "Role": place.account.role_arn(names.role),
             "Command": {
-                "Name": "gluestreaming" if command == _STREAM else "glueetl",
+                "Name": "gluestreaming" if command == spark.STREAM else "glueetl",
                 "ScriptLocation": script,
                 "PythonVersion": "3",
             },

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.conf_streams import Stream
 from penstock.config import Settings
-from penstock.deploy import emr, emr_serverless, glue
+from penstock.deploy import emr, emr_serverless, glue, spark
 from penstock.deploy.place import Place, names
 from penstock.deploy.request import Request, send
 from penstock.deploy.run import Run, first_step
@@ -49,13 +50,21 @@ def submission(
     if not any(one == "--env" or one.startswith("--env=") for one in arguments):
         arguments += ["--env", environment]
     called = names(settings, environment, target)
+    kafka = any(one.kafka is not None for one in _read(settings, command, arguments))
     if target == "emr-serverless":
         return emr_serverless.submission(
-            place, settings, environment, called, record, command, arguments
+            place, settings, environment, called, record, command, arguments, kafka=kafka
         )
     if target == "emr":
-        return emr.submission(settings, called, record, command, arguments)
+        return emr.submission(settings, called, record, command, arguments, kafka=kafka)
     return glue.submission(called, command, arguments)
+
+
+def _read(settings: Settings, command: str, arguments: Sequence[str]) -> list[Stream]:
+    """The streams that a command reads: those of the groups it names."""
+    if command != spark.STREAM:
+        return []
+    return [settings.streams[one] for one in arguments if one in settings.streams]
 
 
 def begin(place: Place, request: Request) -> Run:

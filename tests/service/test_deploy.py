@@ -275,6 +275,33 @@ def test_a_run_on_emr_serverless(lab: Lab, capsys: pytest.CaptureFixture[str]) -
     assert lab.sent == []
 
 
+STREAMS = """streams:
+  flight_status:
+    source: flights
+    kafka:
+      servers: kafka.example:9092
+      topics: [flights]
+"""
+
+
+@pytest.mark.parametrize("target", ["emr-serverless", "emr"])
+def test_a_stream_is_submitted_with_what_reads_it(
+    target: Target, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kafka's package for ``stream`` of a group that has topics, and for nothing else."""
+    assert lab.penstock("deploy", target, "--apply", conf=STREAMS) == 0
+    for words, has in (
+        (("stream", "flight_status"), True),
+        (("stream", "route_traffic"), False),
+        (("ingest", "flight_status"), False),
+    ):
+        capsys.readouterr()
+        assert lab.penstock("submit", target, "--plan", conf=STREAMS, after=words) == 0
+        said = capsys.readouterr().out
+        package = "spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.6"
+        assert (package in said) is has
+
+
 def test_what_a_schedule_starts_is_what_submit_sends(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:

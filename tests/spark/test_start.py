@@ -11,6 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from penstock import classes, jars
+from penstock.errors import UsageError
+from penstock.session import check_kafka
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="it looks into /proc")
@@ -51,3 +53,20 @@ def test_workers_have_loaded_before_they_are_asked(spark: SparkSession) -> None:
 
     rows = spark.range(0, 1, 1, 1).mapInArrow(told, "loaded boolean, archives bigint").collect()
     assert [tuple(one) for one in rows] == [(True, 0)]
+
+
+def test_what_brings_kafkas_source_is_said(spark: SparkSession) -> None:
+    """To who calls spark-submit, and to who has penstock call it; here on a thread without jars."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    thread = jvm.java.lang.Thread.currentThread()
+    loader = thread.getContextClassLoader()
+    thread.setContextClassLoader(loader.getParent())
+    try:
+        with pytest.raises(UsageError, match="has no source for Kafka") as raised:
+            check_kafka(spark)
+    finally:
+        thread.setContextClassLoader(loader)
+    check_kafka(spark)
+    assert "--packages org.apache.spark:spark-sql-kafka-0-10_2.1" in str(raised.value)
+    assert "deploy.TARGET.settings: spark.jars.packages" in str(raised.value)

@@ -319,6 +319,26 @@ def test_settings_of_the_project_win() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("release", "package"),
+    [
+        ("emr-7.13.0", "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.6"),
+        ("emr-spark-8.0.0", "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.2"),
+    ],
+)
+def test_kafkas_source_is_that_of_the_release(release: str, package: str) -> None:
+    """Asked for where topics are read; a project that brings its own jars says so."""
+    record = {"code": "s3://b/a", "libraries": "s3://b/l.zip", "jobs": {"stream": "s3://b/s"}}
+    place: dict[str, Any] = {"release": release}
+    settings = _settings(deploy={"location": LOCATION, "emr_serverless": place})
+    wanted = f"spark.jars.packages={package}"
+    assert wanted in emr_serverless.parameters(settings, record, kafka=True)
+    assert wanted not in emr_serverless.parameters(settings, record)
+    place["settings"] = {"spark.jars.packages": ""}
+    settings = _settings(deploy={"location": LOCATION, "emr_serverless": place})
+    assert "spark.jars.packages=" in emr_serverless.parameters(settings, record, kafka=True)
+
+
 @pytest.mark.parametrize("name", ["", "glue/job", "ecs/a/b", "glue/a b/c", "glue/a/b/c", "glue//c"])
 def test_names_of_runs_are_checked(name: str) -> None:
     """Before AWS is asked."""
