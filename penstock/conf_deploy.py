@@ -47,7 +47,10 @@ class DeployEmrServerless(Record):
         default=15, ge=1, le=10_080, description="Minutes without a job after which it stops."
     )
     timeout_minutes: int = Field(
-        default=720, ge=5, le=1_000_000, description="Minutes after which a run is ended."
+        default=720,
+        ge=5,
+        le=10_080,
+        description="Minutes after which a run is ended; a stream is not.",
     )
     max_cpu: int = Field(
         default=64, ge=1, le=4_000, description="vCPUs of all its workers together, at most."
@@ -118,7 +121,10 @@ class DeployGlue(Record):
     )
     workers: int = Field(default=2, ge=2, le=299, description="Workers, the driver's included.")
     timeout_minutes: int = Field(
-        default=720, ge=1, le=10_080, description="Minutes after which a run is ended."
+        default=720,
+        ge=1,
+        le=10_080,
+        description="Minutes after which a run is ended; a stream after 10,080.",
     )
     concurrent: int = Field(
         default=4, ge=1, le=1_000, description="Runs of one job at the same time, at most."

@@ -22,6 +22,8 @@ def job_run(
     application: str,
     role: str,
     submit: Mapping[str, Any],
+    *,
+    endless: bool = False,
 ) -> dict[str, Any]:
     """The parameters of StartJobRun, but for its ``clientToken``.
 
@@ -32,7 +34,10 @@ def job_run(
         application: Id of the application.
         role: ARN of the jobs' role.
         submit: The API's ``sparkSubmit``.
+        endless: Whether it runs until it is stopped. Only in the mode for streams there is no
+            timeout (API model, executionTimeoutMinutes); the service begins it anew where it fails.
     """
+    timeout = 0 if endless else settings.deploy.emr_serverless.timeout_minutes
     monitoring: dict[str, Any] = {}
     if settings.deploy.location is not None:
         logs = f"{settings.deploy.location.rstrip('/')}/logs/emr-serverless"
@@ -49,9 +54,11 @@ def job_run(
         "executionRoleArn": role,
         "name": name,
         "jobDriver": {"sparkSubmit": {**submit}},
-        "executionTimeoutMinutes": settings.deploy.emr_serverless.timeout_minutes,
+        "executionTimeoutMinutes": timeout,
         "tags": {TAG: f"{settings.project}/{environment}"},
     }
+    if endless:
+        found["mode"] = "STREAMING"
     if monitoring:
         found["configurationOverrides"] = {"monitoringConfiguration": monitoring}
     return found

@@ -140,7 +140,8 @@ def submission(
         "sparkSubmitParameters": shlex.join(parameters(settings, record, kafka=kafka)),
     }
     role, called = place.account.role_arn(names.role), f"{names.stem}-{command}"
-    given = job_run(settings, environment, called, there["applicationId"], role, submit)
+    number, endless = there["applicationId"], spark.endless(command, arguments)
+    given = job_run(settings, environment, called, number, role, submit, endless=endless)
     return Request(_SERVICE, "StartJobRun", given)
 
 

@@ -22,6 +22,7 @@ from penstock.deploy.step import Step, changed, not_ours
 from penstock.roles import TAG
 
 _ABSENT = "EntityNotFoundException"
+_LONGEST = 10_080  # minutes, which is the most that Glue lets a job run (API model, Timeout)
 _FIXED = ("Name", "Tags")  # said when it is made, and not in UpdateJob
 
 
@@ -45,7 +46,7 @@ def jobs(
             "GlueVersion": conf.version,
             "WorkerType": conf.worker_type,
             "NumberOfWorkers": conf.workers,
-            "Timeout": conf.timeout_minutes,
+            "Timeout": _LONGEST if command == spark.STREAM else conf.timeout_minutes,
             "MaxRetries": 0,
             "ExecutionProperty": {"MaxConcurrentRuns": conf.concurrent},
             "Tags": {TAG: names.owner},

@@ -9,7 +9,7 @@ of it, and comes from Maven (EMR Serverless guide, streaming connectors).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from penstock.deploy.runtime import Runtime
 from penstock.session import KAFKA
@@ -51,6 +51,11 @@ def settings(
             found[f"{place}PYTHONPATH"] = f"./{LIBRARIES}"
         found[f"{driver}PYSPARK_DRIVER_PYTHON"] = runtime.interpreter
     return {**found, **own}
+
+
+def endless(command: str, arguments: Sequence[str]) -> bool:
+    """Whether a command runs until it is stopped."""
+    return command == STREAM and "--available-now" not in arguments
 
 
 def words(found: Mapping[str, str]) -> list[str]:

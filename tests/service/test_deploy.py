@@ -302,6 +302,27 @@ def test_a_stream_is_submitted_with_what_reads_it(
         assert (package in said) is has
 
 
+def test_a_stream_is_not_ended_by_the_timeout_of_runs(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None on EMR Serverless, in its mode for streams; on Glue its longest."""
+    assert lab.penstock("deploy", "emr-serverless", "--apply") == 0
+    for more, timeout, mode in (((), 0, "STREAMING"), (("--available-now",), 720, None)):
+        capsys.readouterr()
+        words = ("stream", "flight_status", *more)
+        assert lab.penstock("submit", "emr-serverless", "--plan", after=words) == 0
+        planned = json.loads(capsys.readouterr().out)
+        assert planned["executionTimeoutMinutes"] == timeout
+        assert planned.get("mode") == mode
+        assert mistakes("emr-serverless", "StartJobRun", {**planned, "clientToken": "x"}) == []
+    assert lab.penstock("deploy", "glue", "--json") == 0
+    asked = json.loads(capsys.readouterr().out)["requests"]
+    jobs = [one["parameters"] for one in asked if one["operation"] == "CreateJob"]
+    timeouts = {one["Name"].removeprefix(f"{STEM}-"): one["Timeout"] for one in jobs}
+    assert timeouts.pop("stream") == 10_080
+    assert set(timeouts.values()) == {720}
+
+
 def test_what_a_schedule_starts_is_what_submit_sends(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
