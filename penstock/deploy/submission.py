@@ -15,7 +15,7 @@ from penstock.deploy import emr, emr_serverless, glue, spark
 from penstock.deploy.place import Place, names
 from penstock.deploy.request import Request, send
 from penstock.deploy.run import Run, first_step
-from penstock.deploy.runtime import Target
+from penstock.deploy.runtime import Target, runtime
 from penstock.errors import UsageError
 
 
@@ -38,7 +38,8 @@ def submission(
         words: The command and its arguments.
 
     Raises:
-        UsageError: No script of that name was deployed, or there is no application.
+        UsageError: No script of that name was deployed, there is no application, or the target's
+            Spark cannot read the stream.
         CredentialsError: AWS denied it.
         TemporaryError: AWS did not answer.
     """
@@ -50,7 +51,9 @@ def submission(
     if not any(one == "--env" or one.startswith("--env=") for one in arguments):
         arguments += ["--env", environment]
     called = names(settings, environment, target)
-    kafka = any(one.kafka is not None for one in _read(settings, command, arguments))
+    streams = _read(settings, command, arguments)
+    _check_kinesis(settings, target, streams)
+    kafka = any(one.kafka is not None for one in streams)
     if target == "emr-serverless":
         return emr_serverless.submission(
             place, settings, environment, called, record, command, arguments, kafka=kafka
@@ -65,6 +68,15 @@ def _read(settings: Settings, command: str, arguments: Sequence[str]) -> list[St
     if command != spark.STREAM:
         return []
     return [settings.streams[one] for one in arguments if one in settings.streams]
+
+
+def _check_kinesis(settings: Settings, target: Target, streams: Sequence[Stream]) -> None:
+    """Raise here what the job would end with: Kinesis is read by a Python data source."""
+    if any(one.kinesis for one in streams) and runtime(settings, target).spark == "3.5":
+        newer = "release: emr-spark-8.0.0" if target != "glue" else 'version: "6.0"'
+        message = f"{target} has Spark 3.5 here, on which penstock does not read Kinesis"
+        key = f"deploy.{target.replace('-', '_')}.{newer}"
+        raise UsageError(message, f"Set {key}, deploy that, and submit again")
 
 
 def begin(place: Place, request: Request) -> Run:

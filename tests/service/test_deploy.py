@@ -323,6 +323,32 @@ def test_a_stream_is_not_ended_by_the_timeout_of_runs(
     assert set(timeouts.values()) == {720}
 
 
+@pytest.mark.parametrize(
+    ("target", "key"),
+    [
+        ("emr-serverless", "emr_serverless.release: emr-spark-8.0.0"),
+        ("emr", "emr.release: emr-spark-8.0.0"),
+        ("glue", 'glue.version: "6.0"'),
+    ],
+)
+def test_kinesis_on_an_older_spark_is_refused_before_it_runs(
+    target: Target, key: str, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that names the key of a release that can; with it the same is planned."""
+    conf = "streams:\n  flight_status: {source: flights, kinesis: {stream: flights}}\n"
+    words = ("stream", "flight_status")
+    assert lab.penstock("deploy", target, "--apply", conf=conf) == 0
+    capsys.readouterr()
+    assert lab.penstock("submit", target, conf=conf, after=words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"{target} has Spark 3.5 here, on which penstock does not read Kinesis" in line
+    assert f"Set deploy.{key}, deploy that" in line
+    assert lab.sent == []
+    name, value = key.split(": ")
+    newer = ("--set", f"deploy.{name}={value}")
+    assert lab.penstock("submit", target, "--plan", *newer, conf=conf, after=words) == 0
+
+
 def test_what_a_schedule_starts_is_what_submit_sends(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
