@@ -147,7 +147,9 @@ def jobs_role(
     """
     called = names(settings, environment, target)
     shipped, logged = location(settings), log_group(settings, environment)
-    policy = permissions(settings, groups, place.account, target, shipped, tables, logged)
+    policy = permissions(
+        settings, groups, place.account, target, shipped, tables=tables, log_group=logged
+    )
     about = f"Made by penstock for the jobs of {called.owner} on {target}"
     return Role(called.role, called.owner, trust(target), policy, POLICY, about)
 

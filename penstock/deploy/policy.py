@@ -37,6 +37,7 @@ def permissions(
     account: Account,
     target: Target,
     location: str,
+    *,
     tables: Sequence[str] = (),
     log_group: str | None = None,
 ) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def test_metrics_on_standard_error_have_their_log_group() -> None:
     assert asked["logTypes"] == {"SPARK_DRIVER": ["STDERR"]}
     assert mistakes("emr-serverless", "StartJobRun", {**given, "clientToken": "x"}) == []
     for target in TARGETS:
-        document = permissions(settings, GROUPS, HERE, target, LOCATION, group)
+        document = permissions(settings, GROUPS, HERE, target, LOCATION, log_group=group)
         by_sid = {one["Sid"]: one for one in document["Statement"]}
         assert ("WriteMetrics" in by_sid) is (target == "emr-serverless")
         if target == "emr-serverless":
@@ -272,7 +272,7 @@ def test_without_metrics_on_standard_error_there_is_no_log_group(emf: str | None
     given = job_run(settings, "aws", "run", "00f1", "arn:aws:iam::123456789012:role/r", submit)
     monitoring = given["configurationOverrides"]["monitoringConfiguration"]
     assert set(monitoring) == {"s3MonitoringConfiguration"}
-    document = permissions(settings, GROUPS, HERE, "emr-serverless", LOCATION, None)
+    document = permissions(settings, GROUPS, HERE, "emr-serverless", LOCATION, log_group=None)
     assert "WriteMetrics" not in {one["Sid"] for one in document["Statement"]}
 
 
