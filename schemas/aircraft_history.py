@@ -64,7 +64,7 @@ GROUP = FeatureGroup(
             on_fail="fail",
         ),
     ),
-    tags=("flights",),
+    tags=("daily", "flights"),
 )
 
 PIPELINE = Pipeline(

@@ -51,7 +51,7 @@ GROUP = FeatureGroup(
             on_fail="warn",
         ),
     ),
-    tags=("flights", "weather"),
+    tags=("daily", "flights", "weather"),
 )
 
 PIPELINE = Pipeline(group=GROUP, sources={"weather": WEATHER}, transform=airport_weather)

@@ -62,7 +62,7 @@ GROUP = FeatureGroup(
     expectations=(
         Expectation("expect_column_values_to_be_unique", "flight_id", {}, on_fail="warn"),
     ),
-    tags=("flights",),
+    tags=("daily", "flights"),
 )
 
 PIPELINE = Pipeline(

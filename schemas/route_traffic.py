@@ -38,7 +38,7 @@ GROUP = FeatureGroup(
             (between("arrival_delay_max", -180, 2_880, on_fail="warn"),),
         ),
     ),
-    tags=("flights",),
+    tags=("daily", "flights"),
 )
 
 PIPELINE = Pipeline(

@@ -77,8 +77,14 @@ def test_status_before_anything_says_what_to_type(
         (["ingest", "nope"], "there is no feature group 'nope' in this project. There are: "),
         (["ingest", "--start", "2013-01-01"], "a window needs --start and --end"),
         (["ingest", "--start", "2013-01-02", "--end", "2013-01-01"], "is not after its start"),
-        (["ingest", "--tag", "nope"], "no feature group has the tag 'nope'. There are: flights, "),
-        (["provision", "--tag", "nope"], "no feature group has the tag 'nope'. There are: flights"),
+        (
+            ["ingest", "--tag", "nope"],
+            "no feature group has the tag 'nope'. There are: daily, flights",
+        ),
+        (
+            ["provision", "--tag", "nope"],
+            "no feature group has the tag 'nope'. There are: daily, flights",
+        ),
         (["ingest", "flight_status", "--tag", "flights"], "groups are named, or chosen by --tag"),
         (["query", "as-of", "airport_weather"], "as-of needs a moment"),
         (["query", "live", "airport_weather", "2013-01-01T00:00:00Z"], "live takes no moment"),
