@@ -68,7 +68,7 @@ bench-stream: $(READY) ## freshness and rate of a stream, on this machine alone 
 report-picture: $(READY) ## docs/img/run-report.png, of the newest run of flight_status (Chromium)
 	@$(BIN)/python -m bench.picture
 
-# project.zip is made from copies, so that nothing but sources is in it. PIP_CONSTRAINT pins the builder.
+# project.zip is made from copies, so that nothing but sources and conf/ is in it. PIP_CONSTRAINT pins the builder.
 DIST ?= dist
 dist: $(READY) ## the artefacts: wheel, the same bytes as .zip, project.zip, jobs/, conf/
 	rm -rf $(DIST)
@@ -77,7 +77,7 @@ dist: $(READY) ## the artefacts: wheel, the same bytes as .zip, project.zip, job
 	cp $(DIST)/penstock-*.whl $(DIST)/penstock.zip
 	cp -r schemas transforms jobs conf $(DIST)/
 	find $(DIST) -name __pycache__ -prune -exec rm -rf {} +
-	cd $(DIST) && $(abspath $(BIN))/python -m zipfile -c project.zip schemas transforms
+	cd $(DIST) && $(abspath $(BIN))/python -m zipfile -c project.zip schemas transforms conf
 	rm -r $(DIST)/schemas $(DIST)/transforms
 	@ls -1 $(DIST)
 

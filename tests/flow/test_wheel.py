@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -93,13 +94,13 @@ def test_the_wheel_holds_the_package_and_the_template_only(dist: Path, wheel: Pa
 
 @pytest.mark.shows("3.7")
 def test_the_distribution_holds_what_the_documents_say(dist: Path) -> None:
-    """Wheel, its .zip, the project's .zip with sources only, jobs and conf."""
+    """Wheel, its .zip, the project's .zip with sources and conf only, jobs and conf."""
     there = {one.name for one in dist.iterdir() if one.suffix != ".whl"}
     assert there == {"penstock.zip", "project.zip", "jobs", "conf"}
     names = zipfile.ZipFile(dist / "project.zip").namelist()
     assert {name for name in names if not name.endswith("/")} == {
         str(one.relative_to(shipped.ROOT))
-        for part in ("schemas", "transforms")
+        for part in ("schemas", "transforms", "conf")
         for one in (shipped.ROOT / part).rglob("*")
         if one.suffix in _SOURCES
     }
@@ -139,6 +140,31 @@ def test_the_archive_works_without_being_installed(dist: Path, wheel: Path, tmp_
     made = shipped.run([*start, "init", "made"], tmp_path, env)
     assert made.returncode == 2
     assert "penstock: the template is inside an archive. Install penstock's wheel" in made.stderr
+
+
+def test_what_is_shipped_by_hand_is_found(bare_project: Path, wheel: Path, tmp_path: Path) -> None:
+    """As docs/running.md has it: both archives on the path, and no folder of the project's."""
+    shutil.copy(wheel, bare_project / "penstock.zip")
+    command = [
+        sys.executable,
+        "-m",
+        "zipfile",
+        "-c",
+        "project.zip",
+        "schemas",
+        "transforms",
+        "conf",
+    ]
+    shipped.run(command, bare_project, shipped.environment())
+    python = shipped.interpreter(tmp_path / "python", shipped.all_packages())
+    path = f"{bare_project / 'penstock.zip'}:{bare_project / 'project.zip'}"
+    job = bare_project / "jobs" / "ingest.py"
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    start = [str(python), str(job), "--tag", "nope"]
+    done = shipped.run(start, nowhere, shipped.environment(PYTHONPATH=path))
+    assert done.returncode == 2
+    assert "no feature group has the tag 'nope'. There are: daily, flights" in done.stderr
 
 
 @pytest.mark.shows("3.8")
