@@ -91,8 +91,9 @@ $(DOCS)/.ready: constraints/docs.txt
 	$(DOCS)/bin/pip install -q --disable-pip-version-check --no-deps -r constraints/docs.txt && \
 	touch $(DOCS)/.ready
 
-docs: $(READY) $(DOCS)/.ready ## generate the configuration reference, build the site into site/, strictly
+docs: $(READY) $(DOCS)/.ready ## generate the references, build the site into site/, strictly
 	@$(BIN)/python -m penstock.reference > docs/configuration.md
+	@$(BIN)/python -m penstock.reference contract > docs/contract.md
 	@$(DOCS)/bin/mkdocs build --strict --quiet
 
 clean: reset ## remove what was built and set up

@@ -68,8 +68,7 @@ class Expectation:
         column: The column it looks at; None for table expectations.
         arguments: Keyword arguments of the expectation, JSON values only.
         on_fail: ``fail`` ends the run with exit 65 before anything is published; ``quarantine``
-            moves
-            the row aside; ``drop`` counts and forgets the row; ``warn`` only reports.
+            moves the row aside; ``drop`` counts and forgets the row; ``warn`` only reports.
     """
 
     type: str
@@ -135,6 +134,7 @@ class FeatureGroup:
         record_identifier: Name of the feature that identifies a record.
         event_time: Name of the feature that orders a record's versions; String or Fractional.
         features: All features, the two above included.
+        description: For people.
         fraction_digits: Digits after the second in a String event time, one fixed number per group,
             because text of mixed precision does not sort: 0 or 9 (3 and 6: not verified on AWS).
         expectations: Expectations on the whole staged set.
@@ -241,7 +241,13 @@ class FeatureGroup:
 
 @dataclass(frozen=True)
 class Column:
-    """A declared column of a raw source. What cannot be read as ``type`` is quarantined."""
+    """A declared column of a raw source. What cannot be read as ``type`` is quarantined.
+
+    Args:
+        name: As the source has it.
+        type: Text stays text until the source gate converts it; that of a TIMESTAMP must carry Z or
+            an offset.
+    """
 
     name: str
     type: ColumnType = ColumnType.STRING
@@ -301,8 +307,7 @@ class Pipeline:
         group: The contract of what comes out.
         sources: Source by name; the names are the transform's keyword arguments.
         transform: ``(**frames) -> DataFrame`` with the group's features as columns, pure. None
-            passes
-            the only source through.
+            passes the only source through.
         window: Natural size of a backfill window.
         lateness: How long after a window's end rows for it may still arrive.
     """

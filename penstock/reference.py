@@ -1,21 +1,28 @@
-"""``docs/configuration.md``: every key of ``conf``, out of the records that read it.
+"""Two pages out of the records that read what people write.
 
-``python -m penstock.reference > docs/configuration.md`` writes it; a test fails when the file is
-older than the records.
+``python -m penstock.reference > docs/configuration.md`` has every key of ``conf``, ``python -m
+penstock.reference contract > docs/contract.md`` every field of a contract. ``make docs`` writes
+both; tests fail when a file is older than the records.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 import sys
 import types
-from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from penstock.config import Settings
+from penstock.contract import Column, Expectation, Feature, FeatureGroup, Pipeline, Source
+from penstock.expectation import ROW_TYPES, SET_TYPES, allowed
 
 _HEAD = """\
 # Configuration
@@ -31,9 +38,123 @@ generated: `python -m penstock.reference`, or `make docs`.
 """
 
 
+_CONTRACT_HEAD = """\
+# A contract
+
+What a feature group is and how it is fed, as one module of `schemas/`. penstock takes every
+`Pipeline` it finds there. A mistake is told before any data is read. Nothing in it says where data
+lies: that is [configuration](configuration.md).
+
+```python
+from datetime import timedelta
+
+from pyspark.sql import DataFrame
+
+from penstock.contract import Column, ColumnType, Expectation, Feature, FeatureGroup
+from penstock.contract import FeatureType, Pipeline, Source
+
+PAYMENTS = Source(  # where it lies: sources.payments in conf
+    columns=(
+        Column("card"),
+        Column("paid_at", ColumnType.TIMESTAMP),
+        Column("amount", ColumnType.DOUBLE),
+    ),
+    null_texts=("", "NA"),
+    time="paid_at",
+)
+POSITIVE = Expectation("expect_column_values_to_be_between", arguments={"min_value": 0})
+GROUP = FeatureGroup(
+    name="last_payment",
+    record_identifier="card",
+    event_time="paid_at",
+    features=(
+        Feature("card", FeatureType.STRING, "Token of the card.", pii=True),
+        Feature("paid_at", FeatureType.STRING, "When it was paid, UTC."),
+        Feature("amount", FeatureType.FRACTIONAL, "Dollars.", (POSITIVE,)),
+    ),
+    tags=("daily",),
+)
+
+
+def last_payment(payments: DataFrame) -> DataFrame:
+    return payments.where("amount is not null").select(*GROUP.names, "_source")
+
+
+PIPELINE = Pipeline(
+    GROUP, {"payments": PAYMENTS}, last_payment, window="day", lateness=timedelta(hours=6)
+)
+```
+
+The transform takes a DataFrame for each source, by its name; it belongs into `transforms/`, and
+stands here so that all is on one page. A timestamp becomes the text that a String event time is.
+`_source` is the source gate's: with it, a row that the feature gate puts aside is entered with its
+file and line. Then:
+
+    penstock provision last_payment
+    penstock ingest last_payment
+
+This page is generated: `python -m penstock.reference contract`, or `make docs`.
+"""
+#: What conf and Python write in different ways.
+_PYTHON = {"list of": "tuple of", "`true`": "`True`", "`false`": "`False`"}
+_EXPECTATIONS = """\
+## Expectations by name
+
+They bear Great Expectations' names and mean what they mean there. Nulls pass, but for the two about
+null. An expectation of a feature looks at that feature; all others name their `column`, but for
+those about a pair, several columns or the table, which name columns among their arguments.
+
+Of one row each; `on_fail` may be any, with a LIKE pattern `quarantine` or `drop`. With `fail` and
+`warn` they also take `mostly`, a share from 0 to 1.
+"""
+_SETS = """
+Of the whole staged set; `on_fail` is `fail` or `warn`.
+"""
+
+
 def document() -> str:
-    """The whole page, ending in a line feed."""
+    """The page of ``conf``, ending in a line feed."""
     return "\n".join([_HEAD, *_section(Settings, "")])
+
+
+def contract() -> str:
+    """The page of contracts, ending in a line feed."""
+    kinds = (FeatureGroup, Feature, Source, Column, Pipeline, Expectation)
+    lines = [line for kind in kinds for line in _declared(kind)]
+    rows = [*_expected(ROW_TYPES), _SETS, *_expected(SET_TYPES)]
+    return "\n".join([_CONTRACT_HEAD, *lines, _EXPECTATIONS, *rows, ""])
+
+
+def _declared(kind: Any) -> Iterator[str]:
+    """A dataclass: what it is, and its fields by its docstring."""
+    said, _, arguments = inspect.cleandoc(kind.__doc__).partition("\n\nArgs:\n")
+    meanings = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE))
+    hints = get_type_hints(kind)
+    yield f"## {kind.__name__}\n"
+    yield _plain(said)
+    yield ""
+    yield "| field | value | default | means |"
+    yield "|---|---|---|---|"
+    for one in dataclasses.fields(kind):
+        row = f"| `{one.name}` | {_type(hints[one.name])} | {_default(one)} |"
+        for word, python in _PYTHON.items():
+            row = row.replace(word, python)
+        yield f"{row} {_plain(meanings[one.name])} |"
+    yield ""
+
+
+def _default(one: dataclasses.Field[Any]) -> str:
+    if one.default_factory is not dataclasses.MISSING:
+        return _value(one.default_factory())
+    return "must be given" if one.default is dataclasses.MISSING else _value(one.default)
+
+
+def _expected(names: frozenset[str]) -> Iterator[str]:
+    yield "| expectation | arguments |"
+    yield "|---|---|"
+    for name in sorted(names):
+        taken = sorted(allowed(name) - ({"mostly"} if name in ROW_TYPES else set()))
+        yield f"| `{name}` | {', '.join(f'`{one}`' for one in taken)} |"
 
 
 def _section(record: type[BaseModel], place: str) -> Iterator[str]:
@@ -56,7 +177,10 @@ def _section(record: type[BaseModel], place: str) -> Iterator[str]:
 
 
 def _prose(record: type[BaseModel]) -> str:
-    text = inspect.cleandoc(record.__doc__ or "")
+    return _plain(inspect.cleandoc(record.__doc__ or ""))
+
+
+def _plain(text: str) -> str:
     return " ".join(text.split()).replace("``", "`")
 
 
@@ -82,7 +206,14 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-_NAMES = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+_NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true`, `false`",
+    timedelta: "`timedelta`",
+    Any: "JSON value",
+}
 
 
 def _type(kind: Any) -> str:
@@ -93,10 +224,20 @@ def _type(kind: Any) -> str:
         return " or ".join(_type(one) for one in args if one is not type(None))
     if origin is tuple:
         return f"list of {_type(args[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"name → {_type(args[1])}"
     if hasattr(kind, "__metadata__"):
         return _type(args[0])
+    return _single(kind)
+
+
+def _single(kind: Any) -> str:
+    if get_origin(kind) is Callable:
+        return "function"
+    if dataclasses.is_dataclass(kind):
+        return f"`{kind.__name__}`"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return ", ".join(f"`{kind.__name__}.{one.name}`" for one in kind)
     return _NAMES.get(kind, "text")
 
 
@@ -107,10 +248,12 @@ def _value(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float) and value.is_integer():
         return f"`{int(value)}`"
-    if value in ("", (), {}):
+    if isinstance(value, Enum):
+        return f"`{type(value).__name__}.{value.name}`"
+    if value in ("", (), {}, timedelta(0)):
         return ""
     return f"`{value}`"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document())
+    sys.stdout.write(contract() if sys.argv[1:] == ["contract"] else document())

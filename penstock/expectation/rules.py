@@ -136,11 +136,24 @@ def compile_row(expectation: Expectation, schema: pa.Schema | None = None) -> Ru
     if expectation.type not in ROW_TYPES:
         raise _not_a_row_type(expectation)
     owner = _owner(expectation)
-    _check_names(expectation, _allowed(expectation) - {"mostly"})
+    _check_names(expectation, allowed(expectation.type) - {"mostly"})
     rule = _built(expectation, Arguments(owner, expectation.arguments))
     if schema is not None:
         rule(pa.RecordBatch.from_arrays([pa.nulls(0, one.type) for one in schema], schema=schema))
     return rule
+
+
+def allowed(kind: str) -> set[str]:
+    """The arguments an expectation of this type takes, its column apart.
+
+    Row-level ones take ``mostly`` where Great Expectations runs them. Raises KeyError.
+    """
+    if kind in SET_TYPES:
+        return set(_SET_ARGUMENTS[kind])
+    own = {*_ROW_ARGUMENTS[kind], "mostly"}
+    if kind in columns.PAIR:
+        return own | {"column_A", "column_B", "ignore_row_if"}
+    return own | ({"column_list", "ignore_row_if"} if kind in columns.MANY else set())
 
 
 def keywords(expectation: Expectation) -> dict[str, Any]:
@@ -206,7 +219,7 @@ def _check_column(schema: pa.Schema, name: str, owner: str) -> None:
 def _check_staged(expectation: Expectation, schema: pa.Schema | None) -> None:
     if expectation.type not in STAGED_TYPES:
         raise _not_staged(expectation)
-    _check_names(expectation, _allowed(expectation))
+    _check_names(expectation, allowed(expectation.type))
     if _is_single(expectation.type):
         name = _column(expectation)
         if schema is not None:
@@ -228,15 +241,6 @@ def _check_names(expectation: Expectation, allowed: set[str]) -> None:
             raise ContractError(
                 f"{_owner(expectation)}: {name} is a suite parameter", "Give a value"
             )
-
-
-def _allowed(expectation: Expectation) -> set[str]:
-    if expectation.type in SET_TYPES:
-        return set(_SET_ARGUMENTS[expectation.type])
-    own = {*_ROW_ARGUMENTS[expectation.type], "mostly"}
-    if expectation.type in columns.PAIR:
-        return own | {"column_A", "column_B", "ignore_row_if"}
-    return own | ({"column_list", "ignore_row_if"} if expectation.type in columns.MANY else set())
 
 
 def _is_single(kind: str) -> bool:

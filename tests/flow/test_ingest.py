@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -78,6 +82,35 @@ def test_too_many_refusals_end_in_65_and_nothing_is_offline(lab: Lab) -> None:
     with pytest.raises(DataGateError, match="rejected 1 of 2 records"):
         lab.ingest(PIPELINE, {"readings": _file(lab, TEXT)})
     assert lab.offline(GROUP) == []
+
+
+def test_the_example_of_a_contract_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/contract.md has it: null texts, a row put aside with its line, the newest online."""
+    example = _example(lab.root)
+    monkeypatch.setitem(sys.modules, example.__name__, example)
+    file = lab.root / "payments.csv"
+    text = "a,2024-01-01T01:00:00+01:00,5\na,2024-01-02T00:00:00Z,7.5\nb,2024-01-01T00:00:00Z,-1\n"
+    file.write_text(f"card,paid_at,amount\n{text}c,2024-01-01T00:00:00Z,NA\n", encoding="utf-8")
+    done = lab.ingest(example.PIPELINE, {"payments": file}, quality__max_quarantine_ratio=0.5)
+    assert (done.state, done.figures.read, done.figures.offline) == ("done", 4, 2)
+    newest = {"card": "a", "paid_at": "2024-01-02T00:00:00Z", "amount": "7.5"}
+    assert lab.online(example.GROUP, "a") == {"a": newest}
+    (entry,) = lab.quarantine()
+    assert (entry["stage"], entry["file"], entry["position"]) == ("feature", str(file), 4)
+
+
+def _example(folder: Path) -> ModuleType:
+    page = (Path(__file__).parents[2] / "docs" / "contract.md").read_text(encoding="utf-8")
+    text = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert text is not None
+    path = folder / "last_payment.py"
+    path.write_text(text[1], encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("last_payment", path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def _file(lab: Lab, text: str) -> Path:

@@ -21,7 +21,7 @@ from bench.matrix_page import NOT_RUN, page
 from penstock.config import Settings
 from penstock.crawler.place import Account
 from penstock.errors import DIFFERENT, GRAVEST, REPAIRED
-from penstock.reference import document
+from penstock.reference import contract, document
 from penstock.rights import rights
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +78,11 @@ def test_links_lead_somewhere(file: Path) -> None:
 def test_the_configuration_reference_is_generated() -> None:
     """docs/configuration.md is what the records say now; ``make docs`` writes it."""
     assert (DOCS / "configuration.md").read_text(encoding="utf-8") == document()
+
+
+def test_the_reference_of_contracts_is_generated() -> None:
+    """docs/contract.md is what the dataclasses say now; ``make docs`` writes it."""
+    assert (DOCS / "contract.md").read_text(encoding="utf-8") == contract()
 
 
 def test_every_key_says_what_it_means() -> None:
