@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from penstock.errors import UsageError
+from penstock.wrangle import document
 from penstock.wrangle.reading import Reader
+from penstock.wrangle.running import Run
 from penstock.wrangle.source import Source
 
 if TYPE_CHECKING:
@@ -68,3 +71,20 @@ def test_json_that_is_none(spark: SparkSession, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text(text, encoding="utf-8")
         with pytest.raises(UsageError, match=r"a\.json: there is no JSON in it"):
             Reader(spark, tmp_path, {})(Source("a", path="a.json", format="json"))
+
+
+def test_the_example_of_our_yaml_runs(spark: SparkSession, tmp_path: Path) -> None:
+    """As docs/wrangling.md has it, with a file in the place of its feature group."""
+    page = (Path(__file__).parents[3] / "docs" / "wrangling.md").read_text(encoding="utf-8")
+    text = re.search(r"## Our YAML\n\n```yaml\n(.*?)```", page, re.DOTALL)
+    assert text is not None
+    (tmp_path / "claims.yaml").write_text(text[1], encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "claims.csv").write_text("claim,customer,amount\n1,7,50\n2,8,100\n")
+    (tmp_path / "history.csv").write_text("customer_id,claims\n7,3\n")
+    flow = document.load(tmp_path / "claims.yaml")
+    given = {"history": str(tmp_path / "history.csv")}
+    frame, _ = Run(flow, Reader(spark, tmp_path, given)).watched(flow.result())
+    assert frame.columns == ["claim", "customer", "amount", "customer_id", "claims"]
+    rows = sorted((one["claim"], one["amount"], one["claims"]) for one in frame.collect())
+    assert rows == [(1, 0.0, "3"), (2, 1.0, None)]
