@@ -21,6 +21,10 @@ README = """# A penstock project
 - `transforms/` says how features are computed: pure functions of DataFrames.
 - `jobs/` are targets for spark-submit.
 
+Pages that messages name as `docs/….md` came with penstock. They are in
+
+    python -c "from penstock.scaffold import template; print(template() / 'docs')"
+
 It begins as the flights project, on real data: change it piece by piece, or empty `schemas/` and
 `transforms/` and write your own.
 """

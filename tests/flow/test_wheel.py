@@ -76,7 +76,7 @@ def bare_project(bare: Installed, tmp_path: Path) -> Path:
 
 @pytest.mark.shows("3.8")
 def test_the_wheel_holds_the_package_and_the_template_only(dist: Path, wheel: Path) -> None:
-    """One top-level name; the template is the project as it is; the .zip is the same bytes."""
+    """One top-level name; template and pages are as they are here; the .zip is the same bytes."""
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"penstock"}
@@ -88,7 +88,11 @@ def test_the_wheel_holds_the_package_and_the_template_only(dist: Path, wheel: Pa
         for one in (shipped.ROOT / part).rglob("*")
         if one.suffix in _SOURCES
     }
-    assert template == code | {"conf/base.yaml", "conf/local.yaml", "conf/aws.example.yaml"}
+    pages = {name for name in template if name.startswith("docs/")}
+    conf = {"conf/base.yaml", "conf/local.yaml", "conf/aws.example.yaml"}
+    assert template - pages == code | conf
+    docs = (shipped.ROOT / "docs").rglob("*.md")
+    assert pages >= {str(one.relative_to(shipped.ROOT)) for one in docs}
     assert (dist / "penstock.zip").read_bytes() == wheel.read_bytes()
 
 
