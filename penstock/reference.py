@@ -234,7 +234,7 @@ def _type(kind: Any) -> str:
 def _single(kind: Any) -> str:
     if get_origin(kind) is Callable:
         return "function"
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return f"`{kind.__name__}`"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(f"`{kind.__name__}.{one.name}`" for one in kind)
