@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from penstock.contract import FeatureGroup
 from penstock.errors import UsageError
-from penstock.ledger.journal import Journal, State
+from penstock.ledger.journal import UNDOES, Journal, State
 from penstock.ledger.window import parse_name
 from penstock.run.collection import collected
 from penstock.run.context import Context
@@ -94,12 +94,18 @@ def check(
 
 
 def _check_alone(storage: Storage, name: str, places: Places, journal: Journal) -> None:
-    """Nobody may have left out rows because this run had brought them."""
+    """Nobody may have left out rows because this run had brought them.
+
+    But who was taken back since: of those no row is left that could lack another.
+    """
     mine = _version(journal)
     for other in overlapping(storage, places):
-        beside = replace(places, window=other)
-        for theirs in ledger_of(storage, beside).journals(other.name).values():
-            if _version(theirs) > mine:
+        journals = ledger_of(storage, replace(places, window=other)).journals(other.name).values()
+        done = [data for one in journals if (data := one.data(State.DONE)) is not None]
+        undone = {data[UNDOES] for data in done if UNDOES in data}
+        for theirs in journals:
+            stands = (theirs.data(State.DONE) or {}).get("run") not in undone
+            if stands and _version(theirs) > mine:
                 why = f"window {other.name} was run later, and left out what it found offline"
                 _refuse(name, why, "Take that one back first")
     if streamed(storage, places):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.errors import UsageError
-from penstock.ledger.window import Window
+from penstock.ledger.window import Window, window
 from penstock.offline.table import OfflineTable
 from penstock.run.ingest import Correct, Result, ingest_pipeline
 from penstock.run.status import Status, statuses
@@ -85,6 +85,23 @@ def test_the_only_run_leaves_a_window_that_is_missing(lab: Lab) -> None:
         _undo(lab, "nobody")
 
 
+def test_windows_that_overlap_are_taken_back_newest_first(lab: Lab) -> None:
+    """A later run left out what this one had brought: it must go first, and then is in no way."""
+    _run(lab, FIRST)
+    first = _ran(lab)
+    day = window("2024-01-01", "2024-01-02")
+    done = _run(lab, f"{FIRST}c,{OLD},9,\n", window=day)
+    assert (done.figures.present, done.figures.offline) == (2, 1)
+    second = _ran(lab, day.name)
+    with pytest.raises(UsageError, match=f"window {day.name} was run later") as caught:
+        _undo(lab, first)
+    assert caught.value.remedy == "Nothing was done. Take that one back first"
+    assert _undo(lab, second).offline == 1
+    assert _online(lab) == {"a": "1", "b": "3"}
+    assert _undo(lab, first).offline == 2
+    assert (lab.offline(GROUP), _online(lab)) == ([], {})
+
+
 @pytest.mark.prove
 def test_an_undo_that_was_interrupted_is_finished_first(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
@@ -109,14 +126,16 @@ def test_an_undo_that_was_interrupted_is_finished_first(
     assert lab.offline(GROUP) == []
 
 
-def _run(lab: Lab, text: str, correct: Correct | None = None) -> Result:
+def _run(
+    lab: Lab, text: str, correct: Correct | None = None, window: Window | None = None
+) -> Result:
     file = lab.root / "readings.csv"
     text = f"sensor,at,level,share\n{text}"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         file.write_text(text, encoding="utf-8")
     settings = _settings(lab)
     lab.provision(GROUP, settings)
-    return ingest_pipeline(lab.context(settings), PIPELINE, Window(), correct=correct)
+    return ingest_pipeline(lab.context(settings), PIPELINE, window or Window(), correct=correct)
 
 
 def _settings(lab: Lab) -> Any:
@@ -130,15 +149,15 @@ def _undo(lab: Lab, run: str | None) -> Undone:
     return undo(context, GROUP, str(run), find(context, str(run)))
 
 
-def _ran(lab: Lab) -> str:
+def _ran(lab: Lab, name: str = "all") -> str:
     """The run that stands."""
-    data = _status(lab).data
+    data = _status(lab, name).data
     assert data is not None
     return str(data["run"])
 
 
-def _status(lab: Lab) -> Status:
-    return statuses(lab.settings(), [GROUP.name])[0]
+def _status(lab: Lab, name: str = "all") -> Status:
+    return next(one for one in statuses(lab.settings(), [GROUP.name]) if one.window == name)
 
 
 def _online(lab: Lab) -> dict[str, str]:
