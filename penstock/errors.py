@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from penstock.foreign import advice, said
+
 #: Exit codes, the gravest first: a defect, who we are, the data, the command, time.
 GRAVEST = (70, 77, 65, 2, 75)
 #: No errors but answers: what was compared differs (``reconcile``, ``flow diff``); all that did was
@@ -57,10 +59,10 @@ class PenstockError(Exception):
 
 
 def unknown(error: Exception, remedy: str) -> PenstockError:
-    """An error of nobody we know, in one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    text = lines[0][:300] if lines else "no message"
-    return PenstockError(f"{type(error).__name__}: {text}", remedy)
+    """An error of nobody we know, in one line without values of rows; it is the cause of ours."""
+    found = PenstockError(said(error), ". ".join(filter(None, (advice(error), remedy))))
+    found.__cause__ = error
+    return found
 
 
 class UsageError(PenstockError):

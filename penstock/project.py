@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-import sysconfig
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TypeVar
 from penstock.contract import Pipeline
 from penstock.dataset import Dataset
 from penstock.errors import ContractError, PenstockError, UsageError
+from penstock.foreign import place
 
 _T = TypeVar("_T", Pipeline, Dataset)
 
@@ -127,19 +127,10 @@ def _imported(name: str) -> ModuleType:
 
 
 def _place(error: Exception) -> str:
-    """File and line of the innermost frame that is neither the import system's nor a library's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [one for one in frames if not one.filename.startswith(_LIBRARIES)]
-    last = (ours or frames)[-1]
-    return f"{last.filename}:{last.lineno}"
-
-
-_LIBRARIES = (
-    "<",
-    str(Path(__file__).parent),
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-)
+    """File and line of the innermost frame of the project's, or of the innermost one of all."""
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [(one.filename, one.lineno or 0) for one in trace]
+    return place(frames) or f"{frames[-1][0]}:{frames[-1][1]}"
 
 
 def _package_remedy(name: str) -> str:

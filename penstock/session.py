@@ -70,6 +70,7 @@ _KINDS: dict[str, type[PenstockError]] = {
         CredentialsError,
         DataGateError,
         MismatchError,
+        PenstockError,
         TemporaryError,
         UsageError,
     )
@@ -242,11 +243,16 @@ def _has_class(session: SparkSession, name: str) -> bool:
 
 
 def quiet(session: SparkSession) -> None:
-    """Leave the terminal to our own lines; Spark's warnings go to its own log files."""
-    session.sparkContext.setLogLevel("ERROR")
+    """Leave the terminal, and the log, to our own lines.
+
+    Spark's would quote rows: a task that fails is logged with the text of its error. What there is
+    to know without it is raised.
+    """
+    session.sparkContext.setLogLevel("OFF")
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    # Spark 4 writes a wrong column to standard error, with Java's stack, before it raises it.
-    logging.getLogger("DataFrameQueryContextLogger").setLevel(logging.CRITICAL)
+    # Spark 4 writes an error of an expression to standard error before it raises it.
+    for kind in ("DataFrame", "SQL"):
+        logging.getLogger(f"{kind}QueryContextLogger").setLevel(logging.CRITICAL)
 
 
 def raised(error: Exception) -> PenstockError | None:

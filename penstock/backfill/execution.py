@@ -180,9 +180,7 @@ class _Run:
         return Ended(step, result.state, result)
 
     def _failed(self, step: Step, error: Exception) -> Ended:
-        ours = (
-            error if isinstance(error, PenstockError) else unknown(error, "The log has the details")
-        )
+        ours = error if isinstance(error, PenstockError) else unknown(error, "The log says where")
         passing = ours is not error or isinstance(error, TemporaryError)
         if self._stop.is_set() and passing:  # its jobs were cancelled
             return Ended(step, "stopped")

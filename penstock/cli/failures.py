@@ -17,12 +17,13 @@ LOG = logging.getLogger("penstock")
 
 
 def told(error: Exception) -> PenstockError:
-    """What a group ended with as an error of ours; a transform may raise anything."""
+    """What a command or a group ended with as an error of ours; a transform may raise anything."""
     if isinstance(error, PenstockError):
         return error
     path = log_path()
-    where = f"The log has the details: {path}" if path else "--debug shows the details"
-    return session.raised(error) or aws.explained(error) or unknown(error, where)
+    where = f"The log says where: {path}; " if path else ""
+    remedy = f"{where}--debug shows its text, which may hold values"
+    return session.raised(error) or aws.explained(error) or unknown(error, remedy)
 
 
 def show_failures(failed: Mapping[str, PenstockError], groups: int, next_words: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import yaml
 
-from penstock import aws, config
+from penstock import aws, config, foreign
 from penstock.conf_archive import conf_folder
 from penstock.config import Settings
 from penstock.errors import UsageError
@@ -256,7 +256,8 @@ def _start_log(settings: Settings, root: Path, *, debug: bool) -> None:
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     handler = _Log(folder / name, encoding="utf-8", delay=True)
     handler.set_name(_LOG)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    formatter = logging.Formatter if debug else foreign.Formatter
+    handler.setFormatter(formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     whole = logging.getLogger()
     whole.addHandler(handler)
     whole.setLevel(logging.INFO if debug else logging.WARNING)

@@ -9,10 +9,9 @@ import traceback
 
 import click
 
-from penstock import aws, session
 from penstock.cli.commands import Commands
-from penstock.cli.options import log_path
-from penstock.errors import PenstockError, unknown
+from penstock.cli.failures import told
+from penstock.errors import PenstockError
 
 LOG = logging.getLogger("penstock")
 LOG.addHandler(logging.NullHandler())  # before there is a log file, Python would print instead
@@ -99,11 +98,8 @@ def run(arguments: list[str]) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return _failed("interrupted; the same command goes on where it stopped", 75)
-    except PenstockError as error:
-        return _ended(error, error, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a stack trace
-        known = session.raised(error) or aws.explained(error)
-        return _ended(known or unknown(error, _where()), error, debug=debug)
+        return _ended(told(error), error, debug=debug)
     return int(answer or 0)
 
 
@@ -117,8 +113,3 @@ def _ended(error: PenstockError, cause: BaseException, *, debug: bool) -> int:
 def _failed(text: str, code: int) -> int:
     click.echo(f"penstock: {text}", err=True)
     return code
-
-
-def _where() -> str:
-    path = log_path()
-    return f"The log has the details: {path}" if path else "Run again with --debug for the details"

@@ -17,6 +17,7 @@ from typing import Any
 from penstock.bucket import storage_of
 from penstock.conf_observe import STDERR
 from penstock.errors import PenstockError, unknown
+from penstock.foreign import said
 from penstock.report import emf, lineage, run_page
 from penstock.report.shelf import Shelf
 from penstock.run.context import Context
@@ -141,19 +142,9 @@ def _ours(error: Exception) -> PenstockError:
 
 
 def _quietly(work: Work, what: str, act: Callable[[], Any]) -> Any:
-    """Do it; what goes wrong is in the log, without words of others, which may hold values."""
+    """Do it; what goes wrong is in the log."""
     try:
         return act()
     except Exception as error:  # noqa: BLE001 - telling of a run must not change how it ends
-        LOG.warning("%s: no %s of run %s: %s", work.group.name, what, work.run, _named(error))
+        LOG.warning("%s: no %s of run %s: %s", work.group.name, what, work.run, said(error))
         return None
-
-
-def _named(error: Exception) -> str:
-    if isinstance(error, (PenstockError, OSError)):
-        return f"{type(error).__name__}: {error}"
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    place = "" if where is None else f" at {where.tb_frame.f_code.co_name}:{where.tb_lineno}"
-    return f"{type(error).__name__}{place}"

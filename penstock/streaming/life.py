@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyspark.errors import StreamingQueryException
 
 from penstock.errors import MismatchError, PenstockError, TemporaryError
+from penstock.foreign import said
 from penstock.session import raised
 from penstock.streaming.meter import Meter
 from penstock.streaming.offsets import Offsets, events_between
@@ -146,5 +147,5 @@ def cause(
         return known
     if own is not None:
         return own
-    first = next((one for one in text.splitlines() if one.strip()), "it ended")
-    return TemporaryError(f"{group}: the stream failed: {first}", "Run the same command again")
+    why = "it ended" if error is None else said(error)
+    return TemporaryError(f"{group}: the stream failed: {why}", "Run the same command again")

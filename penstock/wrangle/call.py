@@ -21,6 +21,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError, UsageError
+from penstock.foreign import said
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -122,17 +123,19 @@ class Code:
         return result
 
     def _said(self, error: Exception) -> str:
-        """Kind and first line of an error, and the line of the text where it came up."""
-        lines = [one for one in str(error).splitlines() if one.strip()] or ["no message"]
-        line, trace = 0, error.__traceback__
+        """An error without values of rows, and the line of the text where it came up."""
+        line, trace, told = 0, error.__traceback__, said(error)
+        ours = [one.__code__ for one in self.uses]
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == _FILE:
                 line = trace.tb_lineno
+            if trace.tb_next is None and trace.tb_frame.f_code in ours:
+                told = f"{type(error).__name__}: {error}"
             trace = trace.tb_next
         blank = len(self.text) - len(self.text.lstrip("\n"))
         line += blank - len(self.before.splitlines())
         place = f" (line {line})" if 0 < line <= len(self.text.splitlines()) else ""
-        return f"{type(error).__name__}: {lines[0][:200]}{place}"
+        return f"{told}{place}"
 
 
 _FILE = "<code of the flow>"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as fn
 
 from penstock.errors import UsageError
+from penstock.foreign import said
 from penstock.packages import is_packaged, on_disk
 from penstock.storage import hadoop_path
 from penstock.wrangle.call import Call
@@ -242,6 +243,5 @@ def assigned(pairs: Sequence[str], sources: Sequence[Source]) -> dict[str, str]:
 
 
 def _unreadable(source: Source, error: Exception) -> UsageError:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     remedy = f"Give another file in its place: --input {source.name}=PATH"
-    return UsageError(f"source {source.name!r}: {source.path}: {line}", remedy)
+    return UsageError(f"source {source.name!r}: {source.path}: {said(error)}", remedy)

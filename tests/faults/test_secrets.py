@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -200,6 +201,81 @@ def test_s01_canaries_of_all_that_a_run_tells(tmp_path: Path) -> None:
     canaries = (*VALUES, *PLANTED.values(), pair.secret_key, pair.access_key, f"{LEVEL:,}")
     hits = [f"{name}: {one}" for one in canaries for name, text in texts.items() if one in text]
     assert hits == []
+
+
+_PHONE = "+49 151 CANARY-77"
+#: A transform that is stricter than its rows: in Spark, in a worker; and one that has a mistake.
+_STRICT = """
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+
+def whole(text: str) -> int:
+    return int(text)
+
+
+def cast(readings: DataFrame) -> DataFrame:
+    return readings.withColumn("level", F.col("level").cast("long"))
+
+
+def worker(readings: DataFrame) -> DataFrame:
+    return readings.withColumn("level", F.udf(whole, "long")("level"))
+
+
+def mistaken(readings: DataFrame) -> DataFrame:
+    return readings.withColumn("level", F.col("levels").cast("long"))
+"""
+
+
+@pytest.mark.prove
+@pytest.mark.shows("4.3")
+@pytest.mark.parametrize(
+    ("transform", "exit_line"),
+    [
+        ("cast", r"Exception.* \[CAST_INVALID_INPUT\] at \S+.*: use try_cast\. The log says where"),
+        ("worker", r"PythonException \(ValueError\) at \S+/strict\.py:6\. The log says where"),
+        ("mistaken", r"AnalysisException: \[UNRESOLVED_COLUMN[\w.]+\] .*`levels`"),
+    ],
+)
+def test_s01_errors_of_a_transform_quote_no_row(
+    tmp_path: Path, transform: str, exit_line: str
+) -> None:
+    """Spark and Python name the value that they refuse; we name the type, the class, the line.
+
+    Spark's event log is not ours and has the text: it is off unless somebody turns it on.
+    """
+    small = project.make(tmp_path / "small", sensors=50)
+    schema = small.root / "schemas" / "readings.py"
+    text = schema.read_text(encoding="utf-8")
+    for one, other in (
+        ('"level", FeatureType.INTEGRAL', '"level", FeatureType.INTEGRAL, pii=True'),
+        ('"level", ColumnType.LONG', '"level"'),
+        ("        )\n    },\n)", f"        )\n    }},\n    {transform},\n)"),
+        ("\nREADINGS", f"\nfrom schemas.strict import {transform}\n\nREADINGS"),
+    ):
+        assert one in text
+        text = text.replace(one, other, 1)
+    schema.write_text(text, encoding="utf-8")
+    (small.root / "schemas" / "strict.py").write_text(_STRICT.lstrip(), encoding="utf-8")
+    local = small.root / "conf" / "local.yaml"
+    ansi = local.read_text(encoding="utf-8") + '    spark.sql.ansi.enabled: "true"\n'
+    local.write_text(ansi, encoding="utf-8")
+    with (small.root / "data" / "part-0.csv").open("a", encoding="utf-8") as file:
+        file.write(f"s1,{AT},{_PHONE},0.5\n")
+    assert small.run("provision").code == 0
+    told = ("observe.emf=told/emf.jsonl", "observe.lineage=told/lineage.jsonl")
+    answer = small.run("ingest", *(word for one in told for word in ("--set", one)))
+    assert answer.code == 70, answer.err
+    last = answer.err.splitlines()[-1]
+    assert re.search(exit_line, last), last
+    texts = {"out": answer.out, "err": answer.err}
+    for folder in (small.state, small.lake / "reports", small.root / "told"):
+        found = dict(written(folder))
+        assert found, folder
+        texts |= found
+    assert any(exit_line[:8] in one for name, one in texts.items() if "/logs/" in name)
+    assert [name for name, one in texts.items() if "CANARY" in one] == []
+    assert "CANARY" in small.run("ingest", "--debug").err or transform == "mistaken"
 
 
 def _watched(small: project.Small, seen: set[str], *words: str) -> Any:

@@ -176,7 +176,7 @@ def test_whatever_one_group_ends_with_the_others_are_tried() -> None:
     results, failed = one_by_one(_three(), refused, lambda *_: None)
     assert results == []
     assert [one.exit_code for one in failed.values()] == [77, 70, 65]
-    assert failed["flight_status"].message == "ZeroDivisionError: division by zero"
+    assert failed["flight_status"].message.startswith(f"ZeroDivisionError at {__file__}:")
     assert isinstance(failed["flight_status"].__cause__, ZeroDivisionError)
 
 
