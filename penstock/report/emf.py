@@ -11,7 +11,7 @@ from typing import Any
 
 #: Metric → its unit in CloudWatch, and what it is. docs/observing.md has the same table.
 METRICS = {
-    "Done": ("Count", "1 where the run came to its end, 0 where a gate or a mismatch stopped it"),
+    "Done": ("Count", "1 where the run came to its end, else 0"),
     "Failed": ("Count", "1 where it did not, else 0"),
     "RowsRead": ("Count", "rows read from the sources"),
     "RowsQuarantined": ("Count", "rows put aside by either gate"),
@@ -33,7 +33,7 @@ _DIMENSIONS = ("Project", "FeatureGroup")
 
 
 def line(plain: Mapping[str, Any], namespace: str, now: datetime) -> dict[str, Any]:
-    """One event: metrics that are known, and run, window and state as properties to search by.
+    """One event: metrics that are known, and run, window, state and exit code to search by.
 
     Args:
         plain: What a report is made of.
@@ -53,6 +53,7 @@ def line(plain: Mapping[str, Any], namespace: str, now: datetime) -> dict[str, A
         "Run": plain["run"],
         "Window": plain["window"],
         "State": plain["state"],
+        "ExitCode": plain["exit_code"],
         **known,
     }
 

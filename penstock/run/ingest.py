@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pyspark.sql import DataFrame
 
@@ -22,11 +23,11 @@ from penstock.run.figures import Figures
 from penstock.run.group import check_group
 from penstock.run.holding import check_whole, holding
 from penstock.run.inputs import inputs
-from penstock.run.interruption import full, lost, terminable
+from penstock.run.interruption import cancelled, full, lost, terminable
 from penstock.run.mode import Correct, Mode, Online, mode_of
 from penstock.run.overlap import shared
 from penstock.run.places import Places, ledger_of, state_folder
-from penstock.run.reporting import observed
+from penstock.run.reporting import observed, unclaimed
 from penstock.run.steps import STEPS, done_figures
 from penstock.run.tables import check_tables
 from penstock.run.undo import check_none
@@ -45,7 +46,6 @@ __all__ = [
 ]
 
 _ORDER = [step.state for step in STEPS]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def ingest_pipeline(
     Raises:
         PenstockError: See its subclasses for what each means.
     """
-    with_inputs = explained(context, lambda: inputs(context, pipeline))
+    with unclaimed(context, pipeline.group.name, window.name), explained(context):
+        with_inputs = inputs(context, pipeline)
     feed = Feed(pipeline.group, pipeline.meaning, with_inputs, pipeline.transform)
     return ingest_feed(context, feed, window, online, correct)
 
@@ -125,29 +126,31 @@ def ingest_feed(
         PenstockError: See its subclasses for what each means.
     """
     mode = mode_of(feed.group, context.settings, online, correct)
-    return explained(context, lambda: _ingest(context, feed, window, mode))
+    with explained(context):
+        return _ingest(context, feed, window, mode)
 
 
 def _ingest(context: Context, feed: Feed, window: Window, mode: Mode) -> Result:
-    check_tables(context.settings, feed.group.name)
     places = Places(state_folder(context.settings), feed.group.name, window)
     ledger = ledger_of(context.storage, places)
     resumed, report = False, None
     while True:
-        generation, journal = ledger.newest(window.name)
-        check_none(journal, window.name)
-        if journal.state is State.DONE:
-            if resumed and feed.frame is None and _same(journal, feed, mode):
-                return _result(places, journal, "resumed", report)
-            if not resumed and _same(journal, feed, mode):
-                return _result(places, journal, "unchanged")
-            generation += 1
-            journal = ledger.begun(window.name, generation)
-        check_group(context, feed.group)
-        work = _claimed(context, feed, places, generation, journal, mode)
+        with unclaimed(context, feed.group.name, window.name), explained(context):
+            check_tables(context.settings, feed.group.name)
+            generation, journal = ledger.newest(window.name)
+            check_none(journal, window.name)
+            if journal.state is State.DONE:
+                if resumed and feed.frame is None and _same(journal, feed, mode):
+                    return _result(places, journal, "resumed", report)
+                if not resumed and _same(journal, feed, mode):
+                    return _result(places, journal, "unchanged")
+                generation += 1
+                journal = ledger.begun(window.name, generation)
+            check_group(context, feed.group)
+            work = _claimed(context, feed, places, generation, journal, mode)
         if journal.state is State.DONE:  # by the run that had it before: it was faster
             continue
-        with observed(work):
+        with observed(work), explained(context):
             _walk(work)
         report = work.report
         if work.manifest.run == work.run:
@@ -246,18 +249,19 @@ def _unanswered(error: Exception, lake: str) -> TemporaryError | None:
     return TemporaryError(f"{lake}: S3 did not answer: {error}", "Run the same command again")
 
 
-def explained(context: Context, act: Callable[[], _T]) -> _T:
-    """Do it; errors of Spark and botocore are raised as ours, where ours is at the bottom."""
+@contextmanager
+def explained(context: Context) -> Iterator[None]:
+    """Errors of Spark and botocore are raised as ours, where ours is at the bottom."""
     try:
         with terminable():
-            return act()
+            yield
     except PenstockError:
         raise
     except Exception as error:
         settings = context.settings
         folders = (absolute(settings.state), absolute(settings.lake), tempfile.gettempdir())
         ours = raised(error) or aws.explained(error) or full(error, folders) or lost(error)
-        ours = ours or _unanswered(error, settings.lake)
+        ours = ours or cancelled(error) or _unanswered(error, settings.lake)
         if ours is None:
             raise
         raise ours from error

@@ -26,6 +26,9 @@ _GONE = (
     "Answer from Java side is empty",
 )
 
+#: In 3.5 and 4: part of a group, by its number, or in Spark's own pages.
+_CANCELLED = re.compile(r"\bJob \d+ cancelled\b")
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 #: What Java and Arrow say of a disk that is full.
 _FULL = ("No space left on device", "Disk quota exceeded")
@@ -34,31 +37,36 @@ _FULL = ("No space left on device", "Disk quota exceeded")
 _SILENT = re.compile(r"An error occurred while calling [\w.:]+")
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does.
+class _Interrupt:
+    """A handler of SIGTERM, and whether it was called."""
 
-    A handler that is there already stays, and so does everything outside the main thread.
-    """
-    default = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not default or not _in_main_thread():
-        yield
-        return
-    asked: list[int] = []
+    asked = False
 
-    def interrupt(number: int, _frame: object) -> None:
-        asked.append(number)
+    def __call__(self, _number: int, _frame: object) -> None:
+        self.asked = True
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; it may be entered again inside.
+
+    A handler of others that is there already stays, and so does everything outside the main thread.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    ours = before if isinstance(before, _Interrupt) else _Interrupt()
+    if before not in (signal.SIG_DFL, ours) or not _in_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, ours)
     try:
         yield
     except Exception as error:
-        if asked:  # py4j may swallow an interrupt, and then fail by the answer it missed
+        if ours.asked:  # py4j may swallow an interrupt, and then fail by the answer it missed
             raise KeyboardInterrupt from error
         raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -123,6 +131,13 @@ def full(error: BaseException, folders: Iterable[str]) -> TemporaryError | None:
     room = {folder: shutil.disk_usage(folder).free for folder in folders if Path(folder).is_dir()}
     place = min(room, key=lambda one: room[one]) if room else "a folder of the run"
     return TemporaryError(f"no space in {place}", "Make room, then run the same command again")
+
+
+def cancelled(error: Exception) -> TemporaryError | None:
+    """The error for jobs that somebody cancelled, as a backfill that is stopped does; or None."""
+    if not _CANCELLED.search(str(error)):
+        return None
+    return TemporaryError("its Spark jobs were cancelled", "The same command goes on there")
 
 
 def lost(error: Exception) -> TemporaryError | None:

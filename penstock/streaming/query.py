@@ -117,7 +117,8 @@ def run_stream(
         TemporaryError: Somebody runs it already, or records are not being accepted.
     """
     stop = threading.Event() if stop is None else stop
-    return explained(context, lambda: _run_stream(context, pipeline, asked, stop))
+    with explained(context):
+        return _run_stream(context, pipeline, asked, stop)
 
 
 def _run_stream(context: Context, pipeline: Pipeline, asked: Asked, stop: threading.Event) -> Ended:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -79,12 +79,10 @@ def test_t37_the_folder_that_is_full_is_named(disk: Path, tmp_path: Path) -> Non
     (disk / "state").mkdir()
     context = cast("Context", Ledger(disk))
 
-    def fails(error: Exception) -> Any:
-        raise error
-
     assert settings.state == str(disk / "state")
-    with pytest.raises(TemporaryError, match=f"^no space in {disk}/state. Make") as caught:
-        explained(context, lambda: fails(OSError(errno.ENOSPC, "No space left on device")))
+    said = f"^no space in {disk}/state. Make"
+    with pytest.raises(TemporaryError, match=said) as caught, explained(context):
+        raise OSError(errno.ENOSPC, "No space left on device")
     assert str(caught.value).count("\n") == 0
     java = RuntimeError("Job aborted.\njava.io.IOException: No space left on device\n\tat x")
     folders = [str(tmp_path), str(disk), str(tmp_path / "none")]

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from penstock.run.interruption import lost, own_interrupt, terminable
+from penstock.run.interruption import cancelled, lost, own_interrupt, terminable
 
 
 @pytest.mark.shows("3.4")
@@ -23,6 +23,35 @@ def _swallowed() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     except KeyboardInterrupt:
         raise RuntimeError("An error occurred while calling o45.collectToPython") from None
+
+
+def _inside() -> None:
+    with pytest.raises(KeyboardInterrupt), terminable():
+        _swallowed()
+    raise RuntimeError("missed it")
+
+
+@pytest.mark.shows("3.4")
+def test_what_is_inside_hears_of_an_interrupt_as_what_is_around_it() -> None:
+    """Whoever tells of a run stands between the two; the handler stays until the outer one ends."""
+    with pytest.raises(KeyboardInterrupt), terminable():
+        _inside()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "org.apache.spark.SparkException: Job 3 cancelled part of cancelled job group x",
+        "[SPARK_JOB_CANCELLED] Job 3 cancelled as part of cancellation of all jobs",
+    ],
+)
+def test_cancelled_jobs_are_no_defect(text: str) -> None:
+    """A backfill that is stopped cancels those of its windows: 75, in the words of 3.5 and 4."""
+    error = cancelled(RuntimeError(text))
+    assert error is not None
+    assert error.exit_code == 75
+    assert cancelled(RuntimeError("Job aborted due to stage failure")) is None
 
 
 @pytest.mark.shows("3.4")

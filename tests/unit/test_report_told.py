@@ -56,7 +56,8 @@ def _plain(**more: Any) -> dict[str, Any]:
         "p50_ms": None,
         "p99_ms": 4.5,
     }
-    head = {"project": "plant", "group": "readings", "run": "ab", "window": "all", "state": "done"}
+    who = {"project": "plant", "group": "readings", "run": "ab", "window": "all"}
+    head = {**who, "state": "done", "exit_code": 0}
     return {**head, "figures": figures, **more}
 
 
