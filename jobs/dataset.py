@@ -1,6 +1,6 @@
-"""spark-submit target: build a training data set. Arguments as of ``penstock dataset build``."""
+"""spark-submit target: training data sets. Arguments as of ``penstock dataset``: ``build NAME``."""
 
 from penstock.cli.program import job
 
 if __name__ == "__main__":
-    job("dataset", "build")
+    job("dataset")

@@ -1,8 +1,6 @@
 """spark-submit target: both stores beside each other. Arguments as of ``penstock reconcile``."""
 
-import sys
-
-from penstock.cli.program import run, submitted
+from penstock.cli.program import job
 
 if __name__ == "__main__":
-    sys.exit(run(["reconcile", *submitted(sys.argv[1:])]))
+    job("reconcile")

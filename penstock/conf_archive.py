@@ -1,7 +1,7 @@
-"""``conf/`` from inside an archive of code: where a job was shipped, there may be no such folder.
+"""Files of the project from inside an archive of code: where a job was shipped, there is no folder.
 
 ``--py-files`` and Glue's ``--extra-py-files`` put archives on the import path; the one that holds
-``conf/base.yaml`` is the project's.
+``conf/base.yaml``, or the flow that is asked for, is the project's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-_FILE = re.compile(r"conf/[A-Za-z0-9_.-]+\.yaml")
+_CONF = re.compile(r"conf/[A-Za-z0-9_.-]+\.yaml")
 
 
 def conf_folder(root: Path) -> Path:
@@ -26,17 +26,30 @@ def conf_folder(root: Path) -> Path:
     folder = root / "conf"
     if folder.is_dir():
         return folder
-    return next((found for one in sys.path if (found := _unpacked(one)) is not None), folder)
+    return (_unpacked("conf/base.yaml", _CONF) or folder / "base.yaml").parent
 
 
-def _unpacked(place: str) -> Path | None:
-    if not Path(place).is_file() or not zipfile.is_zipfile(place):
-        return None
-    with zipfile.ZipFile(place) as archive:
-        names = [one for one in archive.namelist() if _FILE.fullmatch(one)]
-        if "conf/base.yaml" not in names:
-            return None
-        target = tempfile.mkdtemp(prefix="penstock-conf-")
-        atexit.register(shutil.rmtree, target, ignore_errors=True)
-        archive.extractall(target, names)
-    return Path(target) / "conf"
+def flow_file(path: Path) -> Path:
+    """A flow's file; where it is not there, that of an archive, with what stands beside it.
+
+    It may still be missing, as :func:`conf_folder` says.
+    """
+    if path.exists() or path.is_absolute():
+        return path
+    return _unpacked(path.as_posix(), re.compile(re.escape(path.parent.as_posix()) + "/.+")) or path
+
+
+def _unpacked(wanted: str, files: re.Pattern[str]) -> Path | None:
+    """A member of the first archive that has it; members that match come along."""
+    for place in sys.path:
+        if not Path(place).is_file() or not zipfile.is_zipfile(place):
+            continue
+        with zipfile.ZipFile(place) as archive:
+            names = [one for one in archive.namelist() if files.fullmatch(one)]
+            if wanted not in names:
+                continue
+            target = tempfile.mkdtemp(prefix="penstock-conf-")
+            atexit.register(shutil.rmtree, target, ignore_errors=True)
+            archive.extractall(target, names)
+            return Path(target) / wanted
+    return None

@@ -9,13 +9,19 @@ import click
 
 from penstock.cli.options import Workspace, anywhere_options
 from penstock.cli.tables import show, show_json
+from penstock.conf_archive import flow_file
 from penstock.errors import DIFFERENT, UsageError
 
 if TYPE_CHECKING:
     from penstock.wrangle.differing import Change
 
 # That it is there is found out where it is read: one line says so, as of every file.
-flow_argument = click.argument("path", metavar="FLOW", type=click.Path(path_type=Path))
+flow_argument = click.argument(
+    "path",
+    metavar="FLOW",
+    type=click.Path(path_type=Path),
+    callback=lambda _context, _parameter, path: flow_file(path),
+)
 
 
 @click.command()

@@ -73,15 +73,15 @@ def submitted(arguments: list[str]) -> list[str]:
     return [] if "--JOB_NAME" in arguments else arguments
 
 
-def job(*command: str) -> None:
-    """What a script of ``jobs/`` does: a command with the arguments the script was given.
+def job(command: str) -> None:
+    """What a script of ``jobs/`` does: the command of its name with the arguments it was given.
 
     Returns where it ended well: wrappers of scripts may take any ``SystemExit`` for a failure.
 
     Raises:
         SystemExit: It did not; with the command's exit code.
     """
-    code = run([*command, *submitted(sys.argv[1:])])
+    code = run([command, *submitted(sys.argv[1:])])
     if code:
         sys.exit(code)
 

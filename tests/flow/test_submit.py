@@ -112,8 +112,16 @@ def done(site: Site) -> Mapping[str, Any]:
         "backfill": site.job("backfill", "airport_weather", *DAYS, environment="small"),
         "reconcile": site.job("reconcile", "airport_weather", environment="small"),
         "query": site.job("query", "latest", "flight_status", "--limit", "5", environment="small"),
-        "dataset": site.job("dataset", "flight_delays", environment="small"),
+        "dataset": site.job("dataset", "build", "flight_delays", environment="small"),
+        "flow": _flow(site),
     }
+
+
+def _flow(site: Site) -> Any:
+    """A flow that only the project's archive has, over a file that all of the cluster sees."""
+    name, rows = "transforms/airport_weather_prepared.yaml", site.shared / "weather.csv"
+    given = ("--input", f"weather.csv={rows}", "--output", str(site.shared / "prepared"))
+    return site.job("flow", "run", name, *given, "--format", "parquet", environment="small")
 
 
 @pytest.mark.prove
@@ -146,6 +154,8 @@ def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any])
     assert len(done["query"]["rows"]) == 5
     assert done["dataset"]["made"]
     assert sum(done["dataset"]["parts"].values()) == done["dataset"]["labels"] > 0
+    assert done["flow"]["columns"]
+    assert [*(site.shared / "prepared").glob("*.parquet")]
     assert site.cluster.hosts() == set(HOSTS)
 
 
