@@ -9,7 +9,7 @@ from typing import Any
 from tests.flow.project import Answer, Small, make
 
 #: Figures that depend on time and on what was sent twice.
-_TIMES = {"seconds", "online_s", "rate", "p50_ms", "p99_ms", "in_flight"}
+_TIMES = {"seconds", "online_s", "rate", "p50_ms", "p99_ms", "in_flight", "report"}
 _VARIES = _TIMES | {"calls", "by_code", "repeated", "throttled", "ambiguous"}
 
 
