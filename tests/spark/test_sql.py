@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import deltalake
 import pyarrow as pa
 import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import functions as fn
 
 from penstock.errors import UsageError
+from penstock.session import quiet
 from penstock.sql import Known, run, statement
 
 if TYPE_CHECKING:
@@ -51,3 +56,24 @@ def test_what_spark_refuses_is_said_in_one_line(spark: SparkSession, known: list
     with pytest.raises(UsageError, match="nowhere") as caught:
         run(spark, statement("SELECT nowhere FROM flights", known, "lake"))
     assert "\n" not in caught.value.message
+
+
+def test_spark_says_nothing_beside(spark: SparkSession, known: list[Known]) -> None:
+    """Spark 4 would write the mistake and Java's stack to standard error: of SQL, of an expression
+    in a step, and of a column.
+    """
+    quiet(spark)
+    said = StringIO()
+    loggers = [logging.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")]
+    handler = logging.StreamHandler(said)
+    for one in loggers:
+        one.addHandler(handler)
+    rows = spark.read.format("delta").load(known[0].path)
+    with pytest.raises(UsageError, match="nothere"):
+        run(spark, statement("SELECT nothere FROM flights", known, "lake"))
+    for wrong in (fn.expr("nosuch + 1"), fn.col("nosuch") + 1):
+        with pytest.raises(AnalysisException, match="nosuch"):
+            rows.select(wrong)
+    for one in loggers:
+        one.removeHandler(handler)
+    assert said.getvalue() == ""
