@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,7 +23,13 @@ from typing import TYPE_CHECKING, Any
 import botocore.exceptions
 
 from penstock.config import Settings, endpoint_problem
-from penstock.errors import ConfigError, CredentialsError, PenstockError, TemporaryError
+from penstock.errors import (
+    ConfigError,
+    CredentialsError,
+    PenstockError,
+    TemporaryError,
+    UsageError,
+)
 from penstock.storage import is_s3, local_path
 
 if TYPE_CHECKING:
@@ -45,6 +52,31 @@ _DENIED = frozenset(
         "InvalidSignatureException",
         "UnrecognizedClientException",
     }
+)
+#: Codes that say the request as it stands is not taken, now or later (API models of SageMaker and
+#: its runtime, S3, Glue, IAM, Athena, EMR, EMR Serverless, Kinesis, Scheduler). Quotas, conflicts
+#: and what is in use may pass, and so may a code we do not know.
+_REFUSED = frozenset(
+    {
+        "EntityNotFoundException",
+        "InvalidArgumentException",
+        "InvalidInput",
+        "InvalidInputException",
+        "InvalidRequestException",
+        "MalformedPolicyDocument",
+        "NoSuchBucket",
+        "NoSuchEntity",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+#: The same codes for what passes: a group that is there and that records are told is not, or that
+#: is being changed (service facts §3.5); a role IAM has not told Glue of; a crawler that runs.
+_PASSING = re.compile(
+    r"ValidationError: Resource Not Found\b|not in status|unable to assume|while running",
+    re.IGNORECASE,
 )
 #: A botocore session makes one client at a time (boto3's guide: sessions are not thread-safe).
 _MAKING = threading.Lock()
@@ -182,6 +214,8 @@ def explained(error: Exception) -> PenstockError | None:
         )
         if code in _DENIED:
             return CredentialsError(message, "Check the role's policy and the clock")
+        if code in _REFUSED and not _PASSING.search(message):
+            return UsageError(message, "Correct what it names; check aws.region and --env")
         return TemporaryError(message, "Run the same command again")
     if isinstance(
         error, (botocore.exceptions.NoCredentialsError, botocore.exceptions.TokenRetrievalError)

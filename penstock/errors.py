@@ -52,7 +52,9 @@ class PenstockError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.remedy}" if self.remedy else self.message
+        # AWS and Spark end theirs with a full stop.
+        message = self.message.removesuffix(".")
+        return f"{message}. {self.remedy}" if self.remedy else self.message
 
     def __reduce__(self) -> tuple[type[PenstockError], tuple[str, str]]:
         return (type(self), (self.message, self.remedy))

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from penstock import aws, lake
+from penstock import lake
 from penstock.bucket import storage_of
 from penstock.cli.asking import on_athena, plain_rows, workgroup_option
 from penstock.cli.options import Workspace, spark_context, workspace_options
 from penstock.cli.tables import plain, show, show_json, show_rows
 from penstock.config import Settings
-from penstock.contract import Pipeline
+from penstock.contract import FeatureGroup, Pipeline
 from penstock.errors import PenstockError, UsageError
 from penstock.memory import all_kept
 from penstock.report.shelf import Shelf
 from penstock.run.places import offline_path, reports_path
 from penstock.run.status import Status, statuses
-from penstock.run.tables import table_log
 from penstock.run.timeline import calendar
 from penstock.streaming.standing import line as stream_line
 from penstock.streaming.standing import standings
@@ -31,6 +30,7 @@ from penstock.streaming.track import stream_window
 
 if TYPE_CHECKING:
     from penstock.query import Table
+    from penstock.run.context import Context
 
 SHOWN = 100  # windows in a table for people
 
@@ -127,11 +127,9 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
       penstock get flight_status UA-1545-EWR-2013-01-01T10:00:00Z
     """
     contract = workspace.project.pipeline(group).group
-    settings = workspace.settings
-    with aws.connected(settings) as endpoint:
-        log = table_log(settings, group, contract.event_time, lambda: aws.client(endpoint, "glue"))
-        offline = lake.current_rows(log, contract, identifiers)
-        online = _online(settings, endpoint, group, identifiers)
+    with spark_context(workspace) as context:  # Spark itself is not asked for
+        offline = lake.current_rows(context.log(contract), contract, identifiers)
+        online = _online(context, contract, identifiers)
     if workspace.as_json:
         show_json([{"id": i, "online": online[i], "offline": offline.get(i)} for i in identifiers])
         return 0
@@ -148,13 +146,16 @@ def get(workspace: Workspace, *, group: str, identifiers: tuple[str, ...]) -> in
 
 
 def _online(
-    settings: Settings, endpoint: aws.Endpoint, group: str, identifiers: Sequence[str]
+    context: Context, group: FeatureGroup, identifiers: Sequence[str]
 ) -> dict[str, dict[str, str] | None]:
-    place = settings.group(group)
+    from penstock.run.group import known_online
+
+    place = context.settings.group(group.name)
     if not place.is_online:
         return dict.fromkeys(identifiers)
-    runtime = aws.client(endpoint, "sagemaker-featurestore-runtime")
-    return {one: _record(runtime, place.physical or group, one) for one in identifiers}
+    runtime = context.client("sagemaker-featurestore-runtime")
+    with known_online(context, group):
+        return {one: _record(runtime, place.physical or group.name, one) for one in identifiers}
 
 
 def _record(runtime: Any, group: str, identifier: str) -> dict[str, str] | None:

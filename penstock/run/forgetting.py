@@ -26,6 +26,7 @@ from penstock.errors import MismatchError, TemporaryError, UsageError
 from penstock.ledger.history import Ledger
 from penstock.run.collection import collect
 from penstock.run.context import Context
+from penstock.run.group import known_online
 from penstock.run.holding import holding_all
 from penstock.run.identified import Held
 from penstock.run.places import (
@@ -90,8 +91,8 @@ def forget(
         Each place that was looked at.
 
     Raises:
-        UsageError: An identifier cannot be one, a window is not done, or the offline table is
-            none as penstock writes it. Nothing was done.
+        UsageError: An identifier cannot be one, a window is not done, the feature group is not
+            on AWS, or the offline table is none as penstock writes it. Nothing was done.
         TemporaryError: A run works on the project.
         MismatchError: Something is still there afterwards.
     """
@@ -199,11 +200,12 @@ class _Order:
         runtime = self._runtime()
         found = {}
         for identifier in self._identifiers:
-            answer = runtime.get_record(
-                FeatureGroupName=self._physical,
-                RecordIdentifierValueAsString=identifier,
-                FeatureNames=[self._group.event_time],
-            )
+            with known_online(self._context, self._group):
+                answer = runtime.get_record(
+                    FeatureGroupName=self._physical,
+                    RecordIdentifierValueAsString=identifier,
+                    FeatureNames=[self._group.event_time],
+                )
             if answer.get("Record"):
                 found[identifier] = str(answer["Record"][0]["ValueAsString"])
         return found

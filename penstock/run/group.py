@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError
+
+from penstock import aws
 from penstock.contract import FeatureGroup
 from penstock.difference import remedy, store_conflicts
-from penstock.errors import UsageError
+from penstock.errors import TemporaryError, UsageError
 from penstock.run.context import Context
 
 
@@ -32,3 +38,21 @@ def check_group(context: Context, group: FeatureGroup) -> None:
     if conflicts:
         message = f"feature group {physical!r} on AWS: {'; '.join(conflicts)}"
         raise UsageError(message, remedy(group.name, conflicts))
+
+
+@contextmanager
+def known_online(context: Context, group: FeatureGroup) -> Iterator[None]:
+    """Calls about records of a group: that there is no such group is said as a run says it.
+
+    Raises:
+        UsageError: As :func:`check_group`, which is asked where a call finds no group.
+        TemporaryError: The group is there all the same.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if aws.code(error) != "ResourceNotFound":
+            raise
+        check_group(context, group)
+        message = f"the online store does not find {group.name!r}, which is there"
+        raise TemporaryError(message, "Run the same command again") from error

@@ -59,9 +59,7 @@ def test_what_spark_refuses_is_said_in_one_line(spark: SparkSession, known: list
 
 
 def test_spark_says_nothing_beside(spark: SparkSession, known: list[Known]) -> None:
-    """Spark 4 would write the mistake and Java's stack to standard error: of SQL, of an expression
-    in a step, and of a column.
-    """
+    """Of SQL, an expression in a step, a column: Spark 4 would write Java's stack to the screen."""
     quiet(spark)
     said = StringIO()
     loggers = [logging.getLogger(f"{kind}QueryContextLogger") for kind in ("SQL", "DataFrame")]

@@ -114,12 +114,21 @@ def test_a_wrong_word_is_one_line_and_exit_2(
     assert said in lines[0]
 
 
-def test_ingesting_into_a_group_that_is_not_there_says_what_to_run(
-    place: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ingest", "airport_weather"],
+        ["get", "airport_weather", "x"],
+        ["forget", "airport_weather", "x"],
+    ],
+)
+def test_a_group_that_is_not_there_says_what_to_run(
+    words: list[str], place: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before Spark is started."""
-    assert run(["ingest", "airport_weather", "--json", *place]) == 2
-    assert "Run: penstock provision airport_weather" in capsys.readouterr().err
+    assert run([*words, "--json", *place]) == 2
+    said = capsys.readouterr().err
+    assert "there is no feature group 'airport_weather' in us-east-1. Run: penstock prov" in said
 
 
 def test_each_group_that_fails_is_said_and_the_others_are_tried(
