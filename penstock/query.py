@@ -30,14 +30,6 @@ SYSTEM = tuple(name for name, _, _ in SYSTEM_COLUMNS)
 #: No feature may start with an underscore (contract), so this name is free in every group.
 _RANK = "_rank"
 _VIEW = "_penstock_asked"
-#: Conditions by which Spark and Delta say that there is no Delta table at a path. Tested with Spark
-#: 4.1 and Delta 4.2: a missing folder, an empty one, one of other files.
-_NO_TABLE = (
-    "[PATH_NOT_FOUND]",
-    "[DELTA_MISSING_DELTA_TABLE]",
-    "[DELTA_PATH_DOES_NOT_EXIST]",
-    "[DELTA_TABLE_NOT_FOUND]",
-)
 #: The event-time converter wants a latest instant; questions may be asked about any.
 _ANY_TIME = datetime(9999, 12, 31, tzinfo=timezone.utc)
 
@@ -161,20 +153,15 @@ def run(
     Raises:
         UsageError: As for :func:`sql`, or there is no table at ``path``.
     """
-    from pyspark.errors import AnalysisException
+    from penstock.offline.table import present
 
     table = Table.at(path)
     if rows is not None:
         table = Table((_VIEW,))
         rows.createOrReplaceTempView(_VIEW)
     text = sql(kind, group, table, SPARK, limit=limit, moment=moment)
-    try:
+    with present(group.name, path):
         return spark.sql(text)
-    except AnalysisException as error:
-        if str(error).startswith(_NO_TABLE):
-            message = f"there is no offline table of {group.name!r} at {path}"
-            raise UsageError(message, "Ingest the feature group first") from error
-        raise
 
 
 def literal(group: FeatureGroup, dialect: Dialect, moment: datetime | str) -> str:

@@ -91,13 +91,17 @@ def run(
         rows: Feature group → all rows of its offline table, where that is no Delta table.
 
     Raises:
-        UsageError: Spark refuses the text: an unknown column, a type that does not fit.
+        UsageError: Spark refuses the text: an unknown column, a type that does not fit. Or there is
+            no offline table.
     """
     from pyspark.errors import AnalysisException, ParseException
 
+    from penstock.offline.table import present
+
     for view, one in asked.views.items():
-        found = spark.read.format("delta").load(one.path) if rows is None else rows(one.group)
-        found.createOrReplaceTempView(view)
+        with present(one.group, one.path):
+            found = spark.read.format("delta").load(one.path) if rows is None else rows(one.group)
+            found.createOrReplaceTempView(view)
     try:
         return spark.sql(asked.spark)
     except (AnalysisException, ParseException) as error:

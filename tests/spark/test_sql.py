@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import deltalake
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as fn
@@ -56,6 +57,19 @@ def test_what_spark_refuses_is_said_in_one_line(spark: SparkSession, known: list
     with pytest.raises(UsageError, match="nowhere") as caught:
         run(spark, statement("SELECT nowhere FROM flights", known, "lake"))
     assert "\n" not in caught.value.message
+
+
+def test_a_table_that_is_not_ingested_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    """A missing folder, an empty one and one of other files."""
+    for name in ("missing", "empty", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "missing").rmdir()
+    pq.write_table(pa.table({"tail": ["a"]}), tmp_path / "other" / "part.parquet")
+    for name in ("missing", "empty", "other"):
+        table = Known("flights", "lake_flights", str(tmp_path / name), {"tail": "varchar"})
+        with pytest.raises(UsageError, match="no offline table of 'flights'") as caught:
+            run(spark, statement("SELECT tail FROM flights", [table], "lake"))
+        assert caught.value.remedy == "Ingest the feature group first"
 
 
 def test_spark_says_nothing_beside(spark: SparkSession, known: list[Known]) -> None:
