@@ -91,6 +91,8 @@ def listed(workspace: Workspace, choice: Choice, *, state: Any, limit: int) -> i
     """
     standing = None if state == "all" else state
     found = quarantined(workspace.settings, _with(choice, standing=standing))
+    if not found:
+        _check_group(workspace, choice)
     if workspace.as_json:
         show_json([one.plain(values=False) for one in found])
         return 0
@@ -114,7 +116,10 @@ def shown(workspace: Workspace, *, key: str, group: str | None) -> int:
     Example:
       penstock quarantine show 3f1c99a0
     """
-    found = quarantined(workspace.settings, Choice(group=group, key=key))
+    choice = Choice(group=group, key=key)
+    found = quarantined(workspace.settings, choice)
+    if not found:
+        _check_group(workspace, choice)
     if len(found) != 1:
         message = f"{len(found)} entries have a key that starts with {key!r}"
         raise UsageError(message, "See 'penstock quarantine list --state all'")
@@ -213,6 +218,12 @@ def discarded(workspace: Workspace, choice: Choice, *, reason: str) -> int:
         return 0
     click.echo(f"{count} {'row' if count == 1 else 'rows'} discarded")
     return 0
+
+
+def _check_group(workspace: Workspace, choice: Choice) -> None:
+    """Nothing was found: is there such a group? Entries outlive the groups of a project."""
+    if choice.group is not None:
+        workspace.project.pipeline(choice.group)
 
 
 def _with(choice: Choice, **more: Any) -> Choice:

@@ -102,6 +102,8 @@ def test_status_before_anything_says_what_to_type(
         ),
         (["reconcile", "airport_weather", "--since", "May"], "'May' is neither a date"),
         (["quarantine", "show", "abc"], "0 entries have a key that starts with 'abc'"),
+        (["quarantine", "list", "nope"], "there is no feature group 'nope' in this project. There"),
+        (["quarantine", "show", "abc", "--group", "nope"], "there is no feature group 'nope'"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_exit_2(
