@@ -6,6 +6,7 @@ Every key remembers where its value came from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,10 @@ def _value(node: yaml.Node, path: Path) -> Any:
         raise ConfigError(message, "Use text, numbers, true or false, lists") from None
 
 
-def lay(values: dict[str, Any], origins: dict[str, str], key: str, value: Any) -> None:
-    """Lay one flag over the values; what it replaces is gone whole."""
-    *path, last = key.split(".")
+def lay(values: dict[str, Any], origins: dict[str, str], keys: Sequence[str], value: Any) -> None:
+    """Lay one flag over the values, ``keys`` deep; what it replaces is gone whole."""
+    key = ".".join(keys)
+    *path, last = keys
     for n, part in enumerate(path, 1):
         below = values.get(part)
         if not isinstance(below, dict):

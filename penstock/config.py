@@ -13,7 +13,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
@@ -279,13 +279,38 @@ def load(directory: Path, environment: str, flags: Mapping[str, Any] | None = No
     for path in (directory / "base.yaml", *between, directory / f"{environment}.yaml"):
         merge(values, origins, read(path, directory), path)
     for key, value in (flags or {}).items():
-        lay(values, origins, key, value)
+        lay(values, origins, _keys(key), value)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, origins, directory / f"{environment}.yaml") from None
     settings._origins.update(origins)  # noqa: SLF001 - our own record's private field
     return settings
+
+
+def is_entry(key: str) -> bool:
+    """Whether a dotted key is an entry of a free mapping, such as ``spark.settings``: text."""
+    return len(_keys(key)) <= key.count(".")
+
+
+def _keys(key: str) -> list[str]:
+    """A dotted key as keys of mappings; the name of a free mapping's entry has dots of its own."""
+    parts = key.split(".")
+    kind: Any = Settings
+    for n, part in enumerate(parts[:-1], 1):
+        kind = get_args(kind)[1] if get_origin(kind) is dict else _annotation(kind, part)
+        if get_origin(kind) is dict and not hasattr(get_args(kind)[1], "model_fields"):
+            return [*parts[:n], ".".join(parts[n:])]
+    return parts
+
+
+def _annotation(model: Any, name: str) -> Any:
+    """Type of a record's field, of one that may be None that of its record; None: there is none."""
+    fields = getattr(model, "model_fields", {})
+    found = next((one.annotation for key, one in fields.items() if name in (key, one.alias)), None)
+    if get_origin(found) is dict:
+        return found
+    return next((one for one in get_args(found) if hasattr(one, "model_fields")), found)
 
 
 #: Pydantic's type of an error → what must be, and what to do.

@@ -234,9 +234,10 @@ def _flag(text: str) -> tuple[str, Any]:
     if not found or not key:
         raise UsageError(f"--set {text!r} is not KEY=VALUE", "Write for example online.in_flight=8")
     try:
-        return key, yaml.safe_load(value)
+        read = yaml.safe_load(value)
     except yaml.YAMLError:
         return key, value
+    return key, value if config.is_entry(key) and not isinstance(read, str) else read
 
 
 def _absolute(settings: Settings, root: Path) -> Settings:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock import conf_file, config
+from penstock.cli.options import _flag
 from penstock.cli.program import run
 from penstock.errors import ConfigError
 
@@ -238,6 +239,24 @@ def test_a_wrong_flag_is_one_line(
     _project(tmp_path, LOCAL)
     assert run(["status", "--project", str(tmp_path), "--set", flag]) == 2
     assert capsys.readouterr() == ("", f"penstock: {FLAGS[flag]}\n")
+
+
+def test_a_flag_sets_what_has_dots_in_its_name(tmp_path: Path) -> None:
+    """Settings of Spark, everywhere, and columns: text as it is given. Others stay as they are."""
+    _project(tmp_path, LOCAL)
+    given = {
+        "spark.settings.spark.driver.memory": "2g",
+        "deploy.emr.settings.spark.sql.shuffle.partitions": "8",
+        "deploy.glue.settings.spark.ui.enabled": "true",
+        "groups.weather.manage": "false",
+    }
+    flags = dict(_flag(f"{key}={value}") for key, value in given.items())
+    found = config.load(tmp_path / "conf", "local", flags)
+    assert found.spark.settings["spark.driver.memory"] == "2g"
+    assert found.deploy.emr.settings == {"spark.sql.shuffle.partitions": "8"}
+    assert found.deploy.glue.settings == {"spark.ui.enabled": "true"}
+    assert found.groups["weather"].manage is False
+    assert {found.origin(key) for key in given} == {"flag"}
 
 
 @pytest.mark.shows("3.8")
