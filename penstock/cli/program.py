@@ -9,6 +9,7 @@ import traceback
 
 import click
 
+from penstock.cli import misuse
 from penstock.cli.commands import Commands
 from penstock.cli.failures import told
 from penstock.errors import PenstockError
@@ -94,13 +95,19 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _misused(error)
     except (click.Abort, KeyboardInterrupt):
         return _failed("interrupted; the same command goes on where it stopped", 75)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, not a stack trace
         return _ended(told(error), error, debug=debug)
     return int(answer or 0)
+
+
+def _misused(error: click.ClickException) -> int:
+    if not misuse.is_help(error):
+        return _failed(str(misuse.told(error)), 2)
+    error.show()
+    return 2
 
 
 def _ended(error: PenstockError, cause: BaseException, *, debug: bool) -> int:

@@ -117,6 +117,51 @@ def test_a_wrong_word_is_one_line_and_exit_2(
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ingst"], "no command 'ingst'. Did you mean ingest? See 'penstock --help'"),
+        (["zzz"], "no command 'zzz'. See 'penstock --help'"),
+        (
+            ["quarantine", "shw"],
+            "no command 'shw'. Did you mean show? See 'penstock quarantine --help'",
+        ),
+        (
+            ["ingest", "--onlin=each"],
+            "no option '--onlin'. Did you mean --online? See 'penstock ingest --help'",
+        ),
+        (["status", "-q"], "no option '-q'. See 'penstock status --help'"),
+        (["get"], "missing argument 'GROUP'. See 'penstock get --help'"),
+        (
+            ["query", "first", "g"],
+            "invalid value for '{explore|latest|live|as-of}': 'first' is not one of 'explore', ",
+        ),
+        (
+            ["backfill", "g", "--plan", "missing.json"],
+            "invalid value for '--plan': File 'missing.json' does not exist. See 'penstock backf",
+        ),
+    ],
+)
+def test_a_word_that_is_no_command_or_option_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong, what is near, and where help is."""
+    assert run(words) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert found.err.startswith(f"penstock: {said}")
+    assert len(found.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["flow"], ["quarantine"]])
+def test_a_group_of_commands_alone_is_helped(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of its help, not a line."""
+    assert run(words) == 2
+    assert "Commands:\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["ingest", "airport_weather"],

@@ -147,7 +147,7 @@ def test_what_replays_came_to_is_told_in_order(says: Says, tmp_path: Path) -> No
         (["show", "ffff"], "0 entries have a key that starts with 'ffff'"),
         (["discard", "nope", "--reason", "r"], "there is no feature group 'nope'"),
         (["discard", GROUP, "--reason", " "], "the reason is empty"),
-        (["discard", GROUP], "Missing option '--reason'"),
+        (["discard", GROUP], "missing option '--reason'"),
         (["replay", "nope"], "there is no feature group 'nope'"),
     ],
 )
