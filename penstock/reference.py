@@ -136,7 +136,7 @@ def _declared(kind: Any) -> Iterator[str]:
     yield "| field | value | default | means |"
     yield "|---|---|---|---|"
     for one in dataclasses.fields(kind):
-        row = f"| `{one.name}` | {_type(hints[one.name])} | {_default(one)} |"
+        row = f"| `{one.name}` | {kind_of(hints[one.name], _by_name)} | {_default(one)} |"
         for word, python in _PYTHON.items():
             row = row.replace(word, python)
         yield f"{row} {_plain(meanings[one.name])} |"
@@ -145,8 +145,10 @@ def _declared(kind: Any) -> Iterator[str]:
 
 def _default(one: dataclasses.Field[Any]) -> str:
     if one.default_factory is not dataclasses.MISSING:
-        return _value(one.default_factory())
-    return "must be given" if one.default is dataclasses.MISSING else _value(one.default)
+        return value_of(one.default_factory(), _by_name)
+    return (
+        "must be given" if one.default is dataclasses.MISSING else value_of(one.default, _by_name)
+    )
 
 
 def _expected(names: frozenset[str]) -> Iterator[str]:
@@ -186,10 +188,12 @@ def _plain(text: str) -> str:
 
 def _row(name: str, one: FieldInfo) -> str:
     default = (
-        "must be given" if one.is_required() else _value(one.get_default(call_default_factory=True))
+        "must be given"
+        if one.is_required()
+        else value_of(one.get_default(call_default_factory=True))
     )
     meaning = (one.description or "").replace("|", "\\|")
-    return f"| `{name}` | {_type(one.annotation)} | {default} | {meaning} |"
+    return f"| `{name}` | {kind_of(one.annotation)} | {default} | {meaning} |"
 
 
 def _below(one: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
@@ -216,42 +220,54 @@ _NAMES = {
 }
 
 
-def _type(kind: Any) -> str:
+def _by_value(one: Enum) -> str:
+    """As conf and flows have it."""
+    return str(one.value)
+
+
+def _by_name(one: Enum) -> str:
+    """As Python has it."""
+    return f"{type(one).__name__}.{one.name}"
+
+
+def kind_of(kind: Any, told: Callable[[Enum], str] = _by_value) -> str:
+    """What may be a key's value: its type, or the values there are, of an enumeration as told."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return ", ".join(f"`{one}`" for one in args)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type(one) for one in args if one is not type(None))
+        return " or ".join(kind_of(one, told) for one in args if one is not type(None))
     if origin is tuple:
-        return f"list of {_type(args[0])}"
+        return f"list of {kind_of(args[0], told)}"
     if origin in (dict, Mapping):
-        return f"name → {_type(args[1])}"
+        return f"name → {kind_of(args[1], told)}"
     if hasattr(kind, "__metadata__"):
-        return _type(args[0])
-    return _single(kind)
+        return kind_of(args[0], told)
+    return "function" if origin is Callable else _single(kind, told)
 
 
-def _single(kind: Any) -> str:
-    if get_origin(kind) is Callable:
-        return "function"
+def _single(kind: Any, told: Callable[[Enum], str]) -> str:
+    if _is_record(kind):
+        return f"{{{', '.join(kind.model_fields)}}}"
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return f"`{kind.__name__}`"
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return ", ".join(f"`{kind.__name__}.{one.name}`" for one in kind)
+        return ", ".join(f"`{told(one)}`" for one in kind)
     return _NAMES.get(kind, "text")
 
 
-def _value(value: Any) -> str:
-    if value is None:
-        return ""
+def value_of(value: Any, told: Callable[[Enum], str] = _by_value) -> str:
+    """A default; empty where it says nothing."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float) and value.is_integer():
         return f"`{int(value)}`"
     if isinstance(value, Enum):
-        return f"`{type(value).__name__}.{value.name}`"
-    if value in ("", (), {}, timedelta(0)):
+        return f"`{told(value)}`"
+    if value is None or value in ("", (), {}, timedelta(0)):
         return ""
+    if isinstance(value, tuple) and isinstance(value[0], Enum):
+        return ", ".join(value_of(one, told) for one in value)
     return f"`{value}`"
 
 

@@ -13,7 +13,10 @@ from penstock.conf_archive import flow_file
 from penstock.errors import DIFFERENT, UsageError
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from penstock.wrangle.differing import Change
+    from penstock.wrangle.step import Step
 
 # That it is there is found out where it is read: one line says so, as of every file.
 flow_argument = click.argument(
@@ -99,7 +102,7 @@ def steps(workspace: Workspace, *, kind: str | None) -> int:
     if workspace.as_json:
         show_json(known[kind].model_json_schema())
     else:
-        click.echo(_described(known[kind].__doc__ or ""))
+        click.echo(_described(known[kind]))
     return 0
 
 
@@ -185,8 +188,29 @@ def _plain(one: Change) -> dict[str, Any]:
     return plain
 
 
-def _described(text: str) -> str:
-    """A docstring, its indent taken off."""
+def _described(step: type[Step]) -> str:
+    """What it does, and each setting: what it may be, its default, what its docstring says."""
     import inspect
+    import re
+    import textwrap
 
-    return inspect.cleandoc(text).replace("Args:", "Settings:")
+    does, _, settings = inspect.cleandoc(step.__doc__ or "").partition("\nArgs:\n")
+    means = dict(re.findall(r"^    (\w+): ((?:.*\n?)(?:^        .*\n?)*)", settings, re.MULTILINE))
+    lines = [does, "Settings:"] if means else [does]
+    for name, one in step.model_fields.items():
+        text = f"{name}: {_values(one)}. {' '.join(means[name].split())}"
+        lines.append(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent=" " * 8))
+    return "\n".join(lines)
+
+
+def _values(one: FieldInfo) -> str:
+    """What a setting may be, and whether it has to."""
+    from penstock.reference import kind_of, value_of
+
+    kind = kind_of(one.annotation).replace("`, `", " | ").replace("`", "")
+    if one.is_required():
+        return f"{kind} (required)"
+    given = one.get_default(call_default_factory=True)
+    signs = isinstance(given, str) and given and not given.isidentifier()
+    default = repr(given) if signs else value_of(given).replace("`", "")
+    return f"{kind} (default {default})" if default else f"{kind} (optional)"

@@ -18,6 +18,7 @@ from penstock.errors import UsageError
 from penstock.wrangle import catalogue
 from penstock.wrangle.call import Value
 from penstock.wrangle.flow import Analysis, Destination, Flow, Input, Node, Refused
+from penstock.wrangle.misfit import misfit
 from penstock.wrangle.source import Source
 from penstock.wrangle.step import DEFAULT, Step
 
@@ -171,18 +172,11 @@ def _step(
     except NotImplementedError as error:
         return Refused(f"{written.get('operator')} ({choice})", str(error))
     except ValidationError as error:
-        reason = first(error)
+        reason = misfit(error, found).message
     except (UsageError, LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"its parameters do not fit ({error})"
     # Flows hold nodes that nobody runs any more, and settings that are newer than this list.
     return Refused(str(written.get("operator")), f"{found.kind}: {reason}")
-
-
-def first(error: ValidationError) -> str:
-    """What is wrong with a step's settings, of several the first: which, and why."""
-    found = error.errors()[0]
-    place = ".".join(map(str, found["loc"]))
-    return f"{place}: {found['msg']}" if place else str(found["msg"])
 
 
 def _source(operator: str, family: str, parameters: Mapping[str, Value]) -> Source | Refused:

@@ -31,6 +31,7 @@ from penstock.errors import UsageError
 from penstock.wrangle import catalogue, data_wrangler
 from penstock.wrangle.call import Value
 from penstock.wrangle.flow import Flow, Input, Node
+from penstock.wrangle.misfit import misfit
 from penstock.wrangle.source import FORMATS, Source
 from penstock.wrangle.step import DEFAULT, Step
 
@@ -151,7 +152,8 @@ def _settings(place: str, kind: str, settings: Value) -> Step:
     try:
         return known[kind].model_validate(dict(settings))
     except ValidationError as error:
-        raise UsageError(f"{place} ({kind}): {data_wrangler.first(error)}") from error
+        wrong = misfit(error, known[kind])
+        raise UsageError(f"{place} ({kind}): {wrong.message}", wrong.remedy) from error
 
 
 def _input(text: str, known: Collection[str]) -> Input:

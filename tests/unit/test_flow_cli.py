@@ -8,6 +8,7 @@ destination, and a report with a sample of the data. Beside it is the recipe tha
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -206,9 +207,28 @@ def test_steps_are_listed_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "one_hot" in capsys.readouterr().out
     assert run(["flow", "steps", "one_hot"]) == 0
     said = capsys.readouterr().out
-    assert "Settings:\n    columns: Which." in said
+    assert "Settings:\n    columns: list of text (required). Which.\n" in said
+    assert (
+        "\n    drop_last: true | false (default false). A vector without its last place.\n" in said
+    )
+    assert "\n    output: text (optional). Prefix of the columns" in said
     assert run(["flow", "steps", "one_hot", "--json"]) == 0
     assert "drop_last" in json.loads(capsys.readouterr().out)["properties"]
+
+
+@pytest.mark.parametrize("kind", catalogue.by_kind())
+def test_settings_are_told_from_the_record(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its values or type, its default or that it is required, and what it means."""
+    assert run(["flow", "steps", kind]) == 0
+    said = capsys.readouterr().out.replace("\n        ", " ")
+    for name, one in catalogue.by_kind()[kind].model_fields.items():
+        told = re.search(
+            rf"^    {name}: .+? \((required|optional|default .+?)\)\. \S", said, re.MULTILINE
+        )
+        assert told is not None
+        assert (told[1] == "required") == one.is_required()
+    if kind == "scale":
+        assert "scaler: standard | robust | min_max | max_absolute (default standard). How." in said
 
 
 @pytest.mark.parametrize(

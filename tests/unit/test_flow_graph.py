@@ -120,8 +120,22 @@ steps:
             "sources: {a: {path: x}}\nsteps: [{scael: {}}]",
             "Did you mean scale",
         ),
-        ("sources: {a: {path: x}}\nsteps: [{scale: {}}]", r"step 1 \(scale\): columns: Field"),
-        ("sources: {a: {path: x}}\nsteps: [{scale: {columns: [b], x: 1}}]", r"\(scale\): x: Extra"),
+        (
+            "sources: {a: {path: x}}\nsteps: [{scale: {}}]",
+            r"step 1 \(scale\): lacks columns\. See 'pen",
+        ),
+        (
+            "sources: {a: {path: x}}\nsteps: [{scale: {column: [b]}}]",
+            r"\(scale\): unknown setting 'column'\. Did you mean columns\?",
+        ),
+        (
+            "sources: {a: {path: x}}\nsteps: [{scale: {columns: [b], x: 1}}]",
+            r"unknown setting 'x'\. See 'penstock flow steps scale'",
+        ),
+        (
+            "sources: {a: {path: x}}\nsteps: [{scale: {columns: [b], scaler: big}}]",
+            r"\(scale\): scaler: must be 'standard', 'robust', 'min_max' or 'max_absolute'\. See",
+        ),
         ("sources: {a: {path: x}}\nsteps: [{scale: {}, one: {}}]", "it has 2 operators"),
         ("sources: {a: {path: x, group: y}}", "either a path or a group"),
         ("sources: {a: {path: x, format: xls}}", "format 'xls'. One of csv"),
