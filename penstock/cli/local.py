@@ -103,7 +103,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--expiry",
-    type=click.Choice(["forget", "keep"]),
+    type=click.Choice(["forget", "guard"]),
     default="forget",
     show_default=True,
     help="Whether the event time of an expired record is forgotten or still guards.",

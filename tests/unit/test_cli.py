@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -14,6 +15,7 @@ import yaml
 from penstock.cli.ingesting import one_by_one
 from penstock.cli.program import cli, run
 from penstock.contract import Pipeline
+from penstock.emulator.store import Expiry, Ties
 from penstock.errors import CredentialsError, DataGateError, gravest
 from penstock.project import load_project
 from penstock.run.figures import Figures
@@ -53,6 +55,16 @@ def test_help_teaches(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "penstock" in said.split("Options:")[0].replace("Usage: penstock", "", 1) or (
         name in {"doctor", "local env"}
     )
+
+
+def test_the_stand_in_is_set_by_its_own_words() -> None:
+    """What ``local`` takes is what the embedded AWS knows, and what its page says."""
+    known = {"ties": get_args(Ties), "expiry": get_args(Expiry)}
+    kinds = {one.name: one.type for one in _loaded()["local"].params}
+    taken = {name: kinds[name] for name in known}
+    assert {
+        name: one.choices for name, one in taken.items() if isinstance(one, click.Choice)
+    } == known
 
 
 def test_status_before_anything_says_what_to_type(
