@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from penstock.run.context import Context
 
 _FLOWS = (".flow", ".yaml", ".yml")
+#: The remedy where it is no file that can be read.
+_READ = "{}, tables of Delta, folders of Parquet and flows can be profiled"
 _FILES = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".orc": "orc"}
 
 
@@ -69,6 +71,7 @@ def profile(
     page = new_file(file or Path(f"{Path(what).stem}.profile.html"))
     if not _there(what) and Path(what).suffix:
         raise UsageError(f"{what}: no such file", "Name a file, a flow, or a feature group")
+    _check_ending(what)
     places = (what, *(one.partition("=")[2] for one in inputs))
     with spark_context(workspace, *places) as context, pinned(context.spark):
         frame = _rows(workspace, context, what)(node, inputs, allow_code).cache()
@@ -83,6 +86,17 @@ def profile(
     page.write_text(document(study, f"Profile of {title}", about), encoding="utf-8")
     _tell(workspace, study, page)
     return 0
+
+
+def _check_ending(what: str) -> None:
+    """Files without an ending may be Parquet, as folders may."""
+    suffix = Path(what).suffix.lower()
+    if Path(what).is_file() and suffix and suffix not in (*_FLOWS, *_FILES):
+        raise UsageError(f"{what}: files that end in {suffix} are not read", _readable())
+
+
+def _readable() -> str:
+    return _READ.format(", ".join(_FILES))
 
 
 def _rows(
@@ -115,7 +129,12 @@ def _file(context: Context, path: str, form: str) -> DataFrame:
     if form != "csv" and "_delta_log" in {one.name for one in Path(path).glob("*")}:
         form = "delta"
     call = reading.call(Source("file", path=path, format=form))
-    frame = call.function(context.spark, **call.arguments)
+    try:
+        frame = call.function(context.spark, **call.arguments)
+    except Exception as error:  # Spark's own classes differ between its releases
+        if not Path(path).exists():
+            raise  # whoever serves it may be the trouble
+        raise UsageError(f"{path}: it cannot be read as {form}", _readable()) from error
     if form != "csv":
         return frame
     step = InferTypes(rules=Rules.NEW)

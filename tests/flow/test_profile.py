@@ -14,6 +14,7 @@ import pytest
 from pyspark.sql import Observation
 from pyspark.sql import functions as fn
 
+from penstock.cli.program import run
 from penstock.errors import UsageError
 from penstock.profiling.document import document
 from penstock.profiling.study import Asked, Study, studied
@@ -109,6 +110,25 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.mark.prove
 @pytest.mark.shows("8.4")
+def test_a_file_of_another_kind_is_one_line(
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file without an ending may be Parquet; what is none is said."""
+    monkeypatch.chdir(tmp_path)
+    Path("LICENSE").write_text("Anybody may do anything.")
+    assert spark.version
+    assert run(["profile", f"{tmp_path}/LICENSE"]) == 2
+    said = capsys.readouterr().err
+    assert "/LICENSE: it cannot be read as parquet. .csv, .parquet, " in said
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "rows"))
+    (part,) = Path("rows").glob("*.parquet")
+    part.rename("numbers")
+    assert run(["profile", f"{tmp_path}/numbers"]) == 0
+
+
 @pytest.mark.parametrize("width", [400, 1_400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser(seen: Seen, chromium: Browser, width: int, scheme: str) -> None:

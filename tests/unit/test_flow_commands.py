@@ -15,6 +15,10 @@ _FLOW = "sources: {a: {path: a.csv}}\nsteps:\n  - fill_missing: {columns: [x], v
     ("command", "said"),
     [
         ("profile lacking.csv", "lacking.csv: no such file"),
+        (
+            "profile README.md",
+            "README.md: files that end in .md are not read. .csv, .parquet, .json, .jsonl, .orc, ",
+        ),
         ("profile a.csv --output no/page.html", "no/page.html: there is no folder no"),
         (
             "flow export a.yaml --group g --record-identifier x --event-time y --output no/a.ipynb",
@@ -37,6 +41,7 @@ def test_what_is_wrong_is_said_first(
     (tmp_path / "a.csv").write_text("x\n1\n")
     (tmp_path / "a.yaml").write_text(_FLOW)
     (tmp_path / "empty.flow").touch()
+    (tmp_path / "README.md").touch()
     assert run(command.split()) == 2
     error = capsys.readouterr().err
     assert error.startswith("penstock: ")
