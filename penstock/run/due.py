@@ -44,7 +44,8 @@ def ingest_due(
         try:
             found.append(ingest_pipeline(context, pipeline, one, online, correct))
         except PenstockError as error:
-            context.progress.note(pipeline.group.name, f"stopped: {error.message}")
+            if one is not last or failed:  # else it is raised now, and told by who called
+                context.progress.note(pipeline.group.name, f"stopped: {error.message}")
             failed.append(error)
     if failed:
         raise failed[0]
