@@ -50,8 +50,17 @@ class Call:
         return cls(function, arguments)
 
     def made(self, *frames: DataFrame) -> DataFrame:
-        """Make the call."""
-        return self.function(*frames, **self.arguments)
+        """Make the call.
+
+        Raises:
+            UsageError: The function says that the frames do not fit: in a notebook a ValueError.
+        """
+        try:
+            return self.function(*frames, **self.arguments)
+        except ValueError as error:
+            if type(error) is not ValueError:  # Spark's own
+                raise
+            raise UsageError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -195,8 +195,8 @@ class OneHot(_Encode):
         invalid: ``skip`` the row, ``error``, or ``keep``: zero in all columns; in a vector a place
             of its own after the last.
         drop_last: A vector without its last place.
-        style: ``columns``, ``<column>_<category>`` at the end instead of the column; or ``vector``,
-            a sparse one, in place.
+        style: ``columns``, ``<column>_<category>`` at the end instead of the column, of which none
+            may be there; or ``vector``, a sparse one, in place.
         ordinal: The columns hold numbers of categories already.
         type: Of columns: ``double``, as Data Wrangler; ``integer`` gives long.
         safe_names: Of columns: whether names are made ones a feature group accepts. Which label

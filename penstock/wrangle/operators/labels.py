@@ -91,6 +91,9 @@ def one_hot_columns(
         empty: New columns that hold null.
         drop: Columns that go.
         ordinal: See :func:`label_of`.
+
+    Raises:
+        ValueError: A new column has the name of one that stays.
     """
     made = {}
     for column, labels in columns.items():
@@ -98,8 +101,13 @@ def one_hot_columns(
         for output, wanted in labels.items():
             one = fn.when(label == wanted, 1).otherwise(0).cast(type_name)
             made[output] = fn.lit(None).cast(type_name) if output in empty else one
-    frame = put(frame, made)
-    return keep(frame, [name for name in frame.columns if name not in drop])
+    kept = [name for name in frame.columns if name not in drop]
+    taken = {name.lower() for name in kept}
+    for output in made:
+        if output.lower() in taken:
+            raise ValueError(f"there is a column {output} already; set output, or safe_names")
+    new = [column.alias(output) for output, column in made.items()]
+    return frame.select(*[at(name) for name in kept], *new)
 
 
 def one_hot_vectors(

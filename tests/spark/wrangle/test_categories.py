@@ -95,6 +95,23 @@ def test_our_columns_are_integers_with_names_a_feature_may_have(spark: SparkSess
     assert column_names(wanted[:2], safe=False) == ["a_Yes", "a_yes_2"]
 
 
+def test_a_column_that_is_there_is_not_overwritten(spark: SparkSession) -> None:
+    """Whatever its capitals; one that is encoded too, and goes, leaves its name to a new one."""
+    rows = frame(spark, "s string, S_B long", ("b", 7), ("a", 8))
+    step = OneHot(columns=("s",))
+    said = r"node step: there is a column s_b already; set output, or safe_names"
+    with pytest.raises(UsageError, match=said):
+        applied(step, rows)
+    assert applied(OneHot(columns=("s",), output="is"), rows).columns == [
+        "s",
+        "S_B",
+        "is_a",
+        "is_b",
+    ]
+    both = applied(OneHot(columns=("s", "s_a")), frame(spark, "s string, s_a string", ("a", "x")))
+    assert table(both) == (["s_a double", "s_a_x double"], [(1, 1)])
+
+
 @pytest.mark.shows("8.1")
 def test_labels_that_differ_in_capitals(spark: SparkSession) -> None:
     """Spark takes both names for one column; the second gets a number, which is said (own rule)."""
