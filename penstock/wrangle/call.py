@@ -24,7 +24,7 @@ from penstock.errors import PenstockError, UsageError
 from penstock.foreign import said
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Text, number, boolean, None, and lists and mappings of these: what JSON holds.
 Value = Any
@@ -37,7 +37,7 @@ class Call:
     """One call.
 
     Args:
-        function: ``(*frames, **arguments) -> DataFrame``.
+        function: ``(*given, **arguments) -> DataFrame``.
         arguments: Plain values by the parameters' names.
     """
 
@@ -49,14 +49,15 @@ class Call:
         """The call, its arguments by name."""
         return cls(function, arguments)
 
-    def made(self, *frames: DataFrame) -> DataFrame:
-        """Make the call.
+    def made(self, *given: DataFrame | SparkSession) -> DataFrame:
+        """Make the call, on frames or, of what reads, with a session.
 
         Raises:
-            UsageError: The function says that the frames do not fit: in a notebook a ValueError.
+            UsageError: The function says that what is given does not fit: in a notebook a
+                ValueError.
         """
         try:
-            return self.function(*frames, **self.arguments)
+            return self.function(*given, **self.arguments)
         except ValueError as error:
             if type(error) is not ValueError:  # Spark's own
                 raise

@@ -100,7 +100,7 @@ def read_files(
         reader = reader.option("multiLine", is_document(spark, path, nested=nested))
     frame = reader.load(path)
     if frame.columns == ["_corrupt_record"]:
-        raise ValueError("there is no JSON in it")
+        raise ValueError(f"{path}: there is no JSON in it")
     return with_filename(frame) if filename else frame
 
 
@@ -148,7 +148,7 @@ class Reader:
             return self._group(source.group, source.as_of)
         placed = located(source, self._folder, self._given)
         try:
-            return call(placed).function(self._spark, **call(placed).arguments)
+            return call(placed).made(self._spark)
         except UsageError:
             raise
         except Exception as error:  # Spark's own classes differ between its releases
