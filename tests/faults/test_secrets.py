@@ -192,7 +192,7 @@ def test_s01_canaries_of_all_that_a_run_tells(tmp_path: Path) -> None:
         assert found, folder
         texts |= found
     texts |= dict(written(small.state))
-    pages = [one for one in texts if one.endswith(".html") and "/reports/" in one]
+    pages = sorted(one for one in texts if one.endswith(".html") and "/reports/" in one)
     assert len(pages) == 3
     plain = json.loads(Path(pages[-1]).with_suffix(".json").read_text(encoding="utf-8"))
     (share,) = [one for one in plain["features"] if one["name"] == "share"]
