@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ class Call:
         try:
             return self.function(*given, **self.arguments)
         except ValueError as error:
-            if type(error) is not ValueError:  # Spark's own
-                raise
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            if frame.f_code is not getattr(self.function, "__code__", None):
+                raise  # whose text may hold values of rows
             raise UsageError(str(error)) from error
 
 

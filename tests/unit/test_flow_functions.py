@@ -7,10 +7,13 @@ import pkgutil
 import subprocess
 import sys
 from types import FunctionType
+from typing import Any
 
 import pytest
 
+from penstock.errors import UsageError
 from penstock.wrangle import operators, reading
+from penstock.wrangle.call import Call
 from penstock.wrangle.export import plain
 from penstock.wrangle.export.functions import IMPORTS, Texts, named
 
@@ -49,3 +52,22 @@ def test_what_cannot_stand_alone_is_a_defect() -> None:
 
     with pytest.raises(PenstockError, match="names Texts, which no notebook has"):
         named(uses)  # type: ignore[arg-type]  # a function
+
+
+def test_only_what_a_step_says_itself_is_told() -> None:
+    """Other texts may quote a value of a row."""
+
+    def refuses(_: Any) -> Any:
+        raise ValueError("there is a column x already")
+
+    def chosen(value: str) -> Any:
+        raise ValueError(f"{value!r} is no number")
+
+    def stumbles(_: Any) -> Any:
+        return chosen("of a row")
+
+    nothing: Any = None
+    with pytest.raises(UsageError, match="there is a column x already"):
+        Call.of(refuses).made(nothing)
+    with pytest.raises(ValueError, match="of a row"):
+        Call.of(stumbles).made(nothing)
