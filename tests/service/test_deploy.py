@@ -782,4 +782,6 @@ def test_a_job_that_was_not_deployed_is_named(lab: Lab, capsys: pytest.CaptureFi
     capsys.readouterr()
     assert lab.penstock("submit", "glue", after=("status",)) == 2
     line = capsys.readouterr().err
-    assert "no job 'status' was deployed to glue. There are: backfill, dataset, flow, ingest" in line
+    assert (
+        "no job 'status' was deployed to glue. There are: backfill, dataset, flow, ingest" in line
+    )
