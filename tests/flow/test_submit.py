@@ -75,7 +75,7 @@ class Site:
             packages=DELTA[spark_line()],
             timeout=timeout,
         )
-        assert done.returncode == 0, done.stderr[-4000:]
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout
 
     def job(self, name: str, *arguments: str, environment: str, timeout: float = 240) -> Any:
@@ -109,8 +109,9 @@ def done(site: Site) -> Mapping[str, Any]:
     return {
         "provision": site.job("provision", environment="small"),
         "ingest": site.job("ingest", environment="small"),
-        "backfill": site.job("backfill", "airport_weather", *DAYS, environment="small"),
         "reconcile": site.job("reconcile", "airport_weather", environment="small"),
+        # After that: windows that are not online on purpose cannot be compared.
+        "backfill": site.job("backfill", "airport_weather", *DAYS, environment="small"),
         "query": site.job("query", "latest", "flight_status", "--limit", "5", environment="small"),
         "dataset": site.job("dataset", "build", "flight_delays", environment="small"),
         "flow": _flow(site),
@@ -135,9 +136,12 @@ def test_every_job_runs_from_what_was_built(site: Site, done: Mapping[str, Any])
     alone = shipped.run(plain, site.shared, shipped.environment())
     assert "No module named 'penstock'" in alone.stderr
     jobs = {path.stem for path in (site.dist / "jobs").glob("*.py")} - {"__init__"}
+    jobs.remove("stream")  # needs a broker: its own tests run it
     assert jobs == set(done)
     assert {one["action"] for one in done["provision"]} == {"created"}
-    assert {one["group"]: one["valid"] for one in done["ingest"]} == {
+    valid = {one["group"]: one["valid"] for one in done["ingest"]}
+    assert valid.pop("route_traffic") > 0
+    assert valid == {
         "aircraft_history": len(_offline(site.shared, AIRCRAFT_HISTORY.group)),
         "airport_weather": WEATHER,
         "flight_status": FLIGHTS,
